@@ -1,0 +1,106 @@
+/**
+ * The shapes of docs/host-protocol.md, which explains each of them. Types only.
+ */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+export type StateValue = string | { [key: string]: StateValue };
+export type MachineEvent = { type: string; [key: string]: unknown };
+
+export type Limits = {
+  contextBytes: number;
+  macrosteps: number;
+  logBytes: number;
+  sessions: number;
+  sessionBytes: number;
+  denyPrivateNetwork: boolean;
+};
+
+export type Delivery =
+  | { event: MachineEvent; auth: Json }
+  | { event: MachineEvent; h?: number }
+  | { lost: string; why: string };
+
+export type Request =
+  | { op: "load"; id: number; code: string; limits: Limits }
+  | {
+    op: "create";
+    id: number;
+    i: number;
+    name: string;
+    context: JsonObject;
+    auth: Json;
+    authorize: boolean;
+  }
+  | {
+    op: "step";
+    id: number;
+    i: number;
+    name: string;
+    rev: number;
+    snapshot?: Snapshot;
+    events: Delivery[];
+  }
+  | { op: "perform"; id?: number; i: number; rev: number }
+  | {
+    op: "read";
+    id: number;
+    i: number;
+    name: string;
+    rev: number;
+    snapshot?: Snapshot;
+    auths: Json[];
+  }
+  | { op: "stop"; id: number; i: number }
+  | { op: "save"; id: number; i: number }
+  | { op: "discard"; i: number }
+  | { op: "ping"; id: number };
+
+export type View = { state: StateValue; publicContext?: Json; tags: string[]; done: boolean };
+
+export type HistoryEntry = { path: string[]; nodes: string[][] } | {
+  path: string[];
+  value: StateValue;
+};
+
+export type ChildKind =
+  | "promise"
+  | "callback"
+  | "observable"
+  | "machine"
+  | "reducer"
+  | "activity"
+  | "other";
+
+export type Child = {
+  kind: ChildKind;
+  src?: string;
+  snapshot?: Json;
+  systemId?: string;
+  sync?: true;
+  due?: true;
+};
+
+export type Snapshot = {
+  value: StateValue;
+  context: Json;
+  status?: "done";
+  output?: Json;
+  history?: HistoryEntry[];
+  children?: { [id: string]: Child };
+  activities?: { [id: string]: Json };
+  event?: MachineEvent;
+};
+
+export type TimerOp =
+  | {
+    set: string;
+    delay: number;
+    event: MachineEvent;
+    after?: { path: string[]; n: number; delay: string | number };
+  }
+  | { cancel: string };
+
+export type Failure = { code: string; message: string; stack?: string };
+
+export type Loaded = { major: 4 | 5; xstate: string; httpApi: string[] };
