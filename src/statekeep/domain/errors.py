@@ -1,0 +1,150 @@
+"""Everything that can be wrong, each with the code the world sees.
+
+    StatekeepError
+    ├── InvalidParameter          the caller's input; nothing changed
+    ├── NoMigrationPath
+    ├── Unauthenticated           no token, or a bad one
+    ├── Forbidden
+    │   ├── MissingScope
+    │   ├── RejectedByMachineAuthorizer
+    │   ├── MissingUser
+    │   └── MissingOrganization
+    ├── SpecifyOrganization
+    ├── NotFound                  absent, or of another organization
+    ├── AlreadyExists
+    ├── InvalidState              right request, wrong moment
+    ├── TooLarge
+    ├── IdempotencyMismatch
+    ├── MachineError              the author's code threw, looped or died
+    ├── InvalidCode               a version that cannot be published
+    └── Overloaded                come back later
+
+`api/http/errors.py` is the only place that turns these into statuses.
+"""
+
+from __future__ import annotations
+
+
+class StatekeepError(Exception):
+    """Root of all errors that are somebody's to handle. `message` is shown to the caller."""
+
+    code: str | None = None
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidParameter(StatekeepError):
+    """The caller's input is wrong. `parameter` names the offending one."""
+
+    code = "invalid-parameter"
+
+    def __init__(self, message: str, *, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class InvalidCode(InvalidParameter):
+    """Uploaded code that cannot be published: `message` says why and the way out."""
+
+
+class NoMigrationPath(StatekeepError):
+    """No chain of migrations leads from the instance's version to the wanted one."""
+
+    code = "no-migration-path"
+
+
+class SpecifyOrganization(StatekeepError):
+    """A member of several organizations did not say which one is meant."""
+
+    code = "specify-org"
+
+
+class Unauthenticated(StatekeepError):
+    """No token, or one that proves nothing."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(StatekeepError):
+    """The caller is known and may not."""
+
+    code = "forbidden"
+
+
+class MissingScope(Forbidden):
+    """The caller's key or role lacks the scope that the request needs."""
+
+    code = "missing-scope"
+
+
+class RejectedByMachineAuthorizer(Forbidden):
+    """The author's `allowRead` or `allowWrite` did not answer true."""
+
+    code = "rejected-by-machine-authorizer"
+
+
+class MissingUser(Forbidden):
+    """The request needs a member's session; a key is nobody."""
+
+    code = "missing-user"
+
+
+class MissingOrganization(Forbidden):
+    """The caller belongs to no organization, or not to the one it named."""
+
+    code = "missing-org"
+
+
+class NotFound(StatekeepError):
+    """There is no such thing, or it belongs to another organization."""
+
+    code = "not-found"
+
+
+class AlreadyExists(StatekeepError):
+    """The name is taken."""
+
+    code = "already-exists"
+
+
+class InvalidState(StatekeepError):
+    """Not now: the instance is paused, or the machine still has instances."""
+
+    code = "invalid-state"
+
+
+class TooLarge(StatekeepError):
+    """A bound of `limits` was exceeded; nothing changed."""
+
+    code = "too-large"
+
+
+class IdempotencyMismatch(StatekeepError):
+    """An `Idempotency-Key` was used before with another body."""
+
+    code = "idempotency-key-reused"
+
+
+class MachineError(StatekeepError):
+    """The author's code threw, looped or took its process down: the event failed and nothing changed.
+
+    `stack` holds the author's frames for the logs; it is never part of an answer.
+    """
+
+    code = "machine-error"
+
+    def __init__(self, message: str, *, stack: str | None = None) -> None:
+        super().__init__(message)
+        self.stack = stack
+
+
+class Overloaded(StatekeepError):
+    """Load was shed before anything was done. `retry_after_seconds` is a hint."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds

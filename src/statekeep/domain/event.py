@@ -1,0 +1,46 @@
+"""Events and where they came from."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Origin(IntEnum):
+    """Who caused a journal entry. Stored: never renumber."""
+
+    CREATION = 0
+    """The initial macrostep."""
+    CLIENT = 1
+    TIMER = 2
+    CHILD = 3
+    """An ephemeral child, or an action that was performed."""
+    SELF = 4
+    """The machine itself, without delay."""
+    LOST_CHILD = 5
+    """The error event of a child that was due and never answered."""
+    HOUSEKEEPING = 6
+    """No transition: the snapshot changed without an event, as when an idle child machine moved."""
+
+
+class Event(NamedTuple):
+    """Input to a machine. `json` is the whole event as a JSON object; `type` is its name."""
+
+    type: str
+    json: bytes
+
+
+class Delivery(NamedTuple):
+    """One event on its way to an instance.
+
+    `auth` is the JSON of the auth context for which `allowWrite` has to answer; None where no question is asked. `handle` is the host's
+    number of a child's live event. `lost_child` stands for the error event of that child, which only the host can make; `event` is then
+    only its description.
+    """
+
+    event: Event
+    origin: Origin
+    auth: bytes | None = None
+    handle: int | None = None
+    timer_seq: int | None = None
+    lost_child: str | None = None

@@ -1,0 +1,73 @@
+"""Every bound of the product, named, with its unit. Those an operator may change are defaults of `settings`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+KIB = 1024
+MIB = 1024 * KIB
+
+NAME_LENGTH_MAX = 128
+"""Characters of a machine's or an instance's name."""
+INDEXES_MAX = 50
+"""Indexes of one machine."""
+
+CODE_GZIPPED_BYTES_MAX = 1 * MIB
+CODE_BYTES_MAX = 10 * MIB
+CONTEXT_BYTES_MAX = 400_000
+"""Context of one instance as JSON."""
+SNAPSHOT_BYTES_MAX = 2 * CONTEXT_BYTES_MAX + 256 * KIB
+"""A whole snapshot: context, children and history."""
+REQUEST_BYTES_MAX = 1 * MIB
+"""Body of a request, uploads of code excepted. An event of this size is refused."""
+UPLOAD_BYTES_MAX = CODE_BYTES_MAX + 64 * KIB
+"""A multipart upload: the code and its form fields."""
+PROVISIONAL_REQUEST_BYTES_MAX = 16 * MIB
+"""The official client sends a migration's whole code along as a JSON object of bytes."""
+FRAME_BYTES_MAX = 16 * MIB
+"""One frame from a host."""
+
+IDEMPOTENCY_KEY_LENGTH_MAX = 255
+IDEMPOTENCY_KEYS_KEPT_FOR = timedelta(hours=24)
+
+PAGE_SIZE = 100
+"""Items of one page of a list."""
+
+BURST_EVENTS_MAX = 64
+"""Events of one instance that go to the host in one frame."""
+PIPELINED_BURSTS_MAX = 8
+"""Bursts of one instance whose commits are under way at once."""
+MAILBOX_LETTERS_MAX = 10_000
+"""Events that wait for one instance; further ones are refused until it has caught up."""
+MACROSTEPS_PER_EVENT_MAX = 1_000
+"""Macrosteps that one event may cause by undelayed sends of the machine to itself."""
+TIMERS_PER_INSTANCE_MAX = 10_000
+
+SETTLE_TIMEOUT = timedelta(seconds=90)
+STEP_TIMEOUT = timedelta(seconds=5)
+DRAIN_TIMEOUT = timedelta(seconds=10)
+
+DELIVERY_TRIES_MAX = 5
+DELIVERY_RETRY_AFTER = timedelta(seconds=30)
+
+HOST_HEAP_MIB_MAX = 128
+HOST_DATA_MIB_MAX = 1024
+"""Private memory of a host process, heap, code and buffers together (RLIMIT_DATA)."""
+HOSTS_MAX = 12
+"""Host processes at once. Each takes some 50 to 100 MB."""
+HOST_IDLE_TIMEOUT = timedelta(minutes=5)
+HOST_START_TIMEOUT = timedelta(seconds=20)
+HOST_SESSIONS_MAX = 10_000
+HOST_SESSION_BYTES_MAX = 32 * MIB
+LOG_BYTES_PER_EVENT_MAX = 64 * KIB
+
+RESIDENT_INSTANCES_MAX = 20_000
+"""Instances kept in the server's memory with their newest snapshot."""
+RESIDENT_BYTES_MAX = 256 * MIB
+
+CLOCK_SKEW = timedelta(seconds=5)
+"""How long after its `exp` a token is still taken: the official client uses one until a second past it."""
+UPLOAD_URL_VALID_FOR = timedelta(minutes=15)
+SIGNED_ID_VALID_FOR = timedelta(hours=1)
+SESSION_TOKEN_VALID_FOR = timedelta(days=365)
+CACHED_TOKENS_MAX = 10_000

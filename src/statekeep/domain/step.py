@@ -1,0 +1,70 @@
+"""What a host answers when events are delivered to an instance. Values: nothing was performed yet."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from statekeep.domain.errors import StatekeepError
+from statekeep.domain.timer import TimerOp
+
+
+class Effects(Enum):
+    """What has to be performed once the transition is durable."""
+
+    NONE = "none"
+    ACTIONS = "actions"
+    """Something that involves no child: nobody has to wait for it."""
+    CHILDREN = "children"
+    """Children are started, stopped or sent to: the next event has to wait for it."""
+
+
+class Macrostep(NamedTuple):
+    """One transition to the next stable state.
+
+    `event` is JSON; None for the delivered event itself. `view` is the JSON of what an authorised caller may see. A silent one
+    changed the snapshot without being a transition.
+    """
+
+    event: bytes | None
+    snapshot: bytes
+    view: bytes
+    is_silent: bool = False
+
+
+class Stepped(NamedTuple):
+    """An event was accepted. `due` lists the children that settling waits for once the effects are performed; `live` counts all children."""
+
+    macrosteps: tuple[Macrostep, ...]
+    timer_ops: tuple[TimerOp, ...] = ()
+    due: tuple[str, ...] = ()
+    live: int = 0
+    effects: Effects = Effects.NONE
+
+
+class Refused(NamedTuple):
+    """`allowWrite` did not answer true: nothing changed."""
+
+
+class Ignored(NamedTuple):
+    """The instance is finished: nothing changed."""
+
+
+class Later(NamedTuple):
+    """A delivery before this one touches children: deliver it again once that is performed."""
+
+
+class Failed(NamedTuple):
+    """Nothing changed and nothing will be performed."""
+
+    error: StatekeepError
+
+
+Outcome = Stepped | Refused | Ignored | Later | Failed
+
+
+class ChildrenState(NamedTuple):
+    """Children as they are now: those that settling waits for, and how many live at all."""
+
+    due: tuple[str, ...]
+    live: int

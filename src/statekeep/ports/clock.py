@@ -1,0 +1,19 @@
+"""Time, handed in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """The time of day. It may jump, as real clocks do."""
+
+    def now_ms(self) -> float:
+        """Milliseconds since the epoch, with fractions."""
+        ...
+
+
+def datetime_of(ms: float) -> datetime:
+    """That instant as an aware datetime in UTC, to the millisecond."""
+    return datetime.fromtimestamp(int(ms) / 1000, tz=UTC)

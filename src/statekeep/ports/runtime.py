@@ -1,0 +1,147 @@
+"""The runtime: runs author code in processes that can die without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import NamedTuple, Protocol
+
+from statekeep.domain.event import Delivery, Event
+from statekeep.domain.machine import MachineVersion
+from statekeep.domain.names import InstanceId, InstanceName, OrganizationId
+from statekeep.domain.step import ChildrenState, Outcome
+
+
+class VersionFacts(NamedTuple):
+    """What loading a version told. `xstate` is the version of our copy that it uses, or "bundled"."""
+
+    xstate_major: int
+    xstate: str
+
+
+class Standing(NamedTuple):
+    """Where an instance stands before something is asked of it: `snapshot` belongs to `revision`."""
+
+    instance_id: InstanceId
+    name: InstanceName
+    revision: int
+    snapshot: bytes
+
+
+class ReadAnswer(NamedTuple):
+    """One view, and for each auth context that was asked about whether it may be seen."""
+
+    view: bytes
+    is_allowed: tuple[bool, ...]
+
+
+class SavedState(NamedTuple):
+    """A snapshot taken between steps."""
+
+    snapshot: bytes
+    view: bytes
+
+
+class RuntimeListener(Protocol):
+    """Hears what hosts report. Called from the event loop, in the order of the reports of one instance; must not block."""
+
+    def child_sent(
+        self, instance_id: InstanceId, event: Event, handle: int, children: ChildrenState
+    ) -> None:
+        """A child, or an action that was performed, sent the machine an event. It is now waiting to be delivered."""
+        ...
+
+    def children_changed(self, instance_id: InstanceId, children: ChildrenState) -> None:
+        """The set of children that settling waits for changed without an event."""
+        ...
+
+    def host_lost(self, instance_ids: Sequence[InstanceId]) -> None:
+        """A host died, and with it all children of these instances and the effects that were not yet performed."""
+        ...
+
+    def logged(
+        self,
+        version: MachineVersion,
+        instance_id: InstanceId | None,
+        stream: int,
+        ts: float,
+        text: str,
+    ) -> None:
+        """Author code wrote to its console (1 stdout, 2 stderr)."""
+        ...
+
+
+class Runtime(Protocol):
+    """Runs the code of machine versions, each in a host of its own.
+
+    Hosts are started on demand and end when idle, over their limits or silent for longer than the step timeout. Whatever a host was
+    asked and did not answer before it died is asked again of a new one, one request at a time; the request that
+    kills its host again fails with MachineError. Overloaded is raised when no host can be had.
+
+    Requests about one instance are handled in the order of the calls.
+    """
+
+    async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
+        """Load code that is not published yet and end its host again. Raises InvalidCode with the reason."""
+        ...
+
+    async def create(
+        self,
+        version: MachineVersion,
+        instance_id: InstanceId,
+        name: InstanceName,
+        context: bytes,
+        auth: bytes | None,
+    ) -> Outcome:
+        """The initial macrostep with the caller's `context` (a JSON object). `auth` None asks no question."""
+        ...
+
+    async def step(
+        self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]
+    ) -> Sequence[Outcome]:
+        """Deliver events one after the other on top of `standing`, which may be a revision whose commit is still under way.
+
+        As many outcomes as deliveries. A delivery that fails or is refused leaves the state for the next one as it was.
+        """
+        ...
+
+    def perform(self, version: MachineVersion, instance_id: InstanceId, revision: int) -> None:
+        """What was decided up to `revision` is durable: perform it. Nobody waits for it; a dead host means that it is lost."""
+        ...
+
+    async def perform_children(
+        self, version: MachineVersion, instance_id: InstanceId, revision: int
+    ) -> ChildrenState:
+        """The same, waiting until children were started, stopped and sent to. Raises HostLost where the host died before."""
+        ...
+
+    async def read(
+        self, version: MachineVersion, standing: Standing, auths: Sequence[bytes]
+    ) -> ReadAnswer:
+        """Ask `allowRead` for each auth context."""
+        ...
+
+    async def stop_children(
+        self, version: MachineVersion, instance_id: InstanceId
+    ) -> ChildrenState:
+        """Stop every child that is due. None of their events is reported once this returned. Raises HostLost."""
+        ...
+
+    async def save(self, version: MachineVersion, instance_id: InstanceId) -> SavedState:
+        """The snapshot as it is now, with what idle children came to. Raises HostLost."""
+        ...
+
+    def discard(self, version: MachineVersion, instance_id: InstanceId) -> None:
+        """Forget an instance: decided effects are never performed, children are stopped silently."""
+        ...
+
+
+class HostLost(Exception):
+    """The host died and with it everything it held of the instance."""
+
+
+class CodeSource(Protocol):
+    """Where the runtime gets the module of a version from."""
+
+    def __call__(self, version: MachineVersion) -> Awaitable[bytes]:
+        """The module of a published version."""
+        ...

@@ -1,0 +1,273 @@
+"""The store: all that must survive.
+
+Two protocols over one database. `InstanceStore` is the path of an event, `Catalog` the things people set up: organizations, members, keys,
+machines and versions. One contract suite holds every adapter to both.
+
+What has been awaited is durable: it survives the end of the process and of the machine. Every method that finds things by name looks
+inside one organization only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from statekeep.domain.access import Role
+from statekeep.domain.commit import Commit
+from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
+from statekeep.domain.machine import (
+    Key,
+    Machine,
+    MachineVersion,
+    Membership,
+    Organization,
+    User,
+    VersionInfo,
+)
+from statekeep.domain.names import (
+    InstanceId,
+    KeyId,
+    MachineName,
+    OrganizationId,
+    UserId,
+    VersionId,
+)
+from statekeep.domain.timer import Timer
+
+
+Item = TypeVar("Item")
+
+
+class DueTimer(NamedTuple):
+    """A timer and the instance it belongs to."""
+
+    instance_id: InstanceId
+    seq: int
+    due_at: float
+
+
+class StoredKeyUse(NamedTuple):
+    """An idempotency key that was used. `answer` is None while (or because, after a crash) the event has not settled."""
+
+    body_hash: bytes
+    answer: bytes | None
+
+
+class Transition(NamedTuple):
+    """A journal entry as lists show it. `event` and `snapshot` are JSON."""
+
+    revision: int
+    ts: float
+    event: bytes
+    snapshot: bytes
+
+
+class Page(NamedTuple, Generic[Item]):
+    """Part of a list. `cursor` asks for what follows; None at the end."""
+
+    items: Sequence[Item]
+    cursor: str | None
+
+
+class InstanceStore(Protocol):
+    """Instances, their journals, timers and idempotency keys."""
+
+    def new_instance_id(self) -> InstanceId:
+        """A number no instance had or will have, across restarts."""
+        ...
+
+    async def claim(self, key: InstanceKey) -> ClaimedInstance | None:
+        """The instance at its newest durable revision; None where there is none."""
+        ...
+
+    async def claim_by_id(self, instance_id: InstanceId) -> ClaimedInstance | None:
+        """The same by number."""
+        ...
+
+    def commit(self, commit: Commit) -> Awaitable[None]:
+        """Write everything in `commit` in one transaction, together with whatever else waits (group commit).
+
+        The call itself takes the commit's place in line: of two commits the one passed first is written first, and awaited results
+        come in that order. Done means durable. Raises AlreadyExists where a new instance's key is taken, and ConflictingRevision where
+        the instance does not stand at `base_revision` (or does not exist any more); nothing of that commit is then written.
+        """
+        ...
+
+    async def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
+        """Pause or resume. No journal entry, no revision."""
+        ...
+
+    async def delete_instance(self, instance_id: InstanceId) -> None:
+        """Remove the instance with its journal, timers and keys, all at once. Nothing where there is none."""
+        ...
+
+    async def list_instances(self, machine_id: int, *, cursor: str | None) -> Page[InstanceInfo]:
+        """Newest first, `limits.PAGE_SIZE` a page. An instance that exists throughout appears exactly once."""
+        ...
+
+    async def list_transitions(
+        self, instance_id: InstanceId, *, cursor: str | None
+    ) -> Page[Transition]:
+        """Newest first, without housekeeping entries. Pages stay correct while new entries arrive."""
+        ...
+
+    async def timers_due_before(
+        self, until: float, *, after: DueTimer | None, limit: int
+    ) -> Sequence[DueTimer]:
+        """Living timers due before `until` (ms since the epoch) in the order (due_at, instance, seq), those past `after` only."""
+        ...
+
+    async def update_timer(self, instance_id: InstanceId, timer: Timer) -> None:
+        """Write tries, due time and death of a timer that could not be delivered. Nothing where it is gone."""
+        ...
+
+    async def unsettled_instances(
+        self, *, after: InstanceId | None, limit: int
+    ) -> Sequence[InstanceId]:
+        """Instances that were owed answers by children at their newest revision, by number."""
+        ...
+
+    async def find_key(
+        self, instance_id: InstanceId, key: str, *, now_ms: float
+    ) -> StoredKeyUse | None:
+        """An idempotency key of the instance that was used and has not expired."""
+        ...
+
+    async def answer_key(self, instance_id: InstanceId, key: str, answer: bytes) -> None:
+        """Remember the first answer of an event that settled after its commit."""
+        ...
+
+    async def forget_expired_keys(self, *, now_ms: float) -> int:
+        """Remove idempotency keys that expired; returns how many."""
+        ...
+
+
+class ConflictingRevision(Exception):
+    """Somebody else moved the instance: what was computed is void and the instance has to be claimed again."""
+
+
+class Upload(NamedTuple):
+    """Code that was uploaded and not yet published. `code` is as it came, gzipped or not."""
+
+    code: bytes
+    is_gzipped: bool
+
+
+class Catalog(Protocol):
+    """Organizations, members, keys, machines, versions and uploads."""
+
+    async def create_organization(self, organization: Organization, admin: UserId) -> None:
+        """With its first member."""
+        ...
+
+    async def organization(self, organization_id: OrganizationId) -> Organization | None:
+        """By id."""
+        ...
+
+    async def create_user(self, user: User) -> None:
+        """Raises AlreadyExists where the id or the name is taken."""
+        ...
+
+    async def user_by_name(self, name: str) -> User | None:
+        """By name."""
+        ...
+
+    async def memberships(self, user_id: UserId) -> Sequence[Membership]:
+        """Oldest organization first."""
+        ...
+
+    async def create_key(self, key: Key, sealed_secret: bytes) -> None:
+        """`sealed_secret` is opaque: encrypted by the caller."""
+        ...
+
+    async def key(self, key_id: KeyId) -> tuple[Key, bytes] | None:
+        """A key that was not deleted, with its sealed secret."""
+        ...
+
+    async def list_keys(self, organization_id: OrganizationId, *, cursor: str | None) -> Page[Key]:
+        """Newest first."""
+        ...
+
+    async def delete_key(self, organization_id: OrganizationId, key_id: KeyId) -> bool:
+        """Whether there was one to delete."""
+        ...
+
+    async def create_machine(
+        self,
+        organization_id: OrganizationId,
+        name: MachineName,
+        indexes: tuple[str, ...],
+        now: datetime,
+    ) -> None:
+        """Raises AlreadyExists where the name is taken."""
+        ...
+
+    async def machine(self, organization_id: OrganizationId, name: MachineName) -> Machine | None:
+        """By name."""
+        ...
+
+    async def list_machines(
+        self, organization_id: OrganizationId, *, cursor: str | None
+    ) -> Page[Machine]:
+        """Newest first."""
+        ...
+
+    async def delete_machine(self, machine_id: int) -> None:
+        """With its versions and uploads. Raises InvalidState while it has instances."""
+        ...
+
+    async def save_upload(
+        self, version_id: VersionId, upload: Upload, *, expires_at: datetime
+    ) -> None:
+        """Keep uploaded code until it is published or expires; replaces an earlier upload for the same id."""
+        ...
+
+    async def upload(self, version_id: VersionId) -> Upload | None:
+        """What was uploaded last and has not been published."""
+        ...
+
+    async def forget_expired_uploads(self, *, now: datetime) -> int:
+        """Remove uploads that were never published; returns how many."""
+        ...
+
+    async def create_version(
+        self, version: MachineVersion, code: bytes, *, make_current: bool
+    ) -> None:
+        """Publish: the version with its code (the module itself), the upload gone, current if asked, all at once.
+
+        Raises AlreadyExists where the id was published before and NotFound where the machine is gone.
+        """
+        ...
+
+    async def version(self, version_id: VersionId) -> MachineVersion | None:
+        """A published version by id. The caller checks that it belongs to the machine it means."""
+        ...
+
+    async def version_code(self, version_id: VersionId) -> bytes | None:
+        """The module of a published version."""
+        ...
+
+    async def list_versions(self, machine_id: int, *, cursor: str | None) -> Page[VersionInfo]:
+        """Newest first."""
+        ...
+
+
+class Store(InstanceStore, Catalog, Protocol):
+    """Both, over one database, with a life of their own."""
+
+    async def open(self) -> None:
+        """Take sole possession of the database and bring its schema up to date. Raises StoreBusy where another process has it."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits, then let go. Safe to call twice."""
+        ...
+
+    def role_of(self, user_id: UserId, organization_id: OrganizationId) -> Awaitable[Role | None]:
+        """The member's role, or None for a stranger."""
+        ...
+
+
+class StoreBusy(Exception):
+    """Another process has the database; the message says which and what to do."""

@@ -1,0 +1,68 @@
+"""Checking and making tokens."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from statekeep.domain.names import KeyId, UserId
+
+
+class UnverifiedToken(NamedTuple):
+    """What a token says of itself, before anything is believed. `key_id` is None for our own tokens."""
+
+    key_id: KeyId | None
+
+
+class KeyClaims(NamedTuple):
+    """A checked token of an API key: claims as JSON of the end user, and when it ends (seconds since the epoch, None for never)."""
+
+    auth_context: bytes
+    expires_at: float | None
+
+
+class SessionClaims(NamedTuple):
+    """A checked token of a member."""
+
+    user_id: UserId
+    expires_at: float | None
+
+
+class Tokens(Protocol):
+    """JSON Web Tokens (RFC 7519), with the server's own key inside.
+
+    Everything that is wrong with a token is Unauthenticated; the message says what, never more than the token itself shows.
+    """
+
+    def peek(self, token: str) -> UnverifiedToken:
+        """Which key a token claims to be signed with."""
+        ...
+
+    def verify_key_token(self, token: str, secret: str, *, now: float) -> KeyClaims:
+        """Check an HS256 token of an API key: signature, audience, times (SPEC 3)."""
+        ...
+
+    def verify_session(self, token: str, *, now: float) -> SessionClaims:
+        """Check a token of our own for a member."""
+        ...
+
+    def issue_session(self, user_id: UserId, *, now: float, valid_for_seconds: int) -> str:
+        """A token for a member."""
+        ...
+
+    def seal(self, secret: str) -> bytes:
+        """Encrypt a key's secret with the server's key."""
+        ...
+
+    def unseal(self, sealed: bytes) -> str:
+        """Decrypt what `seal` made."""
+        ...
+
+    def sign(
+        self, purpose: str, claims: dict[str, Any], *, now: float, valid_for_seconds: int
+    ) -> str:
+        """A short-lived statement by the server to itself, safe in a URL path."""
+        ...
+
+    def verify(self, purpose: str, token: str, *, now: float) -> dict[str, Any]:
+        """What `sign` stated for the same purpose. Raises InvalidParameter where it is forged, altered or expired."""
+        ...
