@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from statekeep.domain.errors import (
+    MissingOrganization,
+    MissingScope,
+    MissingUser,
+    SpecifyOrganization,
+)
 from statekeep.domain.names import OrganizationId, UserId
 
 SCOPES: Final = frozenset(
@@ -74,10 +80,44 @@ class AuthContext:
     """A caller whose token was checked.
 
     `claims` is the JSON of what authorisers of machines get to see as `authContext`. `user_id` is None for a key. `organization_id` is None only for a
-    member who has not said which organization is meant and belongs to none or to several.
+    member who has not said which organization is meant and belongs to none or to several; `is_member_of_several` tells which.
+    Such a caller has no scopes.
     """
 
     organization_id: OrganizationId | None
     user_id: UserId | None
     scopes: frozenset[str]
     claims: bytes
+    is_member_of_several: bool = False
+
+
+def require_organization(caller: AuthContext) -> OrganizationId:
+    """The organization in which the caller acts.
+
+    Raises SpecifyOrganization where a member of several has to say which one, and MissingOrganization where there is none.
+    """
+    if caller.organization_id is not None:
+        return caller.organization_id
+    if caller.is_member_of_several:
+        raise SpecifyOrganization(
+            "you are a member of several organizations: name one in the header x-statebacked-org-id"
+        )
+    raise MissingOrganization("you are not a member of any organization")
+
+
+def require_scope(caller: AuthContext, scope: str) -> OrganizationId:
+    """The organization in which the caller holds `scope`.
+
+    Raises MissingScope, or what `require_organization` raises: without an organization there are no scopes.
+    """
+    organization_id = require_organization(caller)
+    if scope not in caller.scopes:
+        raise MissingScope(f"this needs the scope {scope}")
+    return organization_id
+
+
+def require_user(caller: AuthContext) -> UserId:
+    """The member behind the request. Raises MissingUser for a key."""
+    if caller.user_id is None:
+        raise MissingUser("this needs the session of a member; a key is nobody")
+    return caller.user_id

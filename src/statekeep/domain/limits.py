@@ -65,9 +65,18 @@ RESIDENT_INSTANCES_MAX = 20_000
 """Instances kept in the server's memory with their newest snapshot."""
 RESIDENT_BYTES_MAX = 256 * MIB
 
+TOKEN_BYTES_MAX = 8 * KIB
+"""A bearer token, as it is sent."""
+ACT_BYTES_MAX = 8 * KIB
+"""The header `x-statebacked-act`."""
+LABEL_LENGTH_MAX = 200
+"""Characters of what people call a key or an organization."""
 CLOCK_SKEW = timedelta(seconds=5)
 """How long after its `exp` a token is still taken: the official client uses one until a second past it."""
 UPLOAD_URL_VALID_FOR = timedelta(minutes=15)
 SIGNED_ID_VALID_FOR = timedelta(hours=1)
 SESSION_TOKEN_VALID_FOR = timedelta(days=365)
+SESSION_TOKEN_RENEWED_BEFORE = timedelta(days=30)
+"""A start writes a new token into `credentials.json` when less than this is left of the old one."""
 CACHED_TOKENS_MAX = 10_000
+"""Checked tokens that are kept until they expire, so that one is checked once and not at every request."""

@@ -21,9 +21,10 @@ class KeyClaims(NamedTuple):
 
 
 class SessionClaims(NamedTuple):
-    """A checked token of a member."""
+    """A checked token of a member. `auth_context` is the JSON of who that is: an object with nothing but `sub`."""
 
     user_id: UserId
+    auth_context: bytes
     expires_at: float | None
 
 
@@ -49,12 +50,19 @@ class Tokens(Protocol):
         """A token for a member."""
         ...
 
+    def read_claims(self, text: bytes) -> bytes:
+        """The header `x-statebacked-act` as the JSON of an auth context.
+
+        A JSON object in UTF-8, or in Latin-1 as browsers send it. Raises InvalidParameter for anything else.
+        """
+        ...
+
     def seal(self, secret: str) -> bytes:
         """Encrypt a key's secret with the server's key."""
         ...
 
     def unseal(self, sealed: bytes) -> str:
-        """Decrypt what `seal` made."""
+        """Decrypt what `seal` made. Raises SealBroken where it was altered or made with another server's key."""
         ...
 
     def sign(
@@ -66,3 +74,7 @@ class Tokens(Protocol):
     def verify(self, purpose: str, token: str, *, now: float) -> dict[str, Any]:
         """What `sign` stated for the same purpose. Raises InvalidParameter where it is forged, altered or expired."""
         ...
+
+
+class SealBroken(Exception):
+    """A sealed secret does not belong to this server's key: the data came from elsewhere, or the key was replaced."""
