@@ -1,0 +1,70 @@
+/**
+ * What author code throws, as failures and log lines. Anything may be thrown, and whatever is thrown may itself throw when looked at.
+ */
+
+import type { Failure } from "./frames.ts";
+
+const MESSAGE_CHARACTERS_MAX = 4_000;
+const STACK_CHARACTERS_MAX = 16_000;
+
+/** The address under which the author's module was loaded, and how it is shown. */
+let moduleUrl = "";
+const MODULE_NAME = "machine.js";
+
+export function nameModule(url: string) {
+  moduleUrl = url;
+}
+
+/** A failure with a code of its own, in words for the author. */
+export class HostError extends Error {
+  constructor(readonly code: string, message: string) {
+    super(message);
+  }
+}
+
+export function failure(error: unknown, code = "machine-error"): Failure {
+  if (error instanceof HostError) return { code: error.code, message: error.message };
+  const { message, stack } = describeError(error);
+  return stack ? { code, message, stack } : { code, message };
+}
+
+export function errorText(error: unknown): string {
+  const { message, stack } = describeError(error);
+  return stack ? `${message}\n${stack}` : message;
+}
+
+/** `message` says what was thrown with the error's name; `stack` is empty or the frames that are the author's. */
+export function describeError(error: unknown): { message: string; stack: string } {
+  try {
+    const message = tidy(messageOf(error)).slice(0, MESSAGE_CHARACTERS_MAX);
+    const stack = error instanceof Error ? authorFrames(error.stack) : "";
+    return { message, stack: stack.slice(0, STACK_CHARACTERS_MAX) };
+  } catch {
+    return { message: "(an error that cannot be shown)", stack: "" };
+  }
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error === "string" ? error : inspect(error);
+  const { name, message } = error;
+  return name && name !== "Error" ? `${name}: ${message}` : `${message}`;
+}
+
+function inspect(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  return JSON.stringify(value) ?? String(value);
+}
+
+function authorFrames(stack: unknown): string {
+  if (typeof stack !== "string") return "";
+  return stack.split("\n").filter(isAuthorFrame).map(tidy).join("\n");
+}
+
+// The host, XState and Deno are not the author's to debug.
+function isAuthorFrame(line: string): boolean {
+  return /^\s+at /.test(line) && !/\b(file|ext|node):/.test(line);
+}
+
+function tidy(text: string): string {
+  return moduleUrl ? text.replaceAll(moduleUrl, MODULE_NAME) : text;
+}

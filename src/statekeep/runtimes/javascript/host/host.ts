@@ -1,0 +1,80 @@
+/**
+ * The host as the server sees it: first a module to load, then requests about its instances.
+ *
+ * Requests are handled in order. One that has to let answers leave first returns a promise, and the next waits for it.
+ */
+
+import type { Activity } from "./activity.ts";
+import type { Limits, Loaded, Request } from "./frames.ts";
+import type { LoadedModule } from "./load.ts";
+import { loadModule, UnusableModule } from "./load.ts";
+import { Logs } from "./logs.ts";
+import { parse, stringify } from "./natives.ts";
+import type { Of, Outlet } from "./operations.ts";
+import { Operations } from "./operations.ts";
+import { errorReply } from "./replies.ts";
+
+/** The world that author code will live in. */
+export interface Realm {
+  /** Close it. Author code is loaded right after. */
+  prepare(limits: Limits, logs: Logs): void;
+  /** Which copy of XState the machine came from: our version, or "bundled". */
+  originOf(module: LoadedModule): Promise<string>;
+}
+
+export class Host {
+  readonly #outlet: Outlet;
+  readonly #realm: Realm;
+  #logs!: Logs;
+  #operations: Operations | null = null;
+
+  constructor(outlet: Outlet, realm: Realm) {
+    this.#outlet = outlet;
+    this.#realm = realm;
+  }
+
+  handle(frame: string): void | Promise<void> {
+    const request = parse(frame) as Request;
+    if (request.op === "load") return this.#load(request);
+    if (request.op === "ping") return this.#outlet.send(`{"re":${request.id},"pong":true}`);
+    const operations = this.#operations;
+    if (!operations) throw new Error(`"${request.op}" without a module`);
+    this.#logs.refillUnattributed();
+    switch (request.op) {
+      case "step":
+        return operations.step(request);
+      case "perform":
+        return operations.perform(request);
+      case "create":
+        return operations.create(request);
+      case "read":
+        return operations.read(request);
+      case "stop":
+        return operations.stop(request);
+      case "save":
+        return operations.save(request);
+      case "discard":
+        return operations.discard(request);
+    }
+  }
+
+  async #load({ id, code, limits }: Of<"load">) {
+    if (this.#operations) throw new Error("A host loads one module");
+    const logs = this.#logs = new Logs((frame) => this.#outlet.send(frame), limits.logBytes);
+    const activity: Activity = { i: null, step: null, budget: logs.newBudget() };
+    this.#realm.prepare(limits, logs);
+    try {
+      const module = await loadModule(code, activity, (text) => logs.write(activity, 2, text));
+      const loaded: Loaded = {
+        major: module.driver.major,
+        xstate: await this.#realm.originOf(module),
+        httpApi: module.httpApi,
+      };
+      this.#operations = new Operations(module, limits, logs, this.#outlet);
+      this.#outlet.send(`{"re":${id},"ok":${stringify(loaded)}}`);
+    } catch (error) {
+      if (!(error instanceof UnusableModule)) throw error;
+      this.#outlet.send(errorReply(id, error.failure));
+    }
+  }
+}

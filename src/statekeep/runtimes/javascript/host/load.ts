@@ -1,0 +1,113 @@
+/**
+ * The author's module: loaded, and held to what a machine version has to be.
+ */
+
+import type { Activity } from "./activity.ts";
+import { runAs } from "./activity.ts";
+import type { Driver } from "./driver.ts";
+import { failure, HostError, nameModule } from "./errors.ts";
+import type { Failure } from "./frames.ts";
+import type { Author } from "./turn.ts";
+import type { Authorizer } from "./authorize.ts";
+import { isXState4, xstate4Driver } from "./xstate4/driver.ts";
+import { isXState5, unimplemented, xstate5Driver } from "./xstate5/driver.ts";
+
+export interface LoadedModule extends Author {
+  readonly machine: unknown;
+  readonly httpApi: string[];
+}
+
+/** Thrown where the version cannot be used; `failure` says why, for its author. */
+export class UnusableModule extends Error {
+  constructor(readonly failure: Failure) {
+    super(failure.message);
+  }
+}
+
+export async function loadModule(
+  code: string,
+  activity: Activity,
+  warn: (text: string) => void,
+): Promise<LoadedModule> {
+  try {
+    return runAs(activity, inspect, await runAs(activity, evaluate, code), warn);
+  } catch (error) {
+    throw new UnusableModule(failure(error, "bad-version"));
+  }
+}
+
+// Before author code could replace them.
+const { createObjectURL, revokeObjectURL } = URL;
+
+// A blob and not a data: URL: that takes seconds for a large module, and shows up whole in each line of a stack.
+async function evaluate(code: string): Promise<Record<string, unknown>> {
+  const source = new Blob([code, "\n//# sourceURL=machine.js"], { type: "text/javascript" });
+  const url = createObjectURL(source);
+  nameModule(url);
+  try {
+    return await import(url);
+  } finally {
+    revokeObjectURL(url);
+  }
+}
+
+function inspect(exports: Record<string, unknown>, warn: (text: string) => void): LoadedModule {
+  const { default: machine, allowRead, allowWrite, httpApiMapper } = exports;
+  return {
+    machine,
+    driver: driverFor(machine, warn),
+    allowRead: authorizer("allowRead", allowRead),
+    allowWrite: authorizer("allowWrite", allowWrite),
+    httpApi: httpApiNames(httpApiMapper),
+  };
+}
+
+function driverFor(machine: unknown, warn: (text: string) => void): Driver {
+  if (isXState5(machine)) {
+    const driver = xstate5Driver(machine);
+    unimplemented(machine).forEach(warn);
+    return driver;
+  }
+  if (isXState4(machine)) return xstate4Driver(machine);
+  throw new HostError("bad-version", whatIsWrongWith(machine));
+}
+
+function whatIsWrongWith(machine: unknown): string {
+  const remedy =
+    "Export the machine that createMachine() of XState 4 or 5 returned: `export default createMachine({...})`.";
+  if (machine === undefined) return `The module has no default export. ${remedy}`;
+  if (machine instanceof Promise) {
+    return `The default export is a promise; await it in the module. ${remedy}`;
+  }
+  if (typeof machine === "function") {
+    return `The default export is a function, not a machine. ${remedy}`;
+  }
+  return `The default export is not an XState machine. ${remedy}`;
+}
+
+function authorizer(name: string, value: unknown): Authorizer {
+  if (typeof value === "function") return value as Authorizer;
+  const problem = value === undefined
+    ? `does not export ${name}`
+    : `exports ${name}, but not as a function`;
+  throw new HostError(
+    "bad-version",
+    `The module ${problem}. Without it nobody can use its instances: export a function that returns true for whoever may.`,
+  );
+}
+
+function httpApiNames(mapper: unknown): string[] {
+  if (mapper === undefined || mapper === null) return [];
+  if (typeof mapper !== "object") {
+    throw new HostError(
+      "bad-version",
+      "httpApiMapper has to be an object of {handler, responseMapper} by slug.",
+    );
+  }
+  for (const [slug, mapping] of Object.entries(mapper)) {
+    if (typeof (mapping as { handler?: unknown } | null)?.handler !== "function") {
+      throw new HostError("bad-version", `httpApiMapper has no function "handler" for "${slug}".`);
+    }
+  }
+  return Object.keys(mapper);
+}

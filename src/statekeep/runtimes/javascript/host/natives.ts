@@ -1,0 +1,43 @@
+/**
+ * What the host needs of its environment, taken before author code runs.
+ *
+ * Author code shares this realm and may replace any global. Nothing that carries frames or enforces a rule may be looked up
+ * through a global afterwards, so it is captured here, and this module is evaluated first.
+ */
+
+export const { parse, stringify } = JSON;
+
+const encoder = new TextEncoder();
+const encodeText = encoder.encode.bind(encoder);
+
+export const native = {
+  fetch: globalThis.fetch,
+  Request: globalThis.Request,
+  URL: globalThis.URL,
+  WebSocket: globalThis.WebSocket,
+  EventSource: globalThis.EventSource,
+  setTimeout: globalThis.setTimeout,
+  clearTimeout: globalThis.clearTimeout,
+  setInterval: globalThis.setInterval,
+  clearInterval: globalThis.clearInterval,
+  setImmediate: globalThis.setImmediate,
+  clearImmediate: globalThis.clearImmediate,
+  queueMicrotask: globalThis.queueMicrotask,
+  requestUrl: Object.getOwnPropertyDescriptor(Request.prototype, "url")!.get!,
+} as const;
+
+/** Milliseconds since the epoch. */
+export const now: () => number = Date.now;
+
+/** Milliseconds since some start, fine and steady. */
+export const steadyNow: () => number = performance.now.bind(performance);
+
+export function encode(text: string): Uint8Array<ArrayBuffer> {
+  return encodeText(text);
+}
+
+/** Is `text` longer than `limit` bytes of UTF-8? Most texts are so much shorter that nothing has to be encoded. */
+export function exceedsBytes(text: string, limit: number): boolean {
+  if (text.length * 3 <= limit) return false;
+  return text.length > limit || encodeText(text).length > limit;
+}

@@ -1,0 +1,71 @@
+/**
+ * The real world around author code: this process.
+ */
+
+import { currentActivity } from "./activity.ts";
+import { installConsole } from "./author_console.ts";
+import type { Limits } from "./frames.ts";
+import { installGate } from "./gate.ts";
+import type { Realm } from "./host.ts";
+import type { LoadedModule } from "./load.ts";
+import type { Logs } from "./logs.ts";
+import { lockDown, surviveErrors } from "./sandbox.ts";
+
+/** What the build wrote beside the host about our copies of XState. */
+interface Manifest {
+  readonly xstate4: { readonly version: string };
+  readonly xstate5: { readonly version: string };
+}
+
+export class ProcessRealm implements Realm {
+  readonly #versions: Record<4 | 5, string>;
+
+  constructor() {
+    this.#versions = versionsOfOurs();
+    requireDeniedBuiltIns();
+  }
+
+  prepare(limits: Limits, logs: Logs) {
+    const report = (what: string, error: unknown) => logs.error(currentActivity(), what, error);
+    installConsole(logs);
+    installGate(limits.denyPrivateNetwork, (error) => report("A timer's function failed", error));
+    surviveErrors(report);
+    lockDown();
+  }
+
+  async originOf({ driver, machine }: LoadedModule): Promise<string> {
+    if (driver.major === 4) return driver.xstate === "bundled" ? "bundled" : this.#versions[4];
+    return await isOurs(machine) ? this.#versions[5] : "bundled";
+  }
+}
+
+async function isOurs(machine: unknown): Promise<boolean> {
+  try {
+    const { StateMachine } = await import("xstate5") as unknown as {
+      StateMachine: new () => unknown;
+    };
+    return machine instanceof StateMachine;
+  } catch {
+    return false; // not mapped, since the module does not import it
+  }
+}
+
+function versionsOfOurs(): Record<4 | 5, string> {
+  const path = new URL("./manifest.json", import.meta.url);
+  const { xstate4, xstate5 } = JSON.parse(Deno.readTextFileSync(path)) as Manifest;
+  return { 4: xstate4.version, 5: xstate5.version };
+}
+
+/**
+ * Deno's Node modules hand out what was taken away here, and some end the process when they find it gone. Only the import map can deny
+ * them, so do not run where it misses one that this Deno has.
+ */
+function requireDeniedBuiltIns() {
+  const { builtinModules } = process.getBuiltinModule("node:module");
+  for (const name of builtinModules) {
+    const specifier = name.startsWith("node:") ? name : `node:${name}`;
+    if (!import.meta.resolve(specifier).startsWith("data:")) {
+      throw new Error(`The import map does not deny ${specifier}`);
+    }
+  }
+}

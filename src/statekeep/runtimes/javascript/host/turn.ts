@@ -1,0 +1,211 @@
+/**
+ * Deciding one delivery: may it happen, and what comes of it. Nothing is performed here.
+ *
+ * What must stay true: a delivery happens as a whole or not at all. Whatever throws on the way leaves the session as it was.
+ */
+
+import type { Activity } from "./activity.ts";
+import { runAs } from "./activity.ts";
+import type { Authorizer } from "./authorize.ts";
+import { isAllowed } from "./authorize.ts";
+import type { Decided, Driver, Effect, LiveInstance } from "./driver.ts";
+import { failure, HostError } from "./errors.ts";
+import type { Delivery, Json, JsonObject, Limits, MachineEvent, TimerOp } from "./frames.ts";
+import type { Logs } from "./logs.ts";
+import { exceedsBytes, parse, stringify } from "./natives.ts";
+import { PendingStep } from "./pending_step.ts";
+import {
+  decidedResult,
+  DENIED,
+  errorResult,
+  IGNORED,
+  LATER,
+  macrostep,
+  viewText,
+} from "./replies.ts";
+import type { Session } from "./session.ts";
+import { boundedTimer } from "./timers.ts";
+
+export interface Author {
+  readonly driver: Driver;
+  readonly allowRead: Authorizer;
+  readonly allowWrite: Authorizer;
+}
+
+/** Events by which XState runs its own machinery. A machine cannot mean them, so nobody may send them. */
+const RESERVED = new Set(["", "*", "xstate.init", "xstate.stop"]);
+
+export class Turns {
+  readonly #author: Author;
+  readonly #limits: Limits;
+  readonly #logs: Logs;
+
+  constructor(author: Author, limits: Limits, logs: Logs) {
+    this.#author = author;
+    this.#limits = limits;
+    this.#logs = logs;
+  }
+
+  /** The initial macrostep of a session that has none yet. Without success the session is of no use. */
+  create(session: Session, given: JsonObject, auth: Json, authorize: boolean): string {
+    return this.#decide(session, (step) => {
+      if (authorize && !this.#mayCreate(session, given, auth)) return DENIED;
+      const { live, decided } = this.#author.driver.initial(session, given);
+      session.adopt(live);
+      return this.#complete(session, live, decided, step);
+    });
+  }
+
+  /** The result of one delivery. */
+  deliver(session: Session, delivery: Delivery): string {
+    if (session.awaitsChildren) return LATER;
+    return this.#decide(session, (step) => {
+      const live = session.wake();
+      if (live.isDone) return IGNORED;
+      if ("lost" in delivery) {
+        return this.#complete(session, live, live.lost(delivery.lost, delivery.why), step);
+      }
+      if ("auth" in delivery) return this.#fromCaller(session, live, delivery, step);
+      const event = ("h" in delivery && session.takeHandle(delivery.h!)) || delivery.event;
+      return this.#fromInside(session, live, event, step);
+    });
+  }
+
+  #decide(session: Session, decide: (step: PendingStep) => string): string {
+    const step = new PendingStep();
+    const activity: Activity = { i: session.i, step, budget: session.budget };
+    this.#logs.refill(session.budget);
+    return runAs(activity, () => {
+      let result: string;
+      try {
+        result = decide(step);
+      } catch (error) {
+        result = errorResult(failure(error));
+      }
+      if (!step.isSettled) {
+        step.discard();
+        session.rollBack();
+      }
+      return result;
+    });
+  }
+
+  #mayCreate(session: Session, given: JsonObject, auth: Json): boolean {
+    const question = {
+      type: "initialization",
+      machineInstanceName: session.name,
+      context: parse(stringify(given)),
+      authContext: auth,
+    };
+    return isAllowed("allowWrite", this.#author.allowWrite, question, this.#logs);
+  }
+
+  #fromCaller(
+    session: Session,
+    live: LiveInstance,
+    { event, auth }: { event: MachineEvent; auth: Json },
+    step: PendingStep,
+  ): string {
+    if (typeof event?.type !== "string" || RESERVED.has(event.type)) {
+      throw new HostError("machine-error", `The event type ${stringify(event?.type)} is reserved`);
+    }
+    const question = {
+      type: "event",
+      machineInstanceName: session.name,
+      state: live.value,
+      context: live.context,
+      event,
+      authContext: auth,
+    };
+    if (!isAllowed("allowWrite", this.#author.allowWrite, question, this.#logs)) return DENIED;
+    return this.#complete(session, live, live.step(event), step);
+  }
+
+  #fromInside(
+    session: Session,
+    live: LiveInstance,
+    event: MachineEvent,
+    step: PendingStep,
+  ): string {
+    if (isChildError(event.type) && !live.handles(event)) {
+      session.warn(`"${event.type}" was dropped: no transition handles it`);
+      return this.#complete(session, live, null, step);
+    }
+    return this.#complete(session, live, live.step(event), step);
+  }
+
+  /** `first` is null where there was no transition. */
+  #complete(
+    session: Session,
+    live: LiveInstance,
+    first: Decided | null,
+    step: PendingStep,
+  ): string {
+    const whole = new Whole();
+    let last = this.#record(live, undefined, first, whole);
+    for (let n = 0; n < whole.selfSends.length && !live.isDone; n++) {
+      if (whole.steps.length >= this.#limits.macrosteps) throw this.#restless();
+      const event = whole.selfSends[n]!;
+      last = this.#record(live, event, live.step(event), whole);
+    }
+    const timers = whole.timers.map((timer) => boundedTimer(timer, (text) => session.warn(text)));
+    const touchesChildren = whole.effects.some((effect) => effect.touchesChildren);
+    const willPerform = whole.effects.length > 0 || step.hasKept;
+    const effects = touchesChildren ? "children" : willPerform ? "actions" : undefined;
+    const result = decidedResult(whole.steps, timers, session.tellChildren(), effects);
+    // Nothing may throw from here on.
+    step.settle(willPerform);
+    const undone = willPerform ? { effects: whole.effects, step, touchesChildren } : null;
+    session.keep(whole.steps.length, last.text, last.contextText, undone);
+    return result;
+  }
+
+  #record(
+    live: LiveInstance,
+    event: MachineEvent | undefined,
+    decided: Decided | null,
+    whole: Whole,
+  ) {
+    const snapshot = live.snapshot();
+    if (exceedsBytes(snapshot.contextText, this.#limits.contextBytes)) throw this.#tooLarge();
+    const eventText = event && stringify(event);
+    whole.steps.push(macrostep(eventText, decided === null, snapshot.text, viewText(live)));
+    if (decided) whole.add(decided);
+    return snapshot;
+  }
+
+  #restless() {
+    const { macrosteps } = this.#limits;
+    return new HostError(
+      "machine-error",
+      `The machine did not come to rest: it went on sending events to itself for ${macrosteps} steps`,
+    );
+  }
+
+  #tooLarge() {
+    const { contextBytes } = this.#limits;
+    return new HostError(
+      "context-too-large",
+      `The context would be larger than ${contextBytes} bytes of JSON`,
+    );
+  }
+}
+
+/** What the macrosteps of one delivery come to. */
+class Whole {
+  readonly steps: string[] = [];
+  readonly timers: TimerOp[] = [];
+  readonly effects: Effect[] = [];
+  readonly selfSends: MachineEvent[] = [];
+
+  add({ timers, effects, selfSends }: Decided) {
+    if (timers.length > 0) this.timers.push(...timers);
+    if (effects.length > 0) this.effects.push(...effects);
+    if (selfSends.length > 0) this.selfSends.push(...selfSends);
+  }
+}
+
+/** The error event of a child, as XState 5 or XState 4 names it. */
+function isChildError(type: string): boolean {
+  return type.startsWith("xstate.error.actor.") || type.startsWith("error.platform.");
+}

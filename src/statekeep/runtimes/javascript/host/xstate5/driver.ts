@@ -1,0 +1,34 @@
+/**
+ * The XState 5 half of the host.
+ */
+
+import type { Driver } from "../driver.ts";
+import { afterTable } from "./after.ts";
+import { isXState5, refuseOldCopies } from "./compatibility.ts";
+import { InitialContext } from "./initial_context.ts";
+import type { Definition } from "./live.ts";
+import { XState5Instance } from "./live.ts";
+import { unimplemented } from "./unimplemented.ts";
+
+export { isXState5, unimplemented };
+
+/** Microsteps in one macrostep, where the machine sets no limit: far above any real one, and done in less than a second. */
+const MICROSTEPS_MAX = 50_000;
+
+export function xstate5Driver(machine: unknown): Driver {
+  if (!isXState5(machine)) throw new TypeError("This is no machine of XState 5");
+  refuseOldCopies(machine);
+  if (machine.options?.maxIterations === Infinity) machine.options.maxIterations = MICROSTEPS_MAX;
+  const definition: Definition = {
+    machine,
+    after: afterTable(machine),
+    initialContext: new InitialContext(machine),
+  };
+  return {
+    major: 5,
+    xstate: "bundled",
+    initial: (surroundings, given) => XState5Instance.initial(definition, surroundings, given),
+    restore: (surroundings, snapshot) =>
+      XState5Instance.restore(definition, surroundings, snapshot),
+  };
+}

@@ -1,0 +1,61 @@
+/**
+ * Snapshots as JSON text in the shape of docs/host-protocol.md. Concatenated, since the context has been made JSON already.
+ */
+
+import type { Child } from "../frames.ts";
+import { parse, stringify } from "../natives.ts";
+import { isActive, isDue, kindOf, restorableState } from "./children.ts";
+import { Tombstone } from "./root.ts";
+import type { Actor, Machine, MachineSnapshot, StateNode } from "./shapes.ts";
+import type { DelayedSends } from "./system.ts";
+
+export function snapshotText(
+  machine: Machine,
+  snapshot: MachineSnapshot,
+  contextText: string,
+  delays: DelayedSends,
+): string {
+  let text = `{"value":${stringify(snapshot.value)},"context":${contextText}`;
+  if (snapshot.status === "done") text += `,"status":"done"${outputText(snapshot.output)}`;
+  return text + historyText(machine, snapshot.historyValue) +
+    childrenText(snapshot.children, delays) + "}";
+}
+
+function outputText(output: unknown): string {
+  const text = output === undefined ? undefined : stringify(output);
+  return text === undefined ? "" : `,"output":${text}`;
+}
+
+function historyText(machine: Machine, history: Record<string, StateNode[]>): string {
+  const entries = Object.entries(history).flatMap(([id, nodes]) => {
+    const path = machine.idMap.get(id)?.path;
+    return path ? [{ path, nodes: nodes.map((node) => node.path) }] : [];
+  });
+  return entries.length === 0 ? "" : `,"history":${stringify(entries)}`;
+}
+
+function childrenText(
+  children: Record<string, Actor | undefined>,
+  delays: DelayedSends,
+): string {
+  const records: Record<string, Child> = {};
+  let some = false;
+  for (const id of Object.keys(children)) {
+    const child = children[id];
+    const record = child && recordOf(child, delays);
+    if (record) records[id] = record, some = true;
+  }
+  return some ? `,"children":${stringify(records)}` : "";
+}
+
+function recordOf(child: Actor, delays: DelayedSends): Child | undefined {
+  if (child instanceof Tombstone) return child.record;
+  const record: Child = { kind: kindOf(child) };
+  if (typeof child.src === "string") record.src = child.src;
+  const state = restorableState(child, delays);
+  if (state !== undefined) record.snapshot = parse(state);
+  if (child.systemId !== undefined) record.systemId = child.systemId;
+  if (child._syncSnapshot) record.sync = true;
+  if (isActive(child) && isDue(child, delays)) record.due = true;
+  return record;
+}
