@@ -30,12 +30,19 @@ class Event(NamedTuple):
     json: bytes
 
 
+class LostChild(NamedTuple):
+    """A child that was due and never answered."""
+
+    id: str
+    why: str
+
+
 class Delivery(NamedTuple):
     """One event on its way to an instance.
 
     `auth` is the JSON of the auth context for which `allowWrite` has to answer; None where no question is asked. `handle` is the host's
-    number of a child's live event. `lost_child` stands for the error event of that child, which only the host can make; `event` is then
-    only its description.
+    number of a child's live event. `timer_seq` is the timer it is. `lost_child` stands for the error event of that child, which only the host
+    can make; `event` is then only its description.
     """
 
     event: Event
@@ -43,4 +50,4 @@ class Delivery(NamedTuple):
     auth: bytes | None = None
     handle: int | None = None
     timer_seq: int | None = None
-    lost_child: str | None = None
+    lost_child: LostChild | None = None

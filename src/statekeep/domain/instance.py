@@ -62,3 +62,13 @@ class InstanceView(NamedTuple):
     revision: int
     ts: float
     view: bytes
+
+    def to_json(self) -> bytes:
+        """The State of SPEC 2: the view with its `ts`."""
+        return b'{"ts":%b,%b' % (repr(self.ts).encode(), self.view[1:])
+
+    @classmethod
+    def of_json(cls, revision: int, json: bytes) -> InstanceView:
+        """Back from `to_json`."""
+        ts, _, rest = json.removeprefix(b'{"ts":').partition(b",")
+        return cls(revision, float(ts), b"{" + rest)

@@ -11,6 +11,10 @@ NAME_LENGTH_MAX = 128
 """Characters of a machine's or an instance's name."""
 INDEXES_MAX = 50
 """Indexes of one machine."""
+INDEX_SELECTOR_LENGTH_MAX = 1_000
+"""Characters of the JSONPath that fills an index."""
+CLIENT_INFO_LENGTH_MAX = 1_000
+"""Characters of an author's reference to a version."""
 
 CODE_GZIPPED_BYTES_MAX = 1 * MIB
 CODE_BYTES_MAX = 10 * MIB
@@ -57,6 +61,8 @@ HOSTS_MAX = 12
 """Host processes at once. Each takes some 50 to 100 MB."""
 HOST_IDLE_TIMEOUT = timedelta(minutes=5)
 HOST_START_TIMEOUT = timedelta(seconds=20)
+HOST_WAIT_TIMEOUT = timedelta(seconds=10)
+"""How long a request waits for a place in the pool."""
 HOST_SESSIONS_MAX = 10_000
 HOST_SESSION_BYTES_MAX = 32 * MIB
 LOG_BYTES_PER_EVENT_MAX = 64 * KIB

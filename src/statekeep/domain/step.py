@@ -33,13 +33,18 @@ class Macrostep(NamedTuple):
 
 
 class Stepped(NamedTuple):
-    """An event was accepted. `due` lists the children that settling waits for once the effects are performed; `live` counts all children."""
+    """An event was accepted.
+
+    `due` lists the children that settling waits for once the effects are performed; `live` counts all children. `is_done`: the machine reached its
+    final state.
+    """
 
     macrosteps: tuple[Macrostep, ...]
     timer_ops: tuple[TimerOp, ...] = ()
     due: tuple[str, ...] = ()
     live: int = 0
     effects: Effects = Effects.NONE
+    is_done: bool = False
 
 
 class Refused(NamedTuple):

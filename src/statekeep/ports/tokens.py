@@ -78,3 +78,7 @@ class Tokens(Protocol):
 
 class SealBroken(Exception):
     """A sealed secret does not belong to this server's key: the data came from elsewhere, or the key was replaced."""
+
+
+class BrokenServerKey(Exception):
+    """The file of the server's key is there and holds no key; the message says which and what to do."""

@@ -1,0 +1,386 @@
+"""What callers do with instances: create, send, read, list, pause, delete. And what the world does to them: timers, children, dead hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from statekeep.application.resident import Letter, Resident
+from statekeep.application.residents import Residents
+from statekeep.application.turns import Turns
+from statekeep.domain.access import AuthContext, require_scope
+from statekeep.domain.commit import NewInstance
+from statekeep.domain.errors import (
+    AlreadyExists,
+    IdempotencyMismatch,
+    InvalidParameter,
+    InvalidState,
+    NotFound,
+    Overloaded,
+    RejectedByMachineAuthorizer,
+    StatekeepError,
+)
+from statekeep.domain.event import Delivery, Event, Origin
+from statekeep.domain.instance import (
+    InstanceInfo,
+    InstanceKey,
+    InstanceStatus,
+    InstanceView,
+)
+from statekeep.domain.machine import Machine, MachineVersion, VersionInfo
+from statekeep.domain.names import (
+    InstanceId,
+    InstanceName,
+    MachineName,
+    OrganizationId,
+    VersionId,
+)
+from statekeep.domain.step import ChildrenState, Stepped
+from statekeep.ports.author_log import AuthorLog
+from statekeep.ports.clock import Clock, datetime_of
+from statekeep.ports.runtime import Runtime
+from statekeep.ports.store import Page, Store, Transition
+
+_INITIALIZATION: Final = Event("xstate.init", b'{"type":"xstate.init"}')
+
+
+class AdministrativeState(NamedTuple):
+    """An instance as an operator sees it: the whole context, without asking the machine."""
+
+    view: InstanceView
+    snapshot: bytes
+    status: InstanceStatus
+    version: VersionInfo
+    desired_version: VersionInfo | None
+    created_at: datetime
+
+
+class Instances:
+    """Use cases around instances. Also hears what hosts report (ports.runtime.RuntimeListener)."""
+
+    def __init__(
+        self,
+        store: Store,
+        runtime: Runtime,
+        residents: Residents,
+        turns: Turns,
+        clock: Clock,
+        author_log: AuthorLog,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._residents = residents
+        self._turns = turns
+        self._clock = clock
+        self._author_log = author_log
+        self._creating: set[InstanceKey] = set()
+        self._is_draining = False
+        self._loop = asyncio.get_running_loop()
+
+    # What callers do
+
+    async def send_event(
+        self,
+        caller: AuthContext,
+        machine: MachineName,
+        instance: InstanceName,
+        event: Event,
+        *,
+        idempotency_key: str | None = None,
+    ) -> InstanceView:
+        """Deliver an event and wait until the instance has settled (SPEC 6).
+
+        The answer is the state after the event, or the newest one if the settle timeout ran out first. With an idempotency key a repeated request
+        gets the first one's answer and delivers nothing. Raises NotFound, RejectedByMachineAuthorizer, InvalidState (paused), MachineError, TooLarge,
+        IdempotencyMismatch and Overloaded; in each case nothing changed.
+        """
+        organization_id = require_scope(caller, "events.write")
+        if self._is_draining:
+            raise _draining()
+        key = InstanceKey(organization_id, machine, instance)
+        resident = self._residents.at_hand(key) or await self._find(key)
+        letter = Letter(Delivery(event, Origin.CLIENT, caller.claims), self._loop.create_future())
+        if idempotency_key is not None:
+            return await self._send_once(resident, letter, idempotency_key)
+        self._turns.post(resident, letter)
+        assert letter.answer is not None
+        return await letter.answer
+
+    async def create(
+        self,
+        caller: AuthContext,
+        machine: MachineName,
+        instance: InstanceName,
+        context: bytes,
+        version_id: VersionId | None,
+    ) -> InstanceView:
+        """Make an instance in its initial state and wait until it has settled.
+
+        `context` is a JSON object that is merged over the machine's own. Raises NotFound for the machine, InvalidParameter for the version,
+        AlreadyExists, and what `send_event` raises.
+        """
+        organization_id = require_scope(caller, "instances.write")
+        if self._is_draining:
+            raise _draining()
+        key = InstanceKey(organization_id, machine, instance)
+        version = await self._version_for(organization_id, machine, version_id)
+        if key in self._creating or await self._residents.find(key) is not None:
+            raise AlreadyExists(f"instance {instance} exists already")
+        self._creating.add(key)
+        try:
+            return await self._create(key, version, context, caller.claims)
+        finally:
+            self._creating.discard(key)
+
+    async def read(
+        self, caller: AuthContext, machine: MachineName, instance: InstanceName
+    ) -> InstanceView:
+        """The newest durable state, if the machine's `allowRead` answers true. Raises NotFound and RejectedByMachineAuthorizer."""
+        organization_id = require_scope(caller, "state.read")
+        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        seen = resident.view
+        answer = await self._runtime.read(resident.version, resident.committed(), [caller.claims])
+        if not answer.is_allowed[0]:
+            raise RejectedByMachineAuthorizer("the machine's allowRead said no")
+        return seen._replace(view=answer.view)
+
+    async def read_admin(
+        self, caller: AuthContext, machine: MachineName, instance: InstanceName
+    ) -> AdministrativeState:
+        """The whole of an instance. Raises NotFound."""
+        organization_id = require_scope(caller, "instances.admin")
+        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        view = await self._turns.view_of(resident)
+        return AdministrativeState(
+            view,
+            resident.snapshot,
+            resident.status,
+            _info(resident.version),
+            resident.desired_version,
+            resident.created_at,
+        )
+
+    async def list(
+        self, caller: AuthContext, machine: MachineName, cursor: str | None
+    ) -> Page[InstanceInfo]:
+        """Instances of a machine, newest first. Raises NotFound for the machine."""
+        organization_id = require_scope(caller, "instances.read")
+        found = await self._machine(organization_id, machine)
+        return await self._store.list_instances(found.id, cursor=cursor)
+
+    async def transitions(
+        self,
+        caller: AuthContext,
+        machine: MachineName,
+        instance: InstanceName,
+        cursor: str | None,
+    ) -> Page[Transition]:
+        """What happened to an instance, newest first. Raises NotFound."""
+        organization_id = require_scope(caller, "events.read")
+        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        return await self._store.list_transitions(resident.id, cursor=cursor)
+
+    async def set_status(
+        self,
+        caller: AuthContext,
+        machine: MachineName,
+        instance: InstanceName,
+        status: InstanceStatus,
+    ) -> None:
+        """Pause or resume. What children send to a paused instance waits for it; other events are refused. Raises NotFound."""
+        organization_id = require_scope(caller, "instances.admin")
+        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        await self._store.set_status(resident.id, status)
+        resident.status = status
+        if status is InstanceStatus.RUNNING and resident.held:
+            held, resident.held = resident.held, []
+            for letter in held:
+                self._turns.post(resident, letter)
+
+    async def delete(
+        self, caller: AuthContext, machine: MachineName, instance: InstanceName
+    ) -> None:
+        """Remove an instance with all its data. What waits for it fails. Raises NotFound."""
+        organization_id = require_scope(caller, "instances.admin")
+        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        self._turns.void(resident, NotFound(f"instance {instance} was deleted"))
+        if resident.committing:
+            await asyncio.wait(list(resident.committing))
+        await self._store.delete_instance(resident.id)
+
+    # What the world does
+
+    async def fire_timer(
+        self,
+        instance_id: InstanceId,
+        seq: int,
+        on_handled: Callable[[StatekeepError | None], None],
+    ) -> Resident | None:
+        """Deliver a timer that is due. `on_handled` hears what came of it; None where the timer or its instance is gone."""
+        resident = await self._residents.find_by_id(instance_id)
+        timer = None if resident is None else resident.timers.get(seq)
+        if resident is None or timer is None:
+            return None
+        event = Event("", timer.event)
+        letter = Letter(Delivery(event, Origin.TIMER, timer_seq=seq), on_handled=on_handled)
+        self._turns.post(resident, letter)
+        return resident
+
+    async def recover(self, instance_id: InstanceId) -> None:
+        """Deliver the error events of children that were due when the last server ended."""
+        resident = await self._residents.find_by_id(instance_id)
+        if resident is not None and resident.owed:
+            resident.has_to_recover = True
+            self._turns.ensure_turn(resident)
+
+    def child_sent(
+        self, instance_id: InstanceId, event: Event, handle: int, children: ChildrenState
+    ) -> None:
+        resident = self._residents.at_hand_by_id(instance_id)
+        if resident is not None:
+            resident.due, resident.live = children
+            letter = Letter(Delivery(event, Origin.CHILD, handle=handle))
+            resident.mailbox.append(letter)
+            self._turns.ensure_turn(resident)
+
+    def children_changed(self, instance_id: InstanceId, children: ChildrenState) -> None:
+        resident = self._residents.at_hand_by_id(instance_id)
+        if resident is not None:
+            resident.due, resident.live = children
+            self._turns.ensure_turn(resident)
+
+    def host_lost(self, instance_ids: Sequence[InstanceId]) -> None:
+        for instance_id in instance_ids:
+            resident = self._residents.at_hand_by_id(instance_id)
+            if resident is not None:
+                self._turns.children_lost(resident)
+
+    def logged(
+        self,
+        version: MachineVersion,
+        instance_id: InstanceId | None,
+        stream: int,
+        ts: float,
+        text: str,
+    ) -> None:
+        resident = None if instance_id is None else self._residents.at_hand_by_id(instance_id)
+        key = None if resident is None else resident.key
+        self._author_log.write(version, key, is_error=stream == 2, ts=ts, text=text)
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Take no more events, and let what runs finish. After the timeout whoever waits gets the newest state."""
+        self._is_draining = True
+        for timeout in (timeout_seconds, _LAST_CHANCE_SECONDS):
+            turns = [resident.turn for resident in self._turns.under_way if resident.turn]
+            if turns:
+                await asyncio.wait(turns, timeout=timeout)
+            self._turns.lapse_all()
+
+    # Inside
+
+    async def _find(self, key: InstanceKey) -> Resident:
+        resident = await self._residents.find(key)
+        if resident is None:
+            raise NotFound(f"there is no instance {key.name} of machine {key.machine_name}")
+        return resident
+
+    async def _machine(self, organization_id: OrganizationId, name: MachineName) -> Machine:
+        machine = await self._store.machine(organization_id, name)
+        if machine is None:
+            raise NotFound(f"there is no machine {name}")
+        return machine
+
+    async def _version_for(
+        self, organization_id: OrganizationId, name: MachineName, version_id: VersionId | None
+    ) -> MachineVersion:
+        machine = await self._machine(organization_id, name)
+        if version_id is None:
+            if machine.current_version is None:
+                raise InvalidState(f"machine {name} has no current version: publish one first")
+            version_id = machine.current_version.id
+        version = await self._store.version(version_id)
+        if version is None or version.machine_id != machine.id:
+            raise InvalidParameter(
+                f"machine {name} has no version {version_id}", parameter="machineVersionId"
+            )
+        return version
+
+    async def _create(
+        self, key: InstanceKey, version: MachineVersion, context: bytes, auth: bytes
+    ) -> InstanceView:
+        now_ms = self._clock.now_ms()
+        resident = Resident(self._store.new_instance_id(), key, version, datetime_of(now_ms))
+        new = NewInstance(key, version.machine_id, version.id, resident.created_at)
+
+        def on_handled(error: StatekeepError | None) -> None:
+            if error is None:
+                self._residents.add(resident)
+
+        letter = Letter(
+            Delivery(_INITIALIZATION, Origin.CREATION, auth),
+            self._loop.create_future(),
+            on_handled=on_handled,
+        )
+        outcome = await self._runtime.create(version, resident.id, key.name, context, auth)
+        if isinstance(outcome, Stepped):
+            self._turns.begin(resident, letter, outcome, new)
+        else:
+            self._turns.refuse(resident, letter, outcome)
+        assert letter.answer is not None
+        return await letter.answer
+
+    async def _send_once(self, resident: Resident, letter: Letter, key: str) -> InstanceView:
+        """Deliver the letter unless its key was used before; then give the first answer."""
+        letter.key = key
+        letter.body_hash = hashlib.sha256(letter.delivery.event.json).digest()
+        first = resident.keys_under_way.get(key)
+        if first is None:
+            resident.keys_under_way[key] = letter
+            try:
+                used = await self._store.find_key(resident.id, key, now_ms=self._clock.now_ms())
+                if used is None:
+                    self._turns.post(resident, letter)
+                    assert letter.answer is not None
+                    return await letter.answer
+            except BaseException as error:
+                # Whoever repeated the request meanwhile waits for this answer too.
+                letter.fail(
+                    error
+                    if isinstance(error, StatekeepError)
+                    else Overloaded("the first request with this key was given up")
+                )
+                raise
+            finally:
+                del resident.keys_under_way[key]
+            _require_same(used.body_hash, letter.body_hash)
+            view = await self._first_answer(resident, used.answer)
+            letter.reply(view)
+            return view
+        _require_same(first.body_hash, letter.body_hash)
+        assert first.answer is not None
+        return await asyncio.shield(first.answer)
+
+    async def _first_answer(self, resident: Resident, answer: bytes | None) -> InstanceView:
+        if answer is None:
+            return await self._turns.view_of(resident)
+        return InstanceView.of_json(resident.view.revision, answer)
+
+
+_LAST_CHANCE_SECONDS: Final = 2.0
+"""For answers and last commits, once waiting for children is over."""
+
+
+def _draining() -> Overloaded:
+    return Overloaded("the server is shutting down", retry_after_seconds=2)
+
+
+def _require_same(first: bytes, second: bytes) -> None:
+    if first != second:
+        raise IdempotencyMismatch("this Idempotency-Key was used with another event")
+
+
+def _info(version: MachineVersion) -> VersionInfo:
+    return VersionInfo(version.id, version.created_at, version.client_info)

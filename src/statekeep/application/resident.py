@@ -1,0 +1,203 @@
+"""One instance in the server's memory: where it stands, what waits for it, who waits for it.
+
+Two revisions matter. The *head* is the newest that was computed; what is *committed* is durable and may be seen. They differ only while commits are under
+way. Everything here is changed by the turn of the instance and by nothing else, but for the mailbox, which anyone may append to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from statekeep.domain.errors import StatekeepError
+from statekeep.domain.event import Delivery
+from statekeep.domain.instance import (
+    ClaimedInstance,
+    InstanceKey,
+    InstanceStatus,
+    InstanceView,
+)
+from statekeep.domain.limits import BURST_EVENTS_MAX
+from statekeep.domain.machine import MachineVersion, VersionInfo
+from statekeep.domain.names import InstanceId
+from statekeep.domain.timer import Timer
+from statekeep.ports.runtime import Standing
+
+
+class Letter:
+    """A delivery in a mailbox, and who wants to know what came of it.
+
+    `answer` is set when the instance has settled (or failed, or ran out of time); `on_handled` is called as soon as the event is
+    committed, or with the error that kept it from being. `key` and `body_hash` belong to an idempotent request.
+    """
+
+    __slots__ = ("answer", "body_hash", "delivery", "key", "on_handled")
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        answer: asyncio.Future[InstanceView] | None = None,
+        *,
+        key: str | None = None,
+        body_hash: bytes = b"",
+        on_handled: Callable[[StatekeepError | None], None] | None = None,
+    ) -> None:
+        self.delivery = delivery
+        self.answer = answer
+        self.key = key
+        self.body_hash = body_hash
+        self.on_handled = on_handled
+
+    def fail(self, error: StatekeepError) -> None:
+        """Nothing came of it."""
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_exception(error)
+        self.handled(error)
+
+    def reply(self, view: InstanceView) -> None:
+        """Answer whoever waits."""
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_result(view)
+
+    def handled(self, error: StatekeepError | None = None) -> None:
+        """Say that it is committed, or that it never will be."""
+        if self.on_handled is not None:
+            on_handled, self.on_handled = self.on_handled, None
+            on_handled(error)
+
+
+class Waiter:
+    """A letter whose event is committed and whose sender waits for the instance to settle, until `deadline` (loop time)."""
+
+    __slots__ = ("deadline", "letter")
+
+    def __init__(self, letter: Letter, deadline: float) -> None:
+        self.letter = letter
+        self.deadline = deadline
+
+
+class Resident:
+    """An instance in memory."""
+
+    __slots__ = (
+        "committed_due",
+        "committing",
+        "created_at",
+        "desired_version",
+        "due",
+        "has_to_recover",
+        "head_revision",
+        "head_snapshot",
+        "head_ts",
+        "held",
+        "id",
+        "is_void",
+        "key",
+        "keys_under_way",
+        "live",
+        "mailbox",
+        "next_timer_seq",
+        "owed",
+        "settle_deadline",
+        "snapshot",
+        "status",
+        "timers",
+        "turn",
+        "version",
+        "view",
+        "waiters",
+        "wake",
+    )
+
+    def __init__(
+        self,
+        instance_id: InstanceId,
+        key: InstanceKey,
+        version: MachineVersion,
+        created_at: datetime,
+    ) -> None:
+        self.id = instance_id
+        self.key = key
+        self.version = version
+        self.desired_version: VersionInfo | None = None
+        self.status = InstanceStatus.RUNNING
+        self.created_at = created_at
+        self.head_revision = 0
+        self.head_snapshot = b""
+        self.head_ts = 0.0
+        self.snapshot = b""
+        self.view = InstanceView(0, 0.0, b"")
+        """Committed. Its `view` is empty until somebody had to compute it."""
+        self.timers: Mapping[int, Timer] = {}
+        self.next_timer_seq = 0
+        self.due: tuple[str, ...] = ()
+        """Children that settling waits for and that are alive."""
+        self.committed_due: tuple[str, ...] = ()
+        self.owed: tuple[str, ...] = ()
+        """Children that were due and are gone: their error events come before the next event."""
+        self.live = 0
+        self.mailbox: deque[Letter] = deque()
+        self.held: list[Letter] = []
+        """What children sent while the instance was paused."""
+        self.waiters: list[Waiter] = []
+        self.settle_deadline = 0.0
+        self.turn: asyncio.Task[None] | None = None
+        self.wake: asyncio.Event | None = None
+        self.committing: deque[asyncio.Future[None]] = deque()
+        self.has_to_recover = False
+        """Deliver what is owed now, though nothing else waits."""
+        self.is_void = False
+        """What is in memory is not what is in the store: the instance must be claimed again."""
+        self.keys_under_way: dict[str, Letter] = {}
+
+    @classmethod
+    def of(cls, claimed: ClaimedInstance) -> Resident:
+        """The instance as it was claimed. Whatever children it had are gone."""
+        self = cls(claimed.id, claimed.key, claimed.version, claimed.created_at)
+        self.desired_version = claimed.desired_version
+        self.status = claimed.status
+        self.head_revision = claimed.revision
+        self.head_snapshot = self.snapshot = claimed.snapshot
+        self.head_ts = claimed.ts
+        self.view = InstanceView(claimed.revision, claimed.ts, b"")
+        self.timers = {timer.seq: timer for timer in claimed.timers}
+        self.next_timer_seq = claimed.next_timer_seq
+        self.committed_due = self.owed = claimed.due
+        return self
+
+    @property
+    def is_idle(self) -> bool:
+        """Could it leave memory without anything being lost?"""
+        return self.turn is None and not self.live and not self.committing and not self.held
+
+    @property
+    def size_bytes(self) -> int:
+        """Roughly what it takes in memory."""
+        return 1500 + len(self.snapshot) + len(self.view.view) + 250 * len(self.timers)
+
+    def head(self) -> Standing:
+        """The newest revision, for stepping on."""
+        return Standing(self.id, self.key.name, self.head_revision, self.head_snapshot)
+
+    def committed(self) -> Standing:
+        """The newest durable revision, for reading."""
+        return Standing(self.id, self.key.name, self.view.revision, self.snapshot)
+
+    def take_burst(self) -> list[Letter]:
+        """The letters that may go to the host in one frame.
+
+        A timer may have been cancelled by whatever came before it, so it only ever comes first.
+        """
+        burst = [self.mailbox.popleft()]
+        while self.mailbox and len(burst) < BURST_EVENTS_MAX:
+            if self.mailbox[0].delivery.timer_seq is not None:
+                break
+            burst.append(self.mailbox.popleft())
+        return burst
+
+    def wake_up(self) -> None:
+        """Let the turn look again, if it waits."""
+        if self.wake is not None:
+            self.wake.set()

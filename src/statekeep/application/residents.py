@@ -1,0 +1,113 @@
+"""The instances in memory, with a bound.
+
+Each instance is resident at most once. The least recently used ones leave when there are too many or they take too much, but never one that
+something is under way for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from itertools import islice
+from typing import Final, TypeVar
+
+from statekeep.application.resident import Resident
+from statekeep.domain.instance import ClaimedInstance, InstanceKey
+from statekeep.domain.names import InstanceId
+from statekeep.ports.store import InstanceStore
+
+_LOOKED_AT: Final = 16
+"""How many of the oldest are looked at for one that may leave: a crowd of busy ones at the end must not cost a scan."""
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+class Residents:
+    """Residents by name and by number."""
+
+    def __init__(self, store: InstanceStore, *, count_max: int, bytes_max: int) -> None:
+        self._store = store
+        self._count_max = count_max
+        self._bytes_max = bytes_max
+        self._by_key: OrderedDict[InstanceKey, Resident] = OrderedDict()
+        self._by_id: dict[InstanceId, Resident] = {}
+        self._sizes: dict[InstanceId, int] = {}
+        self._bytes = 0
+        self._claiming: dict[Hashable, asyncio.Future[Resident | None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def at_hand(self, key: InstanceKey) -> Resident | None:
+        """The resident of that name, if it is in memory."""
+        resident = self._by_key.get(key)
+        if resident is not None:
+            self._by_key.move_to_end(key)
+        return resident
+
+    def at_hand_by_id(self, instance_id: InstanceId) -> Resident | None:
+        """The resident of that number, if it is in memory."""
+        return self._by_id.get(instance_id)
+
+    async def find(self, key: InstanceKey) -> Resident | None:
+        """The resident of that name, claimed from the store if need be; None where there is no such instance."""
+        return self.at_hand(key) or await self._claim(key, self._store.claim)
+
+    async def find_by_id(self, instance_id: InstanceId) -> Resident | None:
+        """The same by number."""
+        return self._by_id.get(instance_id) or await self._claim(
+            instance_id, self._store.claim_by_id
+        )
+
+    def add(self, resident: Resident) -> None:
+        """Take in an instance that nobody has in memory."""
+        assert resident.key not in self._by_key
+        self._by_key[resident.key] = resident
+        self._by_id[resident.id] = resident
+        self.resized(resident)
+
+    def remove(self, resident: Resident) -> None:
+        """Forget it. Nothing where it is forgotten already."""
+        if self._by_id.get(resident.id) is resident:
+            del self._by_key[resident.key]
+            del self._by_id[resident.id]
+            self._bytes -= self._sizes.pop(resident.id)
+
+    def resized(self, resident: Resident) -> None:
+        """Weigh it again, and make room if that is too much."""
+        size = resident.size_bytes
+        self._bytes += size - self._sizes.get(resident.id, 0)
+        self._sizes[resident.id] = size
+        if len(self._by_key) > self._count_max or self._bytes > self._bytes_max:
+            self._make_room(resident)
+
+    def _make_room(self, newest: Resident) -> None:
+        for resident in list(islice(self._by_key.values(), _LOOKED_AT)):
+            if len(self._by_key) <= self._count_max and self._bytes <= self._bytes_max:
+                return
+            if resident.is_idle and resident is not newest:
+                self.remove(resident)
+
+    async def _claim(
+        self, name: Name, claim: Callable[[Name], Awaitable[ClaimedInstance | None]]
+    ) -> Resident | None:
+        claiming = self._claiming.get(name)
+        if claiming is None:
+            claiming = asyncio.ensure_future(self._claim_now(name, claim))
+            self._claiming[name] = claiming
+            claiming.add_done_callback(lambda _: self._claiming.pop(name))
+        return await asyncio.shield(claiming)
+
+    async def _claim_now(
+        self, name: Name, claim: Callable[[Name], Awaitable[ClaimedInstance | None]]
+    ) -> Resident | None:
+        claimed = await claim(name)
+        if claimed is None:
+            return None
+        # It may have been claimed by its other name, or created, meanwhile.
+        resident = self._by_id.get(claimed.id)
+        if resident is None:
+            resident = Resident.of(claimed)
+            self.add(resident)
+        return resident

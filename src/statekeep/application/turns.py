@@ -1,0 +1,534 @@
+"""Turns: how an instance moves.
+
+An instance has one mailbox and at most one turn. The turn takes what waits, has the runtime decide, commits, makes it visible, performs, and goes on until nothing
+waits and the instance has settled. `run_turn` is the only loop that moves a snapshot forward.
+
+What must stay true here:
+
+- nothing is published, performed or answered before its commit is durable;
+- commits of an instance are made in the order of their revisions, each on top of the one before;
+- a step that touches children, or that is made while children live, waits for its commit and its effects before the next step;
+- a commit that fails takes everything computed on top of it along: the instance is void, and claimed again by whoever needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Final, NamedTuple
+
+from statekeep import crash_points
+from statekeep.application.resident import Letter, Resident, Waiter
+from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
+from statekeep.domain.errors import (
+    AlreadyExists,
+    InvalidState,
+    MachineError,
+    Overloaded,
+    RejectedByMachineAuthorizer,
+    StatekeepError,
+)
+from statekeep.domain.event import Origin
+from statekeep.domain.instance import InstanceStatus, InstanceView
+from statekeep.domain.limits import (
+    IDEMPOTENCY_KEYS_KEPT_FOR,
+    MAILBOX_LETTERS_MAX,
+    PIPELINED_BURSTS_MAX,
+)
+from statekeep.domain.names import InstanceId
+from statekeep.domain.step import Effects, Failed, Ignored, Later, Outcome, Refused, Stepped
+from statekeep.domain.timer import NO_TIMER_CHANGES, Timer
+from statekeep.domain.turn import TS_STEP_MS, CommitDraft, Published, lost_child_delivery
+from statekeep.ports.author_log import AuthorLog
+from statekeep.ports.clock import Clock
+from statekeep.ports.notifier import InstanceChanged, Notifier
+from statekeep.ports.runtime import HostLost, Runtime
+from statekeep.ports.store import InstanceStore
+
+_log = logging.getLogger(__name__)
+
+_RESTARTS_SETTLING: Final = frozenset({Origin.CREATION, Origin.CLIENT, Origin.TIMER})
+_KEYS_KEPT_MS: Final = IDEMPOTENCY_KEYS_KEPT_FOR.total_seconds() * 1000
+
+
+class Batch(NamedTuple):
+    """What becomes visible with one commit, and who is told."""
+
+    accepted: Sequence[tuple[Letter, InstanceView]]
+    followers: Sequence[Letter]
+    """Letters that changed nothing and are answered with what the others came to."""
+    published: Sequence[Published]
+    snapshot: bytes
+    due: tuple[str, ...]
+    effects: Effects
+    timers_set: tuple[Timer, ...]
+    is_settled: bool
+
+
+class Turns:
+    """Moves residents forward. `on_timers` hears of timers once they are durable, `on_void` of residents that must not be used any more."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        store: InstanceStore,
+        notifier: Notifier,
+        clock: Clock,
+        author_log: AuthorLog,
+        *,
+        settle_timeout_seconds: float,
+        on_timers: Callable[[InstanceId, tuple[Timer, ...]], None],
+        on_void: Callable[[Resident], None],
+    ) -> None:
+        self._runtime = runtime
+        self._store = store
+        self._notifier = notifier
+        self._clock = clock
+        self._author_log = author_log
+        self._settle_timeout = settle_timeout_seconds
+        self._on_timers = on_timers
+        self._on_void = on_void
+        self._loop = asyncio.get_running_loop()
+        self._background: set[asyncio.Future[None]] = set()
+        self.under_way: set[Resident] = set()
+        """Residents with a turn."""
+
+    def post(self, resident: Resident, letter: Letter) -> None:
+        """Put a letter into the mailbox. Raises Overloaded where that is full."""
+        if len(resident.mailbox) >= MAILBOX_LETTERS_MAX:
+            raise Overloaded("too many events wait for this instance")
+        resident.mailbox.append(letter)
+        self.ensure_turn(resident)
+
+    def ensure_turn(self, resident: Resident) -> None:
+        """Let the instance look at what is new."""
+        if resident.turn is None:
+            self.under_way.add(resident)
+            resident.turn = self._loop.create_task(self._turn(resident))
+        else:
+            resident.wake_up()
+
+    def begin(self, resident: Resident, letter: Letter, outcome: Outcome, new: NewInstance) -> None:
+        """Take the initial macrostep of an instance that does not exist yet, and go on as after any other."""
+
+        self.under_way.add(resident)
+        first = self._take(resident, [letter], [outcome], new)
+        resident.turn = self._loop.create_task(self._turn(resident, first))
+
+    def refuse(self, resident: Resident, letter: Letter, outcome: Outcome) -> None:
+        """The initial macrostep did not come about: tell why."""
+        if isinstance(outcome, Failed):
+            self._fail(resident, letter, outcome.error)
+        else:
+            letter.fail(RejectedByMachineAuthorizer("the machine's allowWrite said no"))
+
+    async def run_turn(self, resident: Resident) -> None:
+        """Go on until nothing waits and the instance has settled."""
+        while not resident.is_void:
+            if resident.owed and (resident.mailbox or resident.has_to_recover):
+                self._remind(resident)
+            if resident.mailbox:
+                await self._advance(resident)
+            elif not resident.due:
+                await self._finish(resident)
+                if not resident.mailbox and not resident.due:
+                    return
+            else:
+                await self._wait(resident)
+
+    def lapse_all(self) -> None:
+        """Let every instance that has not settled run out of time now."""
+        for resident in self.under_way:
+            resident.settle_deadline = -math.inf
+            resident.wake_up()
+
+    async def _turn(
+        self, resident: Resident, first: Coroutine[None, None, None] | None = None
+    ) -> None:
+        try:
+            if first is not None:
+                await first
+            await self.run_turn(resident)
+        except Exception:
+            _log.exception("the turn of an instance failed")
+            self.void(resident, StatekeepError("an internal error ended the instance's turn"))
+        finally:
+            resident.turn = None
+            self.under_way.discard(resident)
+
+    # Deciding
+
+    async def _advance(self, resident: Resident) -> None:
+        burst = self._admit(resident, resident.take_burst())
+        if not burst:
+            return
+        if len(resident.committing) >= PIPELINED_BURSTS_MAX:
+            await asyncio.wait([resident.committing[0]])
+        try:
+            outcomes = await self._runtime.step(
+                resident.version, resident.head(), [letter.delivery for letter in burst]
+            )
+        except StatekeepError as error:
+            for letter in burst:
+                self._fail(resident, letter, error)
+            return
+        except BaseException:
+            for letter in burst:
+                letter.fail(StatekeepError("the event was given up"))
+            raise
+        if resident.is_void:
+            for letter in burst:
+                letter.fail(Overloaded("the instance was given up while the event was decided"))
+            return
+        await self._take(resident, burst, outcomes)
+
+    def _admit(self, resident: Resident, burst: list[Letter]) -> list[Letter]:
+        """Those letters that may be delivered now."""
+        head = burst[0]
+        seq = head.delivery.timer_seq
+        if seq is not None and seq not in resident.timers:
+            head.handled()
+            burst = burst[1:]
+        if resident.status is InstanceStatus.RUNNING:
+            return burst
+        for letter in burst:
+            if letter.delivery.origin in (Origin.CHILD, Origin.LOST_CHILD):
+                resident.held.append(letter)
+            else:
+                letter.fail(InvalidState("the instance is paused"))
+        return []
+
+    async def _take(
+        self,
+        resident: Resident,
+        burst: Sequence[Letter],
+        outcomes: Sequence[Outcome],
+        new: NewInstance | None = None,
+    ) -> None:
+        """Commit what was decided, and see to it that the rest follows."""
+        draft = self._draft(resident)
+        accepted: list[tuple[Letter, InstanceView]] = []
+        followers: list[Letter] = []
+        now_ms = self._clock.now_ms()
+        for n, (letter, outcome) in enumerate(zip(burst, outcomes, strict=True)):
+            if isinstance(outcome, Stepped):
+                try:
+                    accepted.append((letter, draft.add(letter.delivery, outcome, now_ms=now_ms)))
+                except StatekeepError as error:
+                    # The host went on from a step that does not count; let it begin again from what is in the draft.
+                    self._runtime.discard(resident.version, resident.id)
+                    self._fail(resident, letter, error)
+                    self._put_back(resident, burst[n + 1 :])
+                    break
+            elif isinstance(outcome, Later):
+                self._put_back(resident, burst[n:])
+                break
+            elif isinstance(outcome, Ignored):
+                followers.append(letter)
+            elif isinstance(outcome, Refused):
+                letter.fail(RejectedByMachineAuthorizer("the machine's allowWrite said no"))
+            else:
+                self._fail(resident, letter, outcome.error)
+        if draft.is_empty:
+            await self._answer_unchanged(resident, followers)
+            return
+        await self._commit(resident, draft, accepted, followers, new)
+
+    def _draft(self, resident: Resident) -> CommitDraft:
+        return CommitDraft(
+            resident.id,
+            revision=resident.head_revision,
+            ts=resident.head_ts,
+            timers=resident.timers,
+            next_timer_seq=resident.next_timer_seq,
+        )
+
+    # Committing
+
+    async def _commit(
+        self,
+        resident: Resident,
+        draft: CommitDraft,
+        accepted: Sequence[tuple[Letter, InstanceView]],
+        followers: Sequence[Letter],
+        new: NewInstance | None,
+    ) -> None:
+        is_settled = not draft.due and draft.effects is not Effects.CHILDREN
+        keys = self._keys(accepted, is_settled)
+        commit = draft.commit(keys=keys, new=new)
+        self._move_head(resident, draft)
+        if any(letter.delivery.origin in _RESTARTS_SETTLING for letter, _ in accepted):
+            resident.settle_deadline = self._loop.time() + self._settle_timeout
+        batch = Batch(
+            accepted,
+            followers,
+            draft.published,
+            draft.snapshot,
+            draft.due,
+            draft.effects,
+            commit.timers.set,
+            is_settled,
+        )
+        committing = self._submit(resident, commit, batch)
+        if draft.effects is Effects.CHILDREN or draft.live:
+            await asyncio.wait([committing])
+            if draft.effects is Effects.CHILDREN and not resident.is_void:
+                await self._perform_children(resident)
+
+    def _move_head(self, resident: Resident, draft: CommitDraft) -> None:
+        resident.head_revision = draft.revision
+        resident.head_snapshot = draft.snapshot
+        resident.head_ts = draft.ts
+        resident.timers = draft.timers
+        resident.next_timer_seq = draft.next_timer_seq
+        resident.due = draft.due
+        resident.live = draft.live
+
+    def _submit(self, resident: Resident, commit: Commit, batch: Batch) -> asyncio.Future[None]:
+        committing = asyncio.ensure_future(self._store.commit(commit))
+        resident.committing.append(committing)
+        committing.add_done_callback(
+            lambda done: self._on_committed(resident, batch, done.exception())
+        )
+        return committing
+
+    def _on_committed(self, resident: Resident, batch: Batch, error: BaseException | None) -> None:
+        resident.committing.popleft()
+        if error is not None or resident.is_void:
+            self._on_commit_failed(resident, batch, error)
+            return
+        crash_points.reach(crash_points.AFTER_COMMIT_BEFORE_EFFECTS)
+        resident.snapshot = batch.snapshot
+        resident.view = batch.published[-1].view
+        resident.committed_due = batch.due
+        for view, is_silent in batch.published:
+            if not is_silent:
+                self._notifier.publish(InstanceChanged(resident.id, resident.key, view))
+        if batch.timers_set:
+            self._on_timers(resident.id, batch.timers_set)
+        if batch.effects is Effects.ACTIONS:
+            self._runtime.perform(resident.version, resident.id, resident.view.revision)
+            crash_points.reach(crash_points.AMID_EFFECTS)
+        self._tell(resident, batch)
+
+    def _tell(self, resident: Resident, batch: Batch) -> None:
+        """Answer those who need not wait any longer."""
+        for letter in batch.followers:
+            letter.reply(resident.view)
+            letter.handled()
+        if batch.is_settled:
+            crash_points.reach(crash_points.BEFORE_REPLY)
+        deadline = self._loop.time() + self._settle_timeout
+        for letter, view in batch.accepted:
+            letter.handled()
+            if batch.is_settled:
+                letter.reply(view)
+            elif letter.answer is not None:
+                resident.waiters.append(Waiter(letter, deadline))
+
+    def _on_commit_failed(
+        self, resident: Resident, batch: Batch, error: BaseException | None
+    ) -> None:
+        if isinstance(error, AlreadyExists):
+            reason: StatekeepError = error
+        else:
+            reason = Overloaded("the transition could not be stored; nothing changed")
+        self.void(resident, reason)
+        for letter in [*(letter for letter, _ in batch.accepted), *batch.followers]:
+            letter.fail(reason)
+
+    def void(self, resident: Resident, reason: StatekeepError) -> None:
+        """Give up what is in memory: what waits fails, what was decided and not committed never happens."""
+        if resident.is_void:
+            return
+        resident.is_void = True
+        self._runtime.discard(resident.version, resident.id)
+        self._on_void(resident)
+        waiters, resident.waiters = resident.waiters, []
+        for letter in [*resident.mailbox, *resident.held, *(waiter.letter for waiter in waiters)]:
+            letter.fail(reason)
+        resident.mailbox.clear()
+        resident.held.clear()
+        resident.wake_up()
+
+    def _keys(
+        self, accepted: Sequence[tuple[Letter, InstanceView]], is_settled: bool
+    ) -> tuple[KeyUse, ...]:
+        expires_at = self._clock.now_ms() + _KEYS_KEPT_MS
+        return tuple(
+            [
+                KeyUse(
+                    letter.key,
+                    letter.body_hash,
+                    view.to_json() if is_settled else None,
+                    expires_at,
+                )
+                for letter, view in accepted
+                if letter.key is not None
+            ]
+        )
+
+    # Children
+
+    async def _perform_children(self, resident: Resident) -> None:
+        revision = resident.view.revision
+        try:
+            children = await self._runtime.perform_children(resident.version, resident.id, revision)
+        except HostLost:
+            self.children_lost(resident)
+        else:
+            crash_points.reach(crash_points.AMID_EFFECTS)
+            resident.due, resident.live = children
+
+    def children_lost(self, resident: Resident) -> None:
+        """The host is gone: what was due is owed, and is delivered at once since somebody may wait for it."""
+        resident.owed = (*resident.owed, *resident.due)
+        resident.due = ()
+        resident.live = 0
+        if resident.owed:
+            resident.has_to_recover = True
+            self.ensure_turn(resident)
+
+    def _remind(self, resident: Resident) -> None:
+        """Put the error events of children that never answered before everything else."""
+        resident.has_to_recover = False
+        if resident.status is InstanceStatus.PAUSED:
+            return
+        owed, resident.owed = resident.owed, ()
+        major = resident.version.xstate_major
+        letters = [
+            Letter(lost_child_delivery(child, "it never answered", xstate_major=major))
+            for child in owed
+        ]
+        resident.mailbox.extendleft(reversed(letters))
+
+    async def _wait(self, resident: Resident) -> None:
+        """Until something arrives, or somebody has waited long enough."""
+        deadlines = [waiter.deadline for waiter in resident.waiters]
+        resident.wake = asyncio.Event()
+        try:
+            async with asyncio.timeout_at(min([resident.settle_deadline, *deadlines])):
+                await resident.wake.wait()
+        except TimeoutError:
+            await self._lapse(resident)
+        finally:
+            resident.wake = None
+
+    async def _lapse(self, resident: Resident) -> None:
+        now = self._loop.time()
+        patient = [waiter for waiter in resident.waiters if waiter.deadline > now]
+        for waiter in resident.waiters:
+            if waiter.deadline <= now:
+                self._answer(resident, waiter.letter)
+        resident.waiters = patient
+        if resident.settle_deadline > now:
+            return
+        resident.settle_deadline = math.inf
+        try:
+            children = await self._runtime.stop_children(resident.version, resident.id)
+        except HostLost:
+            self.children_lost(resident)
+            return
+        # Whoever answered before it was stopped is not due any more: its event is in the mailbox.
+        resident.owed = (*resident.owed, *resident.due)
+        resident.due, resident.live = children
+
+    # Settling
+
+    async def _finish(self, resident: Resident) -> None:
+        """The instance has settled: keep what idle children came to, and answer."""
+        if resident.live or (resident.committed_due and not resident.owed):
+            if resident.committing:
+                await asyncio.wait([resident.committing[-1]])
+            await self._keep_children(resident)
+        if not resident.mailbox and not resident.due:
+            waiters, resident.waiters = resident.waiters, []
+            if waiters:
+                crash_points.reach(crash_points.BEFORE_REPLY)
+            for waiter in waiters:
+                self._answer(resident, waiter.letter)
+
+    async def _keep_children(self, resident: Resident) -> None:
+        snapshot, view = resident.snapshot, resident.view.view
+        if resident.live:
+            try:
+                snapshot, view = await self._runtime.save(resident.version, resident.id)
+            except HostLost:
+                self.children_lost(resident)
+        if snapshot == resident.snapshot and not resident.committed_due:
+            return
+        await self._commit_housekeeping(resident, snapshot, view)
+
+    async def _commit_housekeeping(self, resident: Resident, snapshot: bytes, view: bytes) -> None:
+        revision = resident.head_revision + 1
+        ts = max(round(self._clock.now_ms(), 3), round(resident.head_ts + TS_STEP_MS, 3))
+        entry = JournalEntry(revision, ts, Origin.HOUSEKEEPING, b"null", snapshot)
+        commit = Commit(
+            resident.id,
+            resident.head_revision,
+            (entry,),
+            resident.due,
+            NO_TIMER_CHANGES,
+            resident.next_timer_seq,
+        )
+        resident.head_revision, resident.head_ts, resident.head_snapshot = revision, ts, snapshot
+        published = [Published(InstanceView(revision, ts, view), is_silent=True)]
+        batch = Batch((), (), published, snapshot, resident.due, Effects.NONE, (), True)
+        await asyncio.wait([self._submit(resident, commit, batch)])
+
+    def _answer(self, resident: Resident, letter: Letter) -> None:
+        """Answer with the newest state."""
+        if letter.key is not None:
+            self._store_answer(resident, letter.key)
+        letter.reply(resident.view)
+
+    def _store_answer(self, resident: Resident, key: str) -> None:
+        storing = asyncio.ensure_future(
+            self._store.answer_key(resident.id, key, resident.view.to_json())
+        )
+        self._background.add(storing)
+        storing.add_done_callback(self._background.discard)
+
+    async def _answer_unchanged(self, resident: Resident, letters: Sequence[Letter]) -> None:
+        """Answer letters that changed nothing with what is durable by now."""
+        if not letters:
+            return
+        if resident.committing:
+            await asyncio.wait([resident.committing[-1]])
+        try:
+            view = await self.view_of(resident)
+        except StatekeepError as error:
+            for letter in letters:
+                letter.fail(error)
+            return
+        for letter in letters:
+            letter.reply(view)
+            letter.handled()
+
+    async def view_of(self, resident: Resident) -> InstanceView:
+        """The committed view, computed where nobody has needed it yet. For those who were allowed to write, or ask for an operator."""
+        if not resident.view.view:
+            standing = resident.committed()
+            answer = await self._runtime.read(resident.version, standing, [])
+            if resident.view.revision == standing.revision:
+                resident.view = resident.view._replace(view=answer.view)
+        return resident.view
+
+    # Failing
+
+    def _put_back(self, resident: Resident, letters: Sequence[Letter]) -> None:
+        resident.mailbox.extendleft(reversed(letters))
+
+    def _fail(self, resident: Resident, letter: Letter, error: StatekeepError) -> None:
+        letter.fail(error)
+        if isinstance(error, MachineError):
+            text = f"{letter.delivery.event.type}: {error.stack or error.message}"
+            self._author_log.write(
+                resident.version,
+                resident.key,
+                is_error=True,
+                ts=self._clock.now_ms(),
+                text=text,
+            )

@@ -1,0 +1,35 @@
+"""The output of author code as lines of the server's own log."""
+
+from __future__ import annotations
+
+import structlog
+
+from statekeep.domain.instance import InstanceKey
+from statekeep.domain.machine import MachineVersion
+from statekeep.ports.clock import datetime_of
+
+_log = structlog.get_logger("statekeep.author")
+
+
+class AuthorOutput:
+    """Writes each piece of output as one log line (ports.author_log.AuthorLog)."""
+
+    def write(
+        self,
+        version: MachineVersion,
+        instance: InstanceKey | None,
+        *,
+        is_error: bool,
+        ts: float,
+        text: str,
+    ) -> None:
+        """One piece of output."""
+        write = _log.error if is_error else _log.info
+        write(
+            text,
+            organization=version.organization_id,
+            machine=version.machine_name,
+            version=version.id,
+            instance=None if instance is None else instance.name,
+            written_at=datetime_of(ts).isoformat(timespec="milliseconds"),
+        )

@@ -1,0 +1,286 @@
+"""Puts the server together. The only module that names concrete adapters; tests build their servers here too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from statekeep import crash_points
+from statekeep.api.http.app import build_app
+from statekeep.api.http.services import Services
+from statekeep.application.authenticate import Authenticator
+from statekeep.application.first_start import FirstStart
+from statekeep.application.instances import Instances
+from statekeep.application.keys import Keys
+from statekeep.application.machines import Machines
+from statekeep.application.organizations import Organizations
+from statekeep.application.residents import Residents
+from statekeep.application.turns import Turns
+from statekeep.application.versions import Versions
+from statekeep.author_output import AuthorOutput
+from statekeep.domain import limits
+from statekeep.domain.machine import MachineVersion
+from statekeep.notifiers.local import LocalNotifier
+from statekeep.ports.credentials import Credentials
+from statekeep.ports.store import Store
+from statekeep.runtimes.javascript.launch import DenoLauncher
+from statekeep.runtimes.pool import Pool, PoolSettings
+from statekeep.runtimes.protocol import HostLimits
+from statekeep.runtimes.runtime import HostRuntime
+from statekeep.settings import Settings
+from statekeep.storage.sqlite.store import SqliteStore
+from statekeep.system import SystemClock, SystemEntropy
+from statekeep.tokens.credentials import CredentialsFile
+from statekeep.tokens.jwt import JwtTokens
+from statekeep.tokens.server_key import load_server_key
+from statekeep.workers.housekeeping import Housekeeping
+from statekeep.workers.recovery import Recovery
+from statekeep.workers.timers import TimerService
+
+_log = structlog.get_logger(__name__)
+
+_LISTEN_BACKLOG: Final = 2048
+_CLOSING_SECONDS: Final = 3
+"""For connections that still deliver their answer once draining is over."""
+
+Result = TypeVar("Result")
+
+
+class ReadyInfo(NamedTuple):
+    """What somebody who just started a server wants to know."""
+
+    url: str
+    organization_id: str
+    token: str
+    data_dir: Path
+
+
+class Server:
+    """A server that is put together and runs, but for its HTTP side. Made by `running_server`."""
+
+    def __init__(
+        self, app: ASGIApp, instances: Instances, timers: TimerService, credentials: Credentials
+    ) -> None:
+        self.app = app
+        self.instances = instances
+        self.credentials = credentials
+        self.is_ready = False
+        self._timers = timers
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Start nothing new and let what is under way come to an end, or run out of time."""
+        self.is_ready = False
+        await self._timers.stop()
+        await self.instances.drain(timeout_seconds)
+
+
+@asynccontextmanager
+async def running_server(settings: Settings) -> AsyncIterator[Server]:
+    """The server behind `settings`, ready to take requests through its `app`. Leaving it lets everything go in good order.
+
+    Raises StoreBusy where another server has the data directory.
+    """
+    if settings.crash_at is not None:
+        crash_points.arm(settings.crash_at)
+    async with AsyncExitStack() as stack:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store = SqliteStore(settings.data_dir)
+        await store.open()
+        stack.push_async_callback(store.close)
+        server = await _assemble(settings, store, stack)
+        server.is_ready = True
+        yield server
+
+
+async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> Server:
+    clock, entropy = SystemClock(), SystemEntropy()
+    tokens = JwtTokens(
+        load_server_key(settings.data_dir, entropy), entropy, public_url=settings.url
+    )
+    first_start = FirstStart(store, tokens, CredentialsFile(settings.data_dir), clock, entropy)
+    credentials = await first_start.complete(settings.url)
+    runtime = _runtime(settings, store, stack)
+    author_log = AuthorOutput()
+    residents = Residents(
+        store,
+        count_max=settings.resident_instances_max,
+        bytes_max=limits.RESIDENT_BYTES_MAX,
+    )
+    timers = TimerService(
+        store, clock, retry_after_seconds=settings.delivery_retry_after.total_seconds()
+    )
+    turns = Turns(
+        runtime,
+        store,
+        LocalNotifier(),
+        clock,
+        author_log,
+        settle_timeout_seconds=settings.settle_timeout.total_seconds(),
+        on_timers=timers.schedule,
+        on_void=residents.remove,
+    )
+    instances = Instances(store, runtime, residents, turns, clock, author_log)
+    runtime.listener = instances
+    timers.instances = instances
+    await _start_workers(stack, timers, Recovery(store, instances), Housekeeping(store, clock))
+    authenticator = Authenticator(store, tokens, clock)
+    services = Services(
+        authenticator=authenticator,
+        instances=instances,
+        machines=Machines(store, clock),
+        versions=Versions(store, runtime, tokens, clock, entropy),
+        keys=Keys(store, tokens, authenticator, clock, entropy),
+        organizations=Organizations(store, authenticator, clock, entropy),
+    )
+    app = build_app(services, is_ready=lambda: server.is_ready, public_url=settings.public_url)
+    server = Server(app, instances, timers, credentials)
+    return server
+
+
+def _runtime(settings: Settings, store: Store, stack: AsyncExitStack) -> HostRuntime:
+    async def code_of(version: MachineVersion) -> bytes:
+        code = await store.version_code(version.id)
+        assert code is not None, "a published version has code"
+        return code
+
+    launcher = DenoLauncher(
+        cache_dir=settings.data_dir.resolve() / "cache",
+        heap_mib=settings.host_heap_mib,
+        allow_private_network=settings.allow_private_network,
+    )
+    # Not in the data directory: the path of a socket has to be short.
+    sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="statekeep-"))
+    runtime = HostRuntime()
+    runtime.pool = Pool(launcher, code_of, runtime, _pool_settings(settings), Path(sockets))
+    runtime.pool.start_reaper()
+    stack.push_async_callback(runtime.close)
+    return runtime
+
+
+def _pool_settings(settings: Settings) -> PoolSettings:
+    return PoolSettings(
+        hosts_max=settings.hosts_max,
+        pinned_hosts_per_organization_max=max(1, settings.hosts_max * 3 // 4),
+        idle_seconds=limits.HOST_IDLE_TIMEOUT.total_seconds(),
+        wait_seconds=limits.HOST_WAIT_TIMEOUT.total_seconds(),
+        start_timeout_seconds=limits.HOST_START_TIMEOUT.total_seconds(),
+        step_timeout_seconds=settings.step_timeout.total_seconds(),
+        data_mib_max=limits.HOST_DATA_MIB_MAX,
+        host_limits=HostLimits(
+            context_bytes=limits.CONTEXT_BYTES_MAX,
+            macrosteps=limits.MACROSTEPS_PER_EVENT_MAX,
+            log_bytes=limits.LOG_BYTES_PER_EVENT_MAX,
+            sessions=limits.HOST_SESSIONS_MAX,
+            session_bytes=limits.HOST_SESSION_BYTES_MAX,
+            deny_private_network=not settings.allow_private_network,
+        ),
+    )
+
+
+async def _start_workers(
+    stack: AsyncExitStack, *workers: TimerService | Recovery | Housekeeping
+) -> None:
+    for worker in workers:
+        await worker.start()
+        stack.push_async_callback(worker.stop)
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn without its own ideas about signals: it would end the process by the signal, and we end with status 0."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None = None) -> int:
+    """Run a server until SIGTERM or SIGINT; returns the exit status. Raises StoreBusy and OSError (the address is taken)."""
+    return _run(_serve(settings, on_ready))
+
+
+async def _serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None) -> int:
+    with contextlib.closing(_bind(settings)) as listener:
+        settings = replace(settings, port=listener.getsockname()[1])
+        async with running_server(settings) as server:
+            http = _HttpServer(_http_config(server.app, settings))
+            serving = asyncio.create_task(http.serve(sockets=[listener]))
+            stopping = _on_signal()
+            while not http.started and not serving.done():
+                await asyncio.sleep(0.01)
+            if on_ready is not None:
+                on_ready(_ready_info(settings, server))
+            await asyncio.wait(
+                {serving, asyncio.ensure_future(stopping.wait())},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            _log.info("draining")
+            http.should_exit = True
+            await server.drain(settings.drain_timeout.total_seconds())
+            await serving
+    _log.info("stopped")
+    return 0
+
+
+def _http_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    closing = settings.drain_timeout.total_seconds() + _CLOSING_SECONDS
+    return uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=int(closing),
+    )
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((settings.host, settings.port))
+    listener.listen(_LISTEN_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _on_signal() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def _ready_info(settings: Settings, server: Server) -> ReadyInfo:
+    return ReadyInfo(
+        settings.url,
+        server.credentials.organization_id,
+        server.credentials.token,
+        settings.data_dir,
+    )
+
+
+def _run(main: Coroutine[Any, Any, Result]) -> Result:
+    """On uvloop where there is one."""
+    if sys.platform == "win32":
+        return asyncio.run(main)
+    import uvloop
+
+    return uvloop.run(main)

@@ -1,0 +1,135 @@
+"""Rules of one turn: what is written once events were accepted, and which events come of children that never answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
+from statekeep.domain.event import Delivery, Event, LostChild, Origin
+from statekeep.domain.instance import InstanceView
+from statekeep.domain.names import InstanceId
+from statekeep.domain.step import Effects, Macrostep, Stepped
+from statekeep.domain.timer import SetTimer, Timer, TimerChanges, TimerOp, apply_timer_ops
+
+TS_STEP_MS = 0.001
+"""Two entries of an instance are at least this far apart, whatever the clock says: `ts` grows strictly (SPEC 2)."""
+
+
+class Published(NamedTuple):
+    """A view that becomes visible with its commit. A silent one is no transition: nobody is told."""
+
+    view: InstanceView
+    is_silent: bool
+
+
+class CommitDraft:
+    """Collects what events did to one instance until it is written as one Commit.
+
+    Starts at the newest computed revision. `add` either takes an event whole or raises and leaves the draft as it was.
+    """
+
+    def __init__(
+        self,
+        instance_id: InstanceId,
+        *,
+        revision: int,
+        ts: float,
+        timers: Mapping[int, Timer],
+        next_timer_seq: int,
+    ) -> None:
+        self._instance_id = instance_id
+        self._base_revision = revision
+        self.revision = revision
+        self.ts = ts
+        self.timers = timers
+        """Pending timers once the draft is written."""
+        self.next_timer_seq = next_timer_seq
+        self.due: tuple[str, ...] = ()
+        self.live = 0
+        self.effects = Effects.NONE
+        self.snapshot = b""
+        self.published: list[Published] = []
+        self._entries: list[JournalEntry] = []
+        self._timers_set: dict[int, Timer] = {}
+        self._timers_removed: list[int] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Was nothing accepted?"""
+        return not self._entries
+
+    def add(self, delivery: Delivery, stepped: Stepped, *, now_ms: float) -> InstanceView:
+        """Take what one delivery did; returns the view after it. Raises MachineError where a bound is exceeded."""
+        if stepped.timer_ops or delivery.timer_seq is not None:
+            self._change_timers(delivery.timer_seq, stepped.timer_ops, now_ms)
+        for macrostep in stepped.macrosteps:
+            self._add_macrostep(delivery, macrostep, now_ms)
+        if stepped.is_done:
+            self._drop_timers()
+        self.due = stepped.due
+        self.live = stepped.live
+        if stepped.effects is not Effects.NONE and self.effects is not Effects.CHILDREN:
+            self.effects = stepped.effects
+        return self.published[-1].view
+
+    def commit(self, *, keys: tuple[KeyUse, ...] = (), new: NewInstance | None = None) -> Commit:
+        """The draft as the one thing that is written."""
+        assert self._entries
+        return Commit(
+            self._instance_id,
+            self._base_revision,
+            tuple(self._entries),
+            self.due,
+            TimerChanges(tuple(self._timers_set.values()), tuple(self._timers_removed)),
+            self.next_timer_seq,
+            keys,
+            new,
+        )
+
+    def _add_macrostep(self, delivery: Delivery, macrostep: Macrostep, now_ms: float) -> None:
+        self.revision += 1
+        self.ts = max(round(now_ms, 3), round(self.ts + TS_STEP_MS, 3))
+        self.snapshot = macrostep.snapshot
+        origin, event = delivery.origin, delivery.event.json
+        if macrostep.is_silent:
+            origin = Origin.HOUSEKEEPING
+        elif macrostep.event is not None:
+            event = macrostep.event
+            if delivery.lost_child is None:
+                origin = Origin.SELF
+        self._entries.append(JournalEntry(self.revision, self.ts, origin, event, self.snapshot))
+        view = InstanceView(self.revision, self.ts, macrostep.view)
+        self.published.append(Published(view, macrostep.is_silent))
+
+    def _drop_timers(self) -> None:
+        """A finished machine takes no events, its own delayed ones included."""
+        self._apply(TimerChanges((), tuple(self.timers)))
+
+    def _change_timers(self, fired: int | None, ops: tuple[TimerOp, ...], now_ms: float) -> None:
+        pending = self.timers
+        if fired is not None:
+            pending = {seq: timer for seq, timer in pending.items() if seq != fired}
+        changes = apply_timer_ops(pending, ops, next_seq=self.next_timer_seq, now_ms=now_ms)
+        if fired is not None:
+            changes = TimerChanges(changes.set, (fired, *changes.removed))
+        self._apply(changes)
+        self.next_timer_seq += sum(isinstance(op, SetTimer) for op in ops)
+
+    def _apply(self, changes: TimerChanges) -> None:
+        timers = dict(self.timers)
+        for seq in changes.removed:
+            del timers[seq]
+            if self._timers_set.pop(seq, None) is None:
+                self._timers_removed.append(seq)
+        for timer in changes.set:
+            timers[timer.seq] = timer
+            self._timers_set[timer.seq] = timer
+        self.timers = timers
+
+
+def lost_child_delivery(child_id: str, why: str, *, xstate_major: int) -> Delivery:
+    """The error event of a child that was due and never answered (SPEC 6)."""
+    name = f"xstate.error.actor.{child_id}" if xstate_major == 5 else f"error.platform.{child_id}"
+    # Names of children may hold anything that JSON has to escape; the host sends the real event along with its answer.
+    return Delivery(Event(name, b"{}"), Origin.LOST_CHILD, lost_child=LostChild(child_id, why))

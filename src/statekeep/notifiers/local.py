@@ -1,0 +1,26 @@
+"""Notifications within one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from statekeep.ports.notifier import InstanceChanged
+
+
+class LocalNotifier:
+    """Calls everyone who listens, in the order in which they began to (ports.notifier.Notifier).
+
+    Listeners must neither block nor raise.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[InstanceChanged], None]] = []
+
+    def listen(self, listener: Callable[[InstanceChanged], None]) -> None:
+        """Have `listener` called with every change from now on."""
+        self._listeners.append(listener)
+
+    def publish(self, change: InstanceChanged) -> None:
+        """Hand the change to everyone who listens."""
+        for listener in self._listeners:
+            listener(change)

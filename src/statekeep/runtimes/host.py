@@ -1,0 +1,207 @@
+"""One host as the runtime sees it: calls with answers, a watchdog, and what it is believed to hold.
+
+Every call is answered, or fails with HostDied when the process ends. A host that owes an answer and shows no sign of life for longer than the
+step timeout is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from statekeep.domain.limits import HOST_SESSIONS_MAX
+from statekeep.domain.machine import MachineVersion
+from statekeep.domain.names import InstanceId
+from statekeep.runtimes import protocol
+from statekeep.runtimes.process import HostDied, HostProcess
+from statekeep.runtimes.protocol import BadFrame, HostFrame
+
+_GRACE_SECONDS: Final = 0.05
+"""Between finding a host silent and ending it, so that what waits in the pipe is read first: the server may have been the slow one."""
+
+
+class HostObserver(Protocol):
+    """Hears of what nobody asked for."""
+
+    def reported(self, host: Host, frame: HostFrame) -> None:
+        """A report. Raises BadFrame or msgspec.DecodeError where it makes no sense."""
+        ...
+
+    def ended(self, host: Host) -> None:
+        """The process is gone; all its calls have failed already."""
+        ...
+
+
+class Call:
+    """A request that is under way. `frames` collects its answers, as many as `expects`."""
+
+    __slots__ = ("answered", "expects", "frames", "is_use", "sent_at")
+
+    def __init__(
+        self,
+        expects: int,
+        sent_at: float,
+        is_use: bool,
+        answered: asyncio.Future[list[HostFrame]],
+    ) -> None:
+        self.expects = expects
+        self.sent_at = sent_at
+        self.is_use = is_use
+        self.answered = answered
+        self.frames: list[HostFrame] = []
+
+
+class Host:
+    """A host for one version, once `process` runs.
+
+    `sessions` maps instances to the revision the host is believed to hold; a wrong belief costs a round trip, no more.
+    `children` counts the live children of those instances that have any. `undone` holds the instances for which effects were decided here
+    and not performed yet: only this process can perform them.
+    """
+
+    def __init__(
+        self, version: MachineVersion, observer: HostObserver, *, step_timeout_seconds: float
+    ) -> None:
+        self.version = version
+        self.process = HostProcess(self._on_line, self._on_end)
+        self.sessions: dict[InstanceId, int] = {}
+        self.children: dict[InstanceId, int] = {}
+        self.undone: set[InstanceId] = set()
+        self.is_alive = True
+        self.was_alone = False
+        """When it died: whether it owed exactly one answer, so that nothing else can be to blame."""
+        self._observer = observer
+        self._step_timeout = step_timeout_seconds
+        self._calls: dict[int, Call] = {}
+        self._next_id = 1
+        self._loop = asyncio.get_running_loop()
+        self.last_used = self._loop.time()
+        self._last_line_at = self.last_used
+        self._watchdog: asyncio.TimerHandle | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Does it owe answers or effects, or keep children alive?"""
+        return bool(self._calls or self.children or self.undone)
+
+    def ask(
+        self, encode: Callable[[int], bytes], *, expects: int = 1, is_use: bool = True
+    ) -> asyncio.Future[list[HostFrame]]:
+        """Send a request. The answers come in order; a single frame that refuses the whole request ends it early.
+
+        Fails with HostDied when the host ends first. `is_use` says whether it keeps the host from being idle.
+        """
+        answered: asyncio.Future[list[HostFrame]] = self._loop.create_future()
+        if not self.is_alive:
+            answered.set_exception(HostDied(self.process.reason))
+            return answered
+        request_id = self._next_id
+        self._next_id += 1
+        now = self._loop.time()
+        if is_use:
+            self.last_used = now
+        self._calls[request_id] = Call(expects, now, is_use, answered)
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_later(self._step_timeout, self._check)
+        self.process.send(encode(request_id))
+        return answered
+
+    def tell(self, frame: bytes) -> None:
+        """Send a request that is not answered."""
+        if self.is_alive:
+            self.process.send(frame)
+
+    async def retire(self) -> None:
+        """End it once it has done all it was asked."""
+        try:
+            await self.ask(protocol.ping)
+        except HostDied:
+            return
+        self.process.kill("it was no longer needed")
+        await self.process.ended()
+
+    def remember_session(self, instance_id: InstanceId, revision: int) -> None:
+        """The host now holds this revision."""
+        self.sessions.pop(instance_id, None)
+        self.sessions[instance_id] = revision
+        if len(self.sessions) > 2 * HOST_SESSIONS_MAX:
+            self._forget_oldest_sessions()
+
+    def _forget_oldest_sessions(self) -> None:
+        """The host has forgotten them too by now, unless something of theirs is alive in it."""
+        for instance_id in list(self.sessions)[:HOST_SESSIONS_MAX]:
+            if instance_id not in self.children and instance_id not in self.undone:
+                del self.sessions[instance_id]
+
+    def forget_session(self, instance_id: InstanceId) -> None:
+        """The host holds nothing of the instance any more."""
+        self.sessions.pop(instance_id, None)
+        self.children.pop(instance_id, None)
+        self.undone.discard(instance_id)
+
+    def note_children(self, instance_id: InstanceId, live: int) -> None:
+        """Keep count of live children: they pin the host."""
+        if live:
+            self.children[instance_id] = live
+        else:
+            self.children.pop(instance_id, None)
+
+    def _on_line(self, line: bytes) -> None:
+        self._last_line_at = self._loop.time()
+        try:
+            frame = protocol.decode_frame(line)
+            if frame.re is None:
+                self._observer.reported(self, frame)
+            else:
+                self._on_reply(frame.re, frame)
+        except (msgspec.DecodeError, BadFrame) as error:
+            self.process.kill(f"it broke the protocol: {error}")
+
+    def _on_reply(self, request_id: int, frame: HostFrame) -> None:
+        call = self._calls.get(request_id)
+        if call is None:
+            raise BadFrame("an answer to nothing")
+        call.frames.append(frame)
+        if len(call.frames) < call.expects and frame.need is None and frame.error is None:
+            return
+        del self._calls[request_id]
+        if not call.answered.done():
+            call.answered.set_result(call.frames)
+
+    def _on_end(self) -> None:
+        self.is_alive = False
+        calls = list(self._calls.values())
+        self._calls.clear()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        owed = [call.expects - len(call.frames) for call in calls if call.is_use]
+        self.was_alone = owed == [1]
+        for call in calls:
+            if not call.answered.done():
+                call.answered.set_exception(HostDied(self.process.reason))
+        self._observer.ended(self)
+
+    def _check(self) -> None:
+        self._watchdog = None
+        if not self._calls:
+            return
+        remaining = self._silent_until() - self._loop.time()
+        if remaining > 0:
+            self._watchdog = self._loop.call_later(remaining, self._check)
+        else:
+            self._watchdog = self._loop.call_later(_GRACE_SECONDS, self._judge)
+
+    def _judge(self) -> None:
+        self._watchdog = None
+        if self._calls and self._silent_until() <= self._loop.time():
+            self.process.kill(f"it did not answer within {self._step_timeout:g} s")
+        elif self._calls:
+            self._check()
+
+    def _silent_until(self) -> float:
+        """The instant until which silence is no offence."""
+        oldest = next(iter(self._calls.values())).sent_at
+        return max(oldest, self._last_line_at) + self._step_timeout

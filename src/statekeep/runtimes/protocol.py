@@ -1,0 +1,322 @@
+"""The host protocol as bytes: requests to frames, frames to values. No I/O.
+
+docs/host-protocol.md is the contract. Snapshots, contexts, events and views pass through as the JSON they came as: they are neither
+decoded nor encoded again. Whatever arrives is checked; a frame that does not fit is a BadFrame, and the host that sent it is not to
+be trusted any further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from statekeep.domain.errors import (
+    InvalidCode,
+    MachineError,
+    StatekeepError,
+    TooLarge,
+)
+from statekeep.domain.event import Delivery, Event
+from statekeep.domain.limits import SNAPSHOT_BYTES_MAX
+from statekeep.domain.step import (
+    ChildrenState,
+    Effects,
+    Failed,
+    Ignored,
+    Later,
+    Macrostep,
+    Outcome,
+    Refused,
+    Stepped,
+)
+from statekeep.domain.timer import CancelTimer, SetTimer, TimerOp
+from statekeep.ports.runtime import ReadAnswer, SavedState, Standing
+
+
+class BadFrame(MachineError):
+    """A host sent something that is no frame of the protocol."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"its host broke the protocol: {what}")
+
+
+class HostLimits(msgspec.Struct, frozen=True, rename="camel"):
+    """Bounds that the host keeps by itself. Names as in the protocol."""
+
+    context_bytes: int
+    macrosteps: int
+    log_bytes: int
+    sessions: int
+    session_bytes: int
+    deny_private_network: bool
+
+
+# Requests
+
+
+def load(request_id: int, code: str, limits: HostLimits) -> bytes:
+    """The first frame of a host."""
+    return b'{"op":"load","id":%d,"code":%b,"limits":%b}\n' % (
+        request_id,
+        msgspec.json.encode(code),
+        msgspec.json.encode(limits),
+    )
+
+
+def create(
+    request_id: int, instance_id: int, name: str, context: bytes, auth: bytes | None
+) -> bytes:
+    """Enter the initial state."""
+    return b'{"op":"create","id":%d,"i":%d,"name":"%b","context":%b,"auth":%b,"authorize":%b}\n' % (
+        request_id,
+        instance_id,
+        name.encode(),
+        context,
+        auth or b"null",
+        b"false" if auth is None else b"true",
+    )
+
+
+def step(
+    request_id: int,
+    standing: Standing,
+    deliveries: Sequence[Delivery],
+    *,
+    with_snapshot: bool,
+) -> bytes:
+    """Deliver events on top of a revision."""
+    return b'{"op":"step","id":%d,%b,"events":[%b]}\n' % (
+        request_id,
+        _standing(standing, with_snapshot),
+        b",".join(map(_delivery, deliveries)),
+    )
+
+
+def read(
+    request_id: int, standing: Standing, auths: Iterable[bytes], *, with_snapshot: bool
+) -> bytes:
+    """Ask allowRead for each auth context."""
+    return b'{"op":"read","id":%d,%b,"auths":[%b]}\n' % (
+        request_id,
+        _standing(standing, with_snapshot),
+        b",".join(auths),
+    )
+
+
+def perform(request_id: int | None, instance_id: int, revision: int) -> bytes:
+    """Say that everything up to a revision is durable."""
+    identified = b"" if request_id is None else b'"id":%d,' % request_id
+    return b'{"op":"perform",%b"i":%d,"rev":%d}\n' % (identified, instance_id, revision)
+
+
+def stop(request_id: int, instance_id: int) -> bytes:
+    """Stop the children that are due."""
+    return b'{"op":"stop","id":%d,"i":%d}\n' % (request_id, instance_id)
+
+
+def save(request_id: int, instance_id: int) -> bytes:
+    """Read the snapshot as it is now."""
+    return b'{"op":"save","id":%d,"i":%d}\n' % (request_id, instance_id)
+
+
+def discard(instance_id: int) -> bytes:
+    """Forget the session of an instance."""
+    return b'{"op":"discard","i":%d}\n' % instance_id
+
+
+def ping(request_id: int) -> bytes:
+    """Ask for a sign of life."""
+    return b'{"op":"ping","id":%d}\n' % request_id
+
+
+def _standing(standing: Standing, with_snapshot: bool) -> bytes:
+    # Names of instances have no character that JSON escapes (domain.names), so they need no encoder.
+    head = b'"i":%d,"name":"%b","rev":%d' % (
+        standing.instance_id,
+        standing.name.encode(),
+        standing.revision,
+    )
+    return head + b',"snapshot":' + standing.snapshot if with_snapshot else head
+
+
+def _delivery(delivery: Delivery) -> bytes:
+    if delivery.lost_child is not None:
+        return msgspec.json.encode({"lost": delivery.lost_child.id, "why": delivery.lost_child.why})
+    if delivery.auth is not None:
+        return b'{"event":%b,"auth":%b}' % (delivery.event.json, delivery.auth)
+    if delivery.handle is not None:
+        return b'{"event":%b,"h":%d}' % (delivery.event.json, delivery.handle)
+    return b'{"event":%b}' % delivery.event.json
+
+
+# Replies and reports
+
+
+class LoadedFrame(msgspec.Struct):
+    """Answer to load."""
+
+    major: Literal[4, 5]
+    xstate: str
+
+
+class FailureFrame(msgspec.Struct):
+    """Why something failed, in the author's words."""
+
+    code: str
+    message: str
+    stack: str | None = None
+
+
+class _MacrostepFrame(msgspec.Struct):
+    snapshot: msgspec.Raw
+    view: msgspec.Raw
+    event: msgspec.Raw | None = None
+    silent: bool = False
+
+
+class _TimerOpFrame(msgspec.Struct):
+    set: str | None = None
+    cancel: str | None = None
+    delay: float = 0
+    event: msgspec.Raw | None = None
+    after: msgspec.Raw | None = None
+
+
+class ResultFrame(msgspec.Struct):
+    """Answer to one delivery."""
+
+    steps: tuple[_MacrostepFrame, ...] = ()
+    timers: tuple[_TimerOpFrame, ...] = ()
+    due: tuple[str, ...] = ()
+    live: int = 0
+    effects: Literal["actions", "children"] | None = None
+    denied: bool = False
+    ignored: bool = False
+    later: bool = False
+    error: FailureFrame | None = None
+
+
+class HostFrame(msgspec.Struct):
+    """Any frame of a host: a reply has `re`, a report has `op`."""
+
+    re: int | None = None
+    n: int = 0
+    r: ResultFrame | None = None
+    ok: LoadedFrame | None = None
+    due: tuple[str, ...] = ()
+    live: int = 0
+    view: msgspec.Raw | None = None
+    allowed: tuple[bool, ...] = ()
+    snapshot: msgspec.Raw | None = None
+    need: str | None = None
+    error: FailureFrame | None = None
+    pong: bool = False
+    op: Literal["event", "due", "log"] | None = None
+    i: int | None = None
+    h: int = 0
+    event: msgspec.Raw | None = None
+    stream: Literal[1, 2] = 1
+    ts: float = 0
+    text: str = ""
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+class _Finishable(msgspec.Struct):
+    done: bool
+
+
+decode_frame = msgspec.json.Decoder(HostFrame).decode
+"""One line to a frame. Raises msgspec.DecodeError, of which ValidationError is one."""
+_decode_type = msgspec.json.Decoder(_Typed).decode
+_decode_done = msgspec.json.Decoder(_Finishable).decode
+
+
+_EFFECTS: Final = {
+    None: Effects.NONE,
+    "actions": Effects.ACTIONS,
+    "children": Effects.CHILDREN,
+}
+
+
+def outcome_of(frame: ResultFrame) -> Outcome:
+    """The value that a result stands for."""
+    if frame.steps:
+        return Stepped(
+            tuple([_macrostep(step) for step in frame.steps]),
+            tuple([_timer_op(op) for op in frame.timers]) if frame.timers else (),
+            frame.due,
+            frame.live,
+            _EFFECTS[frame.effects],
+            _decode_done(frame.steps[-1].view).done,
+        )
+    if frame.error is not None:
+        return Failed(error_of(frame.error))
+    if frame.denied:
+        return Refused()
+    if frame.ignored:
+        return Ignored()
+    if frame.later:
+        return Later()
+    raise BadFrame("a result without any content")
+
+
+def error_of(frame: FailureFrame) -> StatekeepError:
+    """The error that a failure stands for. Codes nobody knows are the author's machine failing."""
+    if frame.code == "context-too-large":
+        return TooLarge(frame.message)
+    if frame.code == "bad-version":
+        return InvalidCode(frame.message, parameter="code")
+    return MachineError(frame.message, stack=frame.stack)
+
+
+def children_of(frame: HostFrame) -> ChildrenState:
+    """The children as a frame tells them."""
+    return ChildrenState(frame.due, frame.live)
+
+
+def read_answer_of(frame: HostFrame, asked: int) -> ReadAnswer:
+    """Answer to read."""
+    if frame.view is None or len(frame.allowed) != asked:
+        raise BadFrame("a read without its answer")
+    return ReadAnswer(bytes(frame.view), frame.allowed)
+
+
+def saved_state_of(frame: HostFrame) -> SavedState:
+    """Answer to save."""
+    if frame.view is None or frame.snapshot is None:
+        raise BadFrame("a save without its answer")
+    return SavedState(_snapshot(frame.snapshot), bytes(frame.view))
+
+
+def event_of(raw: msgspec.Raw | None) -> Event:
+    """An event that a host reports."""
+    if raw is None:
+        raise BadFrame("an event without its event")
+    json = bytes(raw)
+    return Event(_decode_type(json).type, json)
+
+
+def _macrostep(frame: _MacrostepFrame) -> Macrostep:
+    event = None if frame.event is None else bytes(frame.event)
+    return Macrostep(event, _snapshot(frame.snapshot), bytes(frame.view), frame.silent)
+
+
+def _snapshot(raw: msgspec.Raw) -> bytes:
+    json = bytes(raw)
+    if len(json) > SNAPSHOT_BYTES_MAX:
+        raise BadFrame("a snapshot over its bound")
+    return json
+
+
+def _timer_op(frame: _TimerOpFrame) -> TimerOp:
+    if frame.cancel is not None:
+        return CancelTimer(frame.cancel)
+    if frame.set is None or frame.event is None or not 0 <= frame.delay < float("inf"):
+        raise BadFrame("a timer that cannot be set")
+    after = None if frame.after is None else bytes(frame.after)
+    return SetTimer(frame.set, frame.delay, bytes(frame.event), after)

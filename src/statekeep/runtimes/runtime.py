@@ -1,0 +1,368 @@
+"""The runtime port on top of a pool of hosts.
+
+A host may die under any request. Nothing it computed has been committed then, so the requests it had not answered are asked again of a new host -
+one at a time, each delivery by itself, while everything else for that version waits. The one that is alone when its host dies again is to blame and
+fails; all others get their answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from statekeep.domain.errors import MachineError, Overloaded, StatekeepError
+from statekeep.domain.event import Delivery
+from statekeep.domain.machine import MachineVersion
+from statekeep.domain.names import (
+    InstanceId,
+    InstanceName,
+    MachineName,
+    OrganizationId,
+    VersionId,
+)
+from statekeep.domain.step import ChildrenState, Effects, Failed, Later, Outcome, Stepped
+from statekeep.ports.runtime import (
+    HostLost,
+    ReadAnswer,
+    RuntimeListener,
+    SavedState,
+    Standing,
+    VersionFacts,
+)
+from statekeep.runtimes import protocol
+from statekeep.runtimes.host import Host
+from statekeep.runtimes.pool import Pool
+from statekeep.runtimes.process import HostDied
+from statekeep.runtimes.protocol import BadFrame, HostFrame
+
+Answer = TypeVar("Answer")
+
+_CAREFUL_TRIES_MAX: Final = 10
+"""How often a careful request is asked again because its host died in company, for which it may not be to blame."""
+
+
+class _Turnstile:
+    """Lets one request of a version through at a time. `users` counts those who wait or are through."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
+
+
+class HostRuntime:
+    """Runtime port. `listener` has to be set before the first request; `pool` has this object as its observer."""
+
+    def __init__(self) -> None:
+        self.pool: Pool
+        self.listener: RuntimeListener
+        self._careful: dict[VersionId, _Turnstile] = {}
+        self._undone: dict[InstanceId, Host] = {}
+
+    async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
+        loaded = await self.pool.inspect(_unpublished(organization_id), code)
+        return VersionFacts(loaded.major, loaded.xstate)
+
+    async def create(
+        self,
+        version: MachineVersion,
+        instance_id: InstanceId,
+        name: InstanceName,
+        context: bytes,
+        auth: bytes | None,
+    ) -> Outcome:
+        async def attempt(host: Host) -> Outcome:
+            [frame] = await host.ask(
+                lambda request_id: protocol.create(request_id, instance_id, name, context, auth)
+            )
+            _raise_if_failed(frame)
+            [outcome] = _outcomes([frame])
+            self._note(host, instance_id, 0, [outcome])
+            return outcome
+
+        return await self._asked(version, attempt)
+
+    async def step(
+        self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]
+    ) -> Sequence[Outcome]:
+        if version.id in self._careful:
+            return await self._step_carefully(version, standing, deliveries)
+        host = self.pool.warm(version.id) or await self.pool.host(version)
+        try:
+            return await self._step_on(host, standing, deliveries)
+        except HostDied as death:
+            if host.was_alone and len(deliveries) == 1:
+                return [Failed(_blamed(death))]
+        return await self._step_carefully(version, standing, deliveries)
+
+    def perform(self, version: MachineVersion, instance_id: InstanceId, revision: int) -> None:
+        host = self._undone.pop(instance_id, None)
+        if host is not None:
+            host.undone.discard(instance_id)
+            host.tell(protocol.perform(None, instance_id, revision))
+
+    async def perform_children(
+        self, version: MachineVersion, instance_id: InstanceId, revision: int
+    ) -> ChildrenState:
+        host = self._undone.pop(instance_id, None)
+        if host is None:
+            raise HostLost
+        host.undone.discard(instance_id)
+        return await self._ask_children(
+            host,
+            instance_id,
+            lambda request_id: protocol.perform(request_id, instance_id, revision),
+        )
+
+    async def read(
+        self, version: MachineVersion, standing: Standing, auths: Sequence[bytes]
+    ) -> ReadAnswer:
+        async def attempt(host: Host) -> ReadAnswer:
+            frame = await self._ask_standing(
+                host,
+                standing,
+                lambda request_id, full: protocol.read(
+                    request_id, standing, auths, with_snapshot=full
+                ),
+            )
+            return protocol.read_answer_of(frame[0], len(auths))
+
+        return await self._asked(version, attempt)
+
+    async def stop_children(
+        self, version: MachineVersion, instance_id: InstanceId
+    ) -> ChildrenState:
+        host = self._holding(version, instance_id)
+        return await self._ask_children(
+            host, instance_id, lambda request_id: protocol.stop(request_id, instance_id)
+        )
+
+    async def save(self, version: MachineVersion, instance_id: InstanceId) -> SavedState:
+        host = self._holding(version, instance_id)
+        try:
+            [frame] = await host.ask(lambda request_id: protocol.save(request_id, instance_id))
+        except HostDied as death:
+            raise HostLost from death
+        if frame.need is not None:
+            raise HostLost
+        _raise_if_failed(frame)
+        return protocol.saved_state_of(frame)
+
+    def discard(self, version: MachineVersion, instance_id: InstanceId) -> None:
+        self._undone.pop(instance_id, None)
+        host = self.pool.warm(version.id)
+        if host is not None:
+            host.forget_session(instance_id)
+            host.tell(protocol.discard(instance_id))
+
+    async def close(self) -> None:
+        """End all hosts."""
+        await self.pool.close()
+
+    # HostObserver
+
+    def reported(self, host: Host, frame: HostFrame) -> None:
+        # A host may only speak of instances that were entrusted to it: others belong to other versions, perhaps of other people.
+        instance_id = InstanceId(frame.i) if frame.i in host.sessions else None
+        if frame.op == "log":
+            self.listener.logged(host.version, instance_id, frame.stream, frame.ts, frame.text)
+            return
+        if frame.op is None:
+            raise BadFrame("neither a reply nor a report")
+        if instance_id is None:
+            return
+        host.note_children(instance_id, frame.live)
+        children = protocol.children_of(frame)
+        if frame.op == "event":
+            event = protocol.event_of(frame.event)
+            self.listener.child_sent(instance_id, event, frame.h, children)
+        else:
+            self.listener.children_changed(instance_id, children)
+
+    def ended(self, host: Host) -> None:
+        self.pool.forget(host)
+        for instance_id in host.undone:
+            self._undone.pop(instance_id, None)
+        lost = list(host.children)
+        host.children.clear()
+        host.undone.clear()
+        if lost:
+            self.listener.host_lost(lost)
+
+    # Asking
+
+    async def _asked(
+        self, version: MachineVersion, attempt: Callable[[Host], Awaitable[Answer]]
+    ) -> Answer:
+        """Ask the host of a version, and where it dies, carefully a new one. Raises MachineError where that dies of it too."""
+        if version.id not in self._careful:
+            host = self.pool.warm(version.id) or await self.pool.host(version)
+            try:
+                return await attempt(host)
+            except HostDied as death:
+                if host.was_alone:
+                    raise _blamed(death) from death
+        return await self._asked_carefully(version, attempt)
+
+    async def _asked_carefully(
+        self, version: MachineVersion, attempt: Callable[[Host], Awaitable[Answer]]
+    ) -> Answer:
+        async with self._carefully(version):
+            for _ in range(_CAREFUL_TRIES_MAX):
+                host = await self.pool.host(version)
+                try:
+                    return await attempt(host)
+                except HostDied as death:
+                    if host.was_alone:
+                        raise _blamed(death) from death
+        raise Overloaded("the machine's host keeps dying", retry_after_seconds=5)
+
+    async def _step_carefully(
+        self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]
+    ) -> Sequence[Outcome]:
+        """Deliver one by one, so that it shows which of them is to blame."""
+        outcomes: list[Outcome] = []
+        for delivery in deliveries:
+            outcome = await self._deliver_carefully(version, standing, delivery)
+            outcomes.append(outcome)
+            if isinstance(outcome, Stepped):
+                standing = _after(standing, outcome)
+                if outcome.effects is Effects.CHILDREN:
+                    break
+        later = [Later()] * (len(deliveries) - len(outcomes))
+        return [*outcomes, *later]
+
+    async def _deliver_carefully(
+        self, version: MachineVersion, standing: Standing, delivery: Delivery
+    ) -> Outcome:
+        async def attempt(host: Host) -> Outcome:
+            [outcome] = await self._step_on(host, standing, [delivery])
+            return outcome
+
+        try:
+            return await self._asked_carefully(version, attempt)
+        except StatekeepError as error:
+            return Failed(error)
+
+    async def _step_on(
+        self, host: Host, standing: Standing, deliveries: Sequence[Delivery]
+    ) -> Sequence[Outcome]:
+        frames = await self._ask_standing(
+            host,
+            standing,
+            lambda request_id, full: protocol.step(
+                request_id, standing, deliveries, with_snapshot=full
+            ),
+            expects=len(deliveries),
+        )
+        outcomes = _outcomes(frames)
+        self._note(host, standing.instance_id, standing.revision, outcomes)
+        return outcomes
+
+    async def _ask_standing(
+        self,
+        host: Host,
+        standing: Standing,
+        encode: Callable[[int, bool], bytes],
+        *,
+        expects: int = 1,
+    ) -> list[HostFrame]:
+        """Ask about an instance, with its snapshot only where the host seems not to hold that revision."""
+        if host.sessions.get(standing.instance_id) == standing.revision:
+            frames = await host.ask(lambda request_id: encode(request_id, False), expects=expects)
+            if frames[-1].need is None:
+                _raise_if_failed(frames[-1])
+                return frames
+        frames = await host.ask(lambda request_id: encode(request_id, True), expects=expects)
+        _raise_if_failed(frames[-1])
+        return frames
+
+    async def _ask_children(
+        self, host: Host, instance_id: InstanceId, encode: Callable[[int], bytes]
+    ) -> ChildrenState:
+        try:
+            [frame] = await host.ask(encode)
+        except HostDied as death:
+            raise HostLost from death
+        if frame.need is not None:
+            raise HostLost
+        _raise_if_failed(frame)
+        host.note_children(instance_id, frame.live)
+        self.pool.settled()
+        return protocol.children_of(frame)
+
+    def _note(
+        self, host: Host, instance_id: InstanceId, revision: int, outcomes: Sequence[Outcome]
+    ) -> None:
+        """Remember what the host holds after these outcomes."""
+        for outcome in outcomes:
+            if not isinstance(outcome, Stepped):
+                continue
+            revision += len(outcome.macrosteps)
+            host.note_children(instance_id, outcome.live)
+            if outcome.effects is not Effects.NONE:
+                host.undone.add(instance_id)
+                self._undone[instance_id] = host
+        if revision:
+            host.remember_session(instance_id, revision)
+
+    def _holding(self, version: MachineVersion, instance_id: InstanceId) -> Host:
+        host = self.pool.warm(version.id)
+        if host is None or instance_id not in host.sessions:
+            raise HostLost
+        return host
+
+    @contextlib.asynccontextmanager
+    async def _carefully(self, version: MachineVersion) -> AsyncIterator[None]:
+        turnstile = self._careful.setdefault(version.id, _Turnstile())
+        turnstile.users += 1
+        try:
+            async with turnstile.lock:
+                yield
+        finally:
+            turnstile.users -= 1
+            if not turnstile.users:
+                del self._careful[version.id]
+
+
+def _outcomes(frames: Sequence[HostFrame]) -> list[Outcome]:
+    return [_outcome(frame, n) for n, frame in enumerate(frames)]
+
+
+def _outcome(frame: HostFrame, n: int) -> Outcome:
+    if frame.r is None or frame.n != n:
+        raise BadFrame("an answer to something else")
+    return protocol.outcome_of(frame.r)
+
+
+def _unpublished(organization_id: OrganizationId) -> MachineVersion:
+    """Stands in for the version that code may become."""
+    return MachineVersion(
+        id=VersionId("(unpublished)"),
+        machine_id=0,
+        organization_id=organization_id,
+        machine_name=MachineName("(unpublished)"),
+        created_at=datetime.fromtimestamp(0, tz=UTC),
+        client_info=None,
+        index_selectors={},
+        xstate_major=0,
+        code_hash=b"",
+    )
+
+
+def _raise_if_failed(frame: HostFrame) -> None:
+    if frame.error is not None:
+        raise protocol.error_of(frame.error)
+
+
+def _after(standing: Standing, outcome: Stepped) -> Standing:
+    return standing._replace(
+        revision=standing.revision + len(outcome.macrosteps),
+        snapshot=outcome.macrosteps[-1].snapshot,
+    )
+
+
+def _blamed(death: HostDied) -> StatekeepError:
+    return MachineError(f"the machine's code took its host process down: {death.reason}")

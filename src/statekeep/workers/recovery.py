@@ -1,0 +1,47 @@
+"""Takes up what the last server left: instances whose children were due when it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from statekeep.application.instances import Instances
+from statekeep.domain.names import InstanceId
+from statekeep.ports.store import InstanceStore
+
+_log = logging.getLogger(__name__)
+
+PAGE_INSTANCES: Final = 100
+
+
+class Recovery:
+    """Delivers the error events of lost children, page by page, beside everything else."""
+
+    def __init__(self, store: InstanceStore, instances: Instances) -> None:
+        self._store = store
+        self._instances = instances
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin. Returns before it is finished."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Leave the rest for the next start. Safe to call twice."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        last: InstanceId | None = None
+        while True:
+            page = await self._store.unsettled_instances(after=last, limit=PAGE_INSTANCES)
+            for instance_id in page:
+                try:
+                    await self._instances.recover(instance_id)
+                except Exception:
+                    _log.exception("instance %d could not be taken up", instance_id)
+            if len(page) < PAGE_INSTANCES:
+                return
+            last = page[-1]

@@ -1,0 +1,157 @@
+"""Fires what is due.
+
+Timers of the near future are kept in a heap, the rest stays in the store: a million pending ones cost nothing. The heap holds every living timer that is due
+before `horizon`; the store is asked again when the horizon comes near. A timer in the heap may be gone by the time it fires; whether it is
+still pending is decided at delivery, by the instance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from typing import Final
+
+from statekeep.application.instances import Instances
+from statekeep.application.resident import Resident
+from statekeep.domain.errors import StatekeepError
+from statekeep.domain.limits import DELIVERY_TRIES_MAX
+from statekeep.domain.names import InstanceId
+from statekeep.domain.timer import Timer
+from statekeep.ports.clock import Clock
+from statekeep.ports.store import DueTimer, InstanceStore
+
+_log = logging.getLogger(__name__)
+
+WINDOW_MS: Final = 60_000.0
+"""How far ahead of the clock timers are held in memory."""
+PAGE_TIMERS: Final = 1_000
+HEAP_TIMERS_MAX: Final = 100_000
+"""Timers in memory; a crowd due at once is taken in several helpings."""
+FIRING_MAX: Final = 512
+"""Timers delivered and not yet handled."""
+
+
+class TimerService:
+    """Delivers timers when they are due and again, with a pause, when that fails; after the last try they are dead letters."""
+
+    def __init__(self, store: InstanceStore, clock: Clock, *, retry_after_seconds: float) -> None:
+        self.instances: Instances
+        self._store = store
+        self._clock = clock
+        self._retry_after_ms = retry_after_seconds * 1000
+        self._heap: list[tuple[float, InstanceId, int]] = []
+        self._held: set[tuple[InstanceId, int]] = set()
+        self._horizon = 0.0
+        self._last_read: DueTimer | None = None
+        self._firing = asyncio.Semaphore(FIRING_MAX)
+        self._deliveries: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin; what became due while nobody ran fires at once."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Fire nothing more. Safe to call twice."""
+        tasks = [*self._deliveries, *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def schedule(self, instance_id: InstanceId, timers: tuple[Timer, ...]) -> None:
+        """These timers have become durable."""
+        for timer in timers:
+            if timer.due_at < self._horizon:
+                self._hold(timer.due_at, instance_id, timer.seq)
+        self._changed.set()
+
+    def _hold(self, due_at: float, instance_id: InstanceId, seq: int) -> None:
+        if (instance_id, seq) not in self._held:
+            self._held.add((instance_id, seq))
+            heapq.heappush(self._heap, (due_at, instance_id, seq))
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._look_ahead()
+                await self._fire_due()
+                await self._sleep()
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                _log.exception("timers could not be read; trying again")
+                await asyncio.sleep(1)
+
+    async def _look_ahead(self) -> None:
+        """Read timers from the store until the window is covered or the heap is full."""
+        until = self._clock.now_ms() + WINDOW_MS
+        while self._horizon < until - WINDOW_MS / 2 and len(self._heap) < HEAP_TIMERS_MAX:
+            page = await self._store.timers_due_before(
+                until, after=self._last_read, limit=PAGE_TIMERS
+            )
+            for timer in page:
+                self._hold(timer.due_at, timer.instance_id, timer.seq)
+            if len(page) < PAGE_TIMERS:
+                self._horizon = until
+                self._last_read = DueTimer(InstanceId(0), 0, until)
+                return
+            self._last_read = page[-1]
+            self._horizon = page[-1].due_at
+
+    async def _fire_due(self) -> None:
+        now = self._clock.now_ms()
+        while self._heap and self._heap[0][0] <= now:
+            _, instance_id, seq = heapq.heappop(self._heap)
+            self._held.discard((instance_id, seq))
+            await self._firing.acquire()
+            task = asyncio.create_task(self._deliver(instance_id, seq))
+            self._deliveries.add(task)
+            task.add_done_callback(self._delivered)
+
+    def _delivered(self, task: asyncio.Task[None]) -> None:
+        self._deliveries.discard(task)
+        self._firing.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a timer could not be delivered", exc_info=error)
+
+    async def _sleep(self) -> None:
+        self._changed.clear()
+        wake_at = self._horizon - WINDOW_MS / 2
+        if self._heap:
+            wake_at = min(wake_at, self._heap[0][0])
+        seconds = max(0.0, (wake_at - self._clock.now_ms()) / 1000)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _deliver(self, instance_id: InstanceId, seq: int) -> None:
+        handled: asyncio.Future[StatekeepError | None] = asyncio.get_running_loop().create_future()
+        try:
+            resident = await self.instances.fire_timer(instance_id, seq, handled.set_result)
+            if resident is None:
+                return
+            error = await handled
+        except StatekeepError as refused:
+            _log.warning("a timer could not be delivered yet: %s", refused)
+            self._hold(self._clock.now_ms() + self._retry_after_ms, instance_id, seq)
+            return
+        if error is not None:
+            await self._try_again(resident, seq)
+
+    async def _try_again(self, resident: Resident, seq: int) -> None:
+        timer = resident.timers.get(seq)
+        if timer is None:
+            return
+        tries = timer.tries + 1
+        is_dead = tries >= DELIVERY_TRIES_MAX
+        due_at = self._clock.now_ms() + self._retry_after_ms
+        timer = timer._replace(tries=tries, is_dead=is_dead, due_at=due_at)
+        await self._store.update_timer(resident.id, timer)
+        if resident.timers.get(seq) is not None:
+            resident.timers = {**resident.timers, seq: timer}
+        if not is_dead:
+            self.schedule(resident.id, (timer,))
