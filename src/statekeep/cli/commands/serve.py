@@ -1,0 +1,41 @@
+"""`statekeep serve`: run the server until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from statekeep.cli.output import CommandFailed
+from statekeep.ports.store import StoreBusy
+from statekeep.ports.tokens import BrokenServerKey
+from statekeep.settings import Settings
+
+if TYPE_CHECKING:
+    from statekeep.bootstrap import ReadyInfo
+
+_DEFAULTS: Final = Settings()
+
+
+def serve(settings: Annotated[Settings, Parameter(name="*")] = _DEFAULTS) -> int:
+    """Run the server.
+
+    The first start makes an organization, its admin and credentials for both, in credentials.json of the data folder.
+    SIGTERM and Ctrl-C let what is under way finish first. Of the command line, the environment and the file the first
+    that says something about an option counts.
+    """
+    return run_server(settings, None)
+
+
+def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None) -> int:
+    """Serve until told to stop and return the exit code. Raises CommandFailed where the server cannot start."""
+    # Only here: --help and mistakes need not wait for the whole server to be imported.
+    from statekeep import bootstrap
+    from statekeep.logs import configure_logging
+
+    configure_logging(settings.log_level, settings.log_format)
+    try:
+        return bootstrap.serve(settings, on_ready)
+    except (OSError, StoreBusy, BrokenServerKey) as error:
+        raise CommandFailed(str(error)) from error

@@ -1,0 +1,212 @@
+"""What an operator can choose, read once at the start.
+
+Of several sources the later one wins: the defaults here, a TOML file (`--config FILE` or STATEKEEP_CONFIG; none is looked for
+otherwise), the environment (`STATEKEEP_` and the name in capitals), the command line. In the file the names are those of the
+fields. Whatever is wrong with a value is told with its source and with what was expected; a key of the file that means nothing
+is an error too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter, Token
+from cyclopts.config import Dict, Env
+from cyclopts.validators import Number
+
+from statekeep.domain import limits
+
+ENVIRONMENT_PREFIX: Final = "STATEKEEP_"
+
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", re.ASCII)
+_ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """`90s`, `5m`, `500ms`, `1.5h`, `2d` or a plain number of seconds; None for anything else and for no time at all."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        return None
+    number, unit = match.groups(default="s")
+    try:
+        return timedelta(seconds=float(number) * _SECONDS[unit]) or None
+    except OverflowError:
+        return None
+
+
+def format_duration(duration: timedelta) -> str:
+    """The shortest text that `parse_duration` reads as the same."""
+    seconds = duration.total_seconds()
+    for unit in ("d", "h", "m", "s"):
+        if seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:g}{unit}"
+    return f"{seconds * 1000:g}ms"
+
+
+def _read_duration(_type: type, tokens: Sequence[Token]) -> timedelta:
+    duration = parse_duration(tokens[0].value)
+    if duration is None:
+        raise _expected("a duration such as 90s, 5m, 500ms or a number of seconds", tokens[0])
+    return duration
+
+
+def _read_whole_number(_type: type, tokens: Sequence[Token]) -> int:
+    if not re.fullmatch(r"-?\d{1,18}", tokens[0].value, re.ASCII):
+        raise _expected("a whole number", tokens[0])
+    return int(tokens[0].value)
+
+
+def _read_url(_type: type, tokens: Sequence[Token]) -> str:
+    try:
+        url = urlsplit(tokens[0].value)
+        is_usable = url.scheme in {"http", "https"} and bool(url.hostname)
+    except ValueError:
+        is_usable = False
+    if not is_usable or url.query or url.fragment:
+        raise _expected("a URL such as https://statekeep.example.com", tokens[0])
+    return tokens[0].value.rstrip("/")
+
+
+def _expected(what: str, token: Token) -> ValueError:
+    source = "" if token.source == "cli" else f" from {token.source}"
+    return ValueError(f'expected {what}, not "{token.value}"{source}.')
+
+
+_LISTENING: Final = Group("Where it listens", sort_key=1)
+_DATA: Final = Group("Data and configuration", sort_key=2)
+_TIME: Final = Group("Time", sort_key=3)
+_CAPACITY: Final = Group("Capacity", sort_key=4)
+_LOGS: Final = Group("Logs", sort_key=5)
+
+_Duration = Annotated[
+    timedelta,
+    Parameter(converter=_read_duration, metavar="TIME", show_default=format_duration, group=_TIME),
+]
+_Count = Annotated[
+    int,
+    Parameter(converter=_read_whole_number, metavar="N", validator=Number(gte=1), group=_CAPACITY),
+]
+Port = Annotated[
+    int,
+    Parameter(
+        converter=_read_whole_number,
+        metavar="N",
+        validator=Number(gte=0, lte=65_535),
+        group=_LISTENING,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be chosen. A value of this type has passed its checks."""
+
+    host: Annotated[str, Parameter(metavar="ADDRESS", group=_LISTENING)] = "127.0.0.1"
+    """Address to listen on. 0.0.0.0 is every IPv4 address of this machine: put a proxy that speaks TLS in front of it."""
+
+    port: Port = 8080
+    """Port to listen on. 0 takes any free one."""
+
+    public_url: Annotated[
+        str | None, Parameter(converter=_read_url, metavar="URL", group=_LISTENING)
+    ] = None
+    """How clients reach the server, where that differs from http://HOST:PORT: the URL of the proxy in front of it.
+    Upload URLs begin with it, and tokens may name it as their audience."""
+
+    allow_private_network: Annotated[bool, Parameter(group=_LISTENING)] = False
+    """Let machine code reach loopback, link-local and private addresses. Only for code that you trust like the server itself."""
+
+    data_dir: Annotated[Path, Parameter(metavar="DIR", group=_DATA)] = Path(".statekeep")
+    """Folder of the database, of server.key, which no backup may miss, and of credentials.json, which opens everything.
+    Made where it is missing; used by one server at a time."""
+
+    config: Annotated[Path | None, Parameter(metavar="FILE", group=_DATA)] = None
+    """TOML file with any of these options, named as here with _ for -, such as settle_timeout = "90s"."""
+
+    settle_timeout: _Duration = limits.SETTLE_TIMEOUT
+    """How long an answer waits for the promises, callbacks and observables that an event started; then they are stopped."""
+
+    step_timeout: _Duration = limits.STEP_TIMEOUT
+    """How long machine code may compute without a pause. Its process is then killed and the event fails."""
+
+    drain_timeout: _Duration = limits.DRAIN_TIMEOUT
+    """How long a server that was told to stop still waits for what is under way."""
+
+    delivery_retry_after: _Duration = limits.DELIVERY_RETRY_AFTER
+    """How long after a failed delivery a timer is tried again."""
+
+    hosts_max: _Count = limits.HOSTS_MAX
+    """Processes that run machine code, at once. Each takes some 50 to 100 MB."""
+
+    host_heap_mib: _Count = limits.HOST_HEAP_MIB_MAX
+    """JavaScript heap of each of these processes, in MiB."""
+
+    resident_instances_max: _Count = limits.RESIDENT_INSTANCES_MAX
+    """Instances kept in memory with their newest state."""
+
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(group=_LOGS)] = (
+        "info"
+    )
+    """The least that is worth a line."""
+
+    log_format: Annotated[Literal["auto", "console", "json"], Parameter(group=_LOGS)] = "auto"
+    """How a line looks on stderr: auto is for people on a terminal and JSON elsewhere."""
+
+    crash_at: Annotated[str | None, Parameter(show=False)] = None
+    """For tests: end the process at this named point, as if it had been killed there."""
+
+    @property
+    def url(self) -> str:
+        """Where clients find the server, without a slash at the end."""
+        if self.public_url is not None:
+            return self.public_url
+        # An address that means "all of mine" is none that can be called.
+        host = _ANY_ADDRESS.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def read_settings_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """The file as a source for Cyclopts: fills in what neither command line nor environment said.
+
+    Raises CycloptsError where it cannot be read or says something that is no setting.
+    """
+    chosen = arguments.get("--config", None)
+    if chosen is None or not chosen.tokens:
+        return
+    path = Path(chosen.tokens[-1].value)
+    values = _read_toml(path)
+    for key in values:
+        _require_known(key, path)
+    Dict(values, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
+
+
+SOURCES: Final = (Env(ENVIRONMENT_PREFIX, command=False), read_settings_file)
+"""For `App(config=...)`: what is asked in this order for whatever the command line left open."""
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CycloptsError(msg=f"Cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise CycloptsError(msg=f"{path} is not TOML: {error}.") from error
+
+
+def _require_known(key: str, path: Path) -> None:
+    known = [field.name for field in fields(Settings) if field.name not in {"config", "crash_at"}]
+    name = key.replace("-", "_")
+    if name in known:
+        return
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f' Did you mean "{nearest[0]}"?' if nearest else f" Known are {', '.join(known)}."
+    raise CycloptsError(msg=f'Unknown setting "{key}" in {path}.{hint}')
