@@ -1,0 +1,101 @@
+"""The HTTP API as one ASGI app."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp
+
+from statekeep import __version__
+from statekeep.api.http import cors, openapi, routes
+from statekeep.api.http.endpoint import PathEndpoint, Responder, RouteResponder
+from statekeep.api.http.errors import ErrorAnswers
+from statekeep.api.http.hot import HotRoutes
+from statekeep.api.http.pages import DocumentResponder, HealthResponder, PageResponder
+from statekeep.api.http.routes.versions import UPLOAD_PATH
+from statekeep.api.http.services import Services
+from statekeep.api.http.uploads import UploadResponder
+from statekeep.wire import codecs
+from statekeep.wire.answers import Error
+
+_OUTSIDE_OF_TABLE: Final = {404: "not-found", 405: "method-not-allowed"}
+
+Responders = dict[tuple[str, str], Responder]
+
+
+def build_app(
+    services: Services,
+    *,
+    is_ready: Callable[[], bool],
+    public_url: str | None,
+    errors: ErrorAnswers | None = None,
+) -> ASGIApp:
+    """An app that serves every route of the table.
+
+    `public_url` is where the world reaches the server; None stands for wherever a request came to. `is_ready` is asked by `/healthz`.
+    """
+    errors = errors or ErrorAnswers()
+    base_url = None if public_url is None else public_url.rstrip("/")
+    responders = {
+        **_from_table(services, base_url),
+        **_public(services, is_ready, base_url),
+    }
+    cold = Starlette(
+        routes=_by_path(responders, errors),
+        exception_handlers={HTTPException: _answer_framework_error},
+    )
+    # `/machines/` is not `/machines`: an empty name is no name.
+    cold.router.redirect_slashes = False
+    return HotRoutes(
+        services.authenticator, services.instances, errors, cors.allow_any_origin(cold)
+    )
+
+
+def _from_table(services: Services, base_url: str | None) -> Responders:
+    return {
+        (route.path, route.method): RouteResponder(route, services, base_url)
+        for route in routes.ALL
+        if route.handler is not None
+    }
+
+
+def _public(services: Services, is_ready: Callable[[], bool], base_url: str | None) -> Responders:
+    document = openapi.describe(routes.ALL, version=__version__, server_url=base_url)
+    return {
+        (UPLOAD_PATH, "POST"): UploadResponder(services.versions),
+        ("/healthz", "GET"): HealthResponder(is_ready),
+        ("/openapi.json", "GET"): DocumentResponder(document),
+        ("/docs", "GET"): PageResponder(document),
+    }
+
+
+def _by_path(responders: Responders, errors: ErrorAnswers) -> list[StarletteRoute]:
+    paths: defaultdict[str, dict[str, Responder]] = defaultdict(dict)
+    for (path, method), responder in responders.items():
+        paths[path][method] = responder
+    methods = {path: set(by_method) for path, by_method in paths.items()}
+    for route in routes.ALL:
+        # Hot methods never come this far, but `Allow` has to name them.
+        methods.setdefault(route.path, set()).add(route.method)
+    return [
+        StarletteRoute(path, PathEndpoint(paths[path], errors), methods=sorted(allowed))
+        for path, allowed in methods.items()
+    ]
+
+
+async def _answer_framework_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    body = Error(error.detail, code=_OUTSIDE_OF_TABLE.get(error.status_code, "invalid-parameter"))
+    return Response(
+        codecs.encode(body),
+        status_code=error.status_code,
+        headers=error.headers,
+        media_type="application/json",
+    )

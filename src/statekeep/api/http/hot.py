@@ -1,0 +1,176 @@
+"""The routes that carry nearly all requests, without a framework: send an event, read an instance, create one.
+
+Works on the bytes of ASGI in the order in which they arrive and allocates little. All else goes to the app behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from statekeep.api.http import cors
+from statekeep.api.http.authentication import caller_of, known_caller
+from statekeep.api.http.body import ClientGone, read_body
+from statekeep.api.http.errors import ErrorAnswers
+from statekeep.api.http.reply import JSON_HEADERS, Reply, send_reply
+from statekeep.api.http.route import instance_in_path, machine_in_path
+from statekeep.api.http.views import state_json
+from statekeep.application.authenticate import Authenticator
+from statekeep.application.instances import Instances
+from statekeep.domain.access import AuthContext
+from statekeep.domain.errors import InvalidParameter
+from statekeep.domain.event import Event
+from statekeep.domain.instance import InstanceView
+from statekeep.domain.limits import IDEMPOTENCY_KEY_LENGTH_MAX, REQUEST_BYTES_MAX
+from statekeep.domain.names import VersionId, parse_instance_name
+from statekeep.wire import codecs, requests
+
+_Answering = Callable[
+    [AuthContext, list[str], dict[bytes, bytes], Receive], Awaitable[InstanceView]
+]
+
+_HEADERS: Final = [*JSON_HEADERS, *cors.HEADERS]
+_IDEMPOTENCY_KEY: Final = re.compile(rb"[\x21-\x7e]{1,%d}" % IDEMPOTENCY_KEY_LENGTH_MAX)
+
+_read_event = codecs.decoder_for(requests.SendEvent)
+_read_creation = codecs.decoder_for(requests.CreateInstance)
+
+
+class HotRoutes:
+    """An ASGI app that answers the hot routes itself and hands everything else to `fallback`."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        instances: Instances,
+        errors: ErrorAnswers,
+        fallback: ASGIApp,
+    ) -> None:
+        self._authenticator = authenticator
+        self._instances = instances
+        self._errors = errors
+        self._fallback = fallback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path.startswith("/machines/"):
+            segments = path.split("/")
+            answering = self._answering(scope["method"], segments)
+            if answering is not None:
+                await self._answer(answering, segments, scope, receive, send)
+                return
+        await self._fallback(scope, receive, send)
+
+    def _answering(self, method: str, segments: list[str]) -> _Answering | None:
+        # The segments of /machines/M/i/I/events are "", machines, M, i, I, events.
+        match len(segments):
+            case 6:
+                is_event = method == "POST" and segments[3] == "i" and segments[5] == "events"
+                return self._send_event if is_event else None
+            case 5:
+                is_read = method in ("GET", "HEAD") and segments[3] == "i"
+                return self._read if is_read else None
+            case 3:
+                return self._create if method == "POST" else None
+        return None
+
+    async def _answer(
+        self,
+        answering: _Answering,
+        segments: list[str],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        try:
+            headers = dict(scope["headers"])
+            caller = known_caller(headers, self._authenticator)
+            if caller is None:
+                caller = await caller_of(headers, self._authenticator)
+            view = await answering(caller, segments, headers, receive)
+        except ClientGone:
+            return
+        except Exception as error:
+            reply = self._errors.of(error)
+            reply.headers.extend(cors.HEADERS)
+        else:
+            body = state_json(view)
+            reply = Reply(200, [*_HEADERS, (b"content-length", b"%d" % len(body))], body)
+        await send_reply(reply, send)
+
+    async def _send_event(
+        self,
+        caller: AuthContext,
+        segments: list[str],
+        headers: dict[bytes, bytes],
+        receive: Receive,
+    ) -> InstanceView:
+        machine = machine_in_path(segments[2])
+        instance = instance_in_path(segments[4])
+        body = await read_body(headers, receive, bytes_max=REQUEST_BYTES_MAX)
+        return await self._instances.send_event(
+            caller,
+            machine,
+            instance,
+            event_of(_read_event(body)),
+            idempotency_key=idempotency_key_in(headers),
+        )
+
+    async def _read(
+        self,
+        caller: AuthContext,
+        segments: list[str],
+        _headers: dict[bytes, bytes],
+        _receive: Receive,
+    ) -> InstanceView:
+        return await self._instances.read(
+            caller, machine_in_path(segments[2]), instance_in_path(segments[4])
+        )
+
+    async def _create(
+        self,
+        caller: AuthContext,
+        segments: list[str],
+        headers: dict[bytes, bytes],
+        receive: Receive,
+    ) -> InstanceView:
+        machine = machine_in_path(segments[2])
+        body = await read_body(headers, receive, bytes_max=REQUEST_BYTES_MAX)
+        creation = _read_creation(body)
+        version_id = creation.machine_version_id
+        return await self._instances.create(
+            caller,
+            machine,
+            parse_instance_name(creation.slug),
+            codecs.encode(creation.context),
+            None if version_id is None else VersionId(version_id),
+        )
+
+
+def event_of(body: requests.SendEvent) -> Event:
+    """The event in a request; a bare name stands for an event of that type. Raises InvalidParameter.
+
+    It is encoded anew: for a small event that costs less than to check that the caller's text is one line of valid UTF-8, which
+    is what an event has to be from here on.
+    """
+    event = {"type": body.event} if isinstance(body.event, str) else body.event
+    kind = event.get("type")
+    if not isinstance(kind, str) or not kind:
+        raise InvalidParameter("an event has a type, which is a string", parameter="event")
+    return Event(kind, codecs.encode(event))
+
+
+def idempotency_key_in(headers: dict[bytes, bytes]) -> str | None:
+    """The header `idempotency-key`. Raises InvalidParameter where it is unusable."""
+    key = headers.get(b"idempotency-key")
+    if key is None:
+        return None
+    if _IDEMPOTENCY_KEY.fullmatch(key) is None:
+        raise InvalidParameter(
+            f"an idempotency key has 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} visible ASCII characters",
+            parameter="idempotency-key",
+        )
+    return key.decode("ascii")

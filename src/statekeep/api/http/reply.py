@@ -1,0 +1,46 @@
+"""An answer, ready to send."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from starlette.types import Send
+
+from statekeep.wire import codecs
+from statekeep.wire.answers import Answer
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON_HEADERS: Final[Headers] = [
+    (b"content-type", b"application/json"),
+    # Answers hold private things: states, and once even the secret of a key.
+    (b"cache-control", b"no-store"),
+]
+
+
+class Reply(NamedTuple):
+    """Status, headers and body, the length of the body among the headers."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def json_reply(status: int, body: bytes, extra_headers: Headers | None = None) -> Reply:
+    """JSON, encoded already."""
+    length = (b"content-length", b"%d" % len(body))
+    return Reply(status, [*JSON_HEADERS, length, *(extra_headers or ())], body)
+
+
+def answer_reply(status: int, answer: Answer | None) -> Reply:
+    """An answer as JSON; without one there is neither a body nor anything said of it."""
+    if answer is None:
+        # RFC 9110 forbids a length beside 204.
+        return Reply(status, [] if status == 204 else [(b"content-length", b"0")], b"")
+    return json_reply(status, codecs.encode(answer))
+
+
+async def send_reply(reply: Reply, send: Send) -> None:
+    """Send it whole."""
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    await send({"type": "http.response.body", "body": reply.body})

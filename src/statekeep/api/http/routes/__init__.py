@@ -1,0 +1,24 @@
+"""All routes, by noun. What is not in `ALL` does not exist."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from statekeep.api.http.route import Route
+from statekeep.api.http.routes import (
+    instances,
+    keys,
+    machines,
+    organizations,
+    server,
+    versions,
+)
+
+ALL: Final[tuple[Route, ...]] = (
+    *machines.ROUTES,
+    *versions.ROUTES,
+    *instances.ROUTES,
+    *keys.ROUTES,
+    *organizations.ROUTES,
+    *server.ROUTES,
+)

@@ -1,0 +1,24 @@
+"""What the API calls: the use cases, made elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from statekeep.application.authenticate import Authenticator
+from statekeep.application.instances import Instances
+from statekeep.application.keys import Keys
+from statekeep.application.machines import Machines
+from statekeep.application.organizations import Organizations
+from statekeep.application.versions import Versions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The use cases behind the routes."""
+
+    authenticator: Authenticator
+    instances: Instances
+    machines: Machines
+    versions: Versions
+    keys: Keys
+    organizations: Organizations

@@ -1,0 +1,139 @@
+"""Values of the domain as answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from statekeep.application.instances import AdministrativeState
+from statekeep.domain.access import SCOPES
+from statekeep.domain.instance import InstanceInfo, InstanceView
+from statekeep.domain.machine import Key, Machine, Membership, VersionInfo
+from statekeep.ports.clock import datetime_of
+from statekeep.ports.store import Page, Transition
+from statekeep.wire import answers
+from statekeep.wire.codecs import encode, timestamp
+
+Item = TypeVar("Item")
+Shown = TypeVar("Shown")
+
+_UNLIMITED: Final = 2**53 - 1
+"""JavaScript's largest safe integer: clients read a number here, and there is no limit."""
+
+
+class _View(Struct):
+    state: Raw
+    tags: list[str]
+    done: bool
+
+
+class _Snapshot(Struct):
+    value: Raw
+    context: Raw
+
+
+_read_view = msgspec.json.Decoder(_View).decode
+_read_snapshot = msgspec.json.Decoder(_Snapshot).decode
+
+
+def state_json(view: InstanceView) -> bytes:
+    """The JSON of `answers.State`. The view is an object already, encoded where it was made."""
+    return b'{"ts":' + encode(view.ts) + b"," + view.view[1:]
+
+
+def shown(page: Page[Item], show: Callable[[Item], Shown]) -> list[Shown]:
+    """The items of a page as answers."""
+    return [show(item) for item in page.items]
+
+
+def next_cursor(page: Page[Any]) -> str | UnsetType:
+    """Absent on the last page."""
+    return UNSET if page.cursor is None else page.cursor
+
+
+def version(info: VersionInfo) -> answers.VersionInfo:
+    """The published types want a `clientInfo` always."""
+    return answers.VersionInfo(info.id, timestamp(info.created_at), info.client_info or "")
+
+
+def machine_item(machine: Machine) -> answers.MachineItem:
+    """A machine in a list."""
+    return answers.MachineItem(
+        machine.name, timestamp(machine.created_at), _version_if_any(machine.current_version)
+    )
+
+
+def machine_details(machine: Machine) -> answers.MachineDetails:
+    """One machine."""
+    return answers.MachineDetails(
+        machine.name,
+        timestamp(machine.created_at),
+        list(machine.indexes),
+        _version_if_any(machine.current_version),
+    )
+
+
+def instance_item(instance: InstanceInfo) -> answers.InstanceItem:
+    """An instance in a list."""
+    return answers.InstanceItem(
+        instance.name,
+        timestamp(instance.created_at),
+        instance.status.value,
+        version(instance.version),
+    )
+
+
+def administrative_state(state: AdministrativeState) -> answers.AdministrativeState:
+    """The whole of an instance."""
+    view = _read_view(state.view.view)
+    return answers.AdministrativeState(
+        state=view.state,
+        context=_read_snapshot(state.snapshot).context,
+        status=state.status.value,
+        tags=view.tags,
+        done=view.done,
+        machine_version=version(state.version),
+        created_at=timestamp(state.created_at),
+        desired_machine_version=_version_if_any(state.desired_version),
+    )
+
+
+def transition_item(transition: Transition) -> answers.TransitionItem:
+    """One recorded step."""
+    return answers.TransitionItem(
+        timestamp(datetime_of(transition.ts)),
+        _read_snapshot(transition.snapshot).value,
+        Raw(transition.event),
+    )
+
+
+def key_item(key: Key) -> answers.KeyItem:
+    """A key without its secret. A scope of a later release may stand in the store; the types of this one do not know it."""
+    return answers.KeyItem(
+        key.id,
+        key.name,
+        sorted(key.scopes & SCOPES),  # type: ignore[arg-type]  # SCOPES and wire's Scope are kept alike by a test
+        timestamp(key.created_at),
+    )
+
+
+def organization_items(memberships: Sequence[Membership]) -> list[answers.OrganizationItem]:
+    """Organizations as their member sees them."""
+    limits = answers.OrganizationLimits(_UNLIMITED, _UNLIMITED)
+    return [
+        answers.OrganizationItem(
+            membership.organization.id,
+            membership.organization.name,
+            membership.role.value,
+            timestamp(membership.organization.created_at),
+            limits,
+        )
+        for membership in memberships
+    ]
+
+
+def _version_if_any(info: VersionInfo | None) -> answers.VersionInfo | UnsetType:
+    return UNSET if info is None else version(info)

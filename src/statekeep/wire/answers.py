@@ -1,0 +1,218 @@
+"""Bodies of answers, as the published clients read them. A field that is absent is left out, never null."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from statekeep.wire.fields import (
+    Cursor,
+    IndexName,
+    InstanceSlug,
+    InstanceStatus,
+    IsDone,
+    KeyId,
+    MachineSlug,
+    OrganizationId,
+    PublicContext,
+    RecordedEvent,
+    Role,
+    Scope,
+    StateTimestamp,
+    StateValue,
+    Tags,
+    Timestamp,
+    VersionId,
+    WholeContext,
+)
+
+
+class Answer(Struct, rename="camel"):
+    """Base of all answer bodies."""
+
+
+class Error(Answer):
+    """What went wrong. `code` is for programs, `error` for people, `parameter` names the wrong input."""
+
+    error: str
+    code: str | UnsetType = UNSET
+    parameter: str | UnsetType = UNSET
+
+
+class VersionInfo(Answer):
+    """A published version."""
+
+    id: VersionId
+    created_at: Timestamp
+    client_info: str
+
+
+class MachineItem(Answer):
+    """A machine in a list."""
+
+    slug: MachineSlug
+    created_at: Timestamp
+    current_version: VersionInfo | UnsetType = UNSET
+
+
+class MachinePage(Answer):
+    """Machines, newest first."""
+
+    machines: list[MachineItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class MachineDetails(Answer):
+    """A machine with its indexes."""
+
+    slug: MachineSlug
+    created_at: Timestamp
+    indexes: list[IndexName]
+    current_version: VersionInfo | UnsetType = UNSET
+
+
+class MachineAnswer(Answer):
+    """One machine."""
+
+    machine: MachineDetails
+
+
+class State(Answer):
+    """What an authorised caller may see of an instance."""
+
+    ts: StateTimestamp
+    state: StateValue
+    tags: Tags
+    done: IsDone
+    public_context: PublicContext | UnsetType = UNSET
+
+
+class InstanceItem(Answer):
+    """An instance in a list."""
+
+    slug: InstanceSlug
+    created_at: Timestamp
+    status: InstanceStatus
+    machine_version: VersionInfo
+
+
+class InstancePage(Answer):
+    """Instances, newest first."""
+
+    instances: list[InstanceItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class AdministrativeState(Answer):
+    """An instance as its operator sees it, without a question to its authoriser."""
+
+    state: StateValue
+    context: WholeContext
+    status: InstanceStatus
+    tags: Tags
+    done: IsDone
+    machine_version: VersionInfo
+    created_at: Timestamp
+    desired_machine_version: VersionInfo | UnsetType = UNSET
+
+
+class TransitionItem(Answer):
+    """One recorded step of an instance: the event, and the state it led to."""
+
+    created_at: Timestamp
+    state: StateValue
+    event: RecordedEvent
+
+
+class TransitionPage(Answer):
+    """Transitions, newest first."""
+
+    transitions: list[TransitionItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class VersionPage(Answer):
+    """Versions, newest first."""
+
+    versions: list[VersionInfo]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class ProvisionalVersion(Answer):
+    """Where to upload code, and the id to publish it with."""
+
+    machine_version_id: Annotated[
+        str, Meta(description="A signed id, good for publishing this upload only.")
+    ]
+    code_upload_url: Annotated[
+        str, Meta(description="POST the code there as a multipart form, in its part `file`.")
+    ]
+    code_upload_fields: Annotated[
+        dict[str, str], Meta(description="Fields to send in that form before the file.")
+    ]
+
+
+class PublishedVersion(Answer):
+    """The version that came of an upload."""
+
+    machine_version_id: VersionId
+
+
+class KeyItem(Answer):
+    """An API key in a list. Its secret is never shown again."""
+
+    id: KeyId
+    name: str
+    scopes: list[Scope]
+    created_at: Timestamp
+
+
+class KeyPage(Answer):
+    """Keys, newest first."""
+
+    keys: list[KeyItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class NewKey(Answer):
+    """A key that was made."""
+
+    id: KeyId
+    key: Annotated[str, Meta(description="The secret. This is the only time it is shown.")]
+
+
+class OrganizationLimits(Answer):
+    """The server sets no monthly limits: both are the largest integer that JavaScript counts exactly."""
+
+    monthly_events_limit: int
+    monthly_reads_limit: int
+
+
+class OrganizationItem(Answer):
+    """An organization as its member sees it."""
+
+    id: OrganizationId
+    name: str
+    role: Role
+    created_at: Timestamp
+    limits: OrganizationLimits
+
+
+class OrganizationPage(Answer):
+    """Organizations of the caller, oldest first."""
+
+    orgs: list[OrganizationItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class NewOrganization(Answer):
+    """An organization that was made."""
+
+    id: OrganizationId
+
+
+class Health(Answer):
+    """Whether the server takes requests."""
+
+    status: str

@@ -1,0 +1,57 @@
+"""JSON to values and back.
+
+What leaves here as bytes is one line of valid UTF-8 without duplicate keys, so that it may be put into other JSON as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+Body = TypeVar("Body")
+
+encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
+
+_FIELD: Final = re.compile(r"`\$\.(?P<path>\w+)|required field `(?P<missing>\w+)`")
+
+
+class Malformed(Exception):
+    """Not JSON, or not of the shape that was asked for. `field` names the offending one at the top level, where there is one."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+def decoder_for(shape: type[Body]) -> Callable[[bytes], Body]:
+    """A function from JSON to `shape`. An empty body counts as an empty object. The function raises Malformed."""
+    decode = msgspec.json.Decoder(shape).decode
+
+    def decode_body(body: bytes) -> Body:
+        try:
+            return decode(body or b"{}")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _malformed(error) from error
+
+    return decode_body
+
+
+def _malformed(error: Exception) -> Malformed:
+    if isinstance(error, UnicodeDecodeError):
+        return Malformed("the body is not UTF-8")
+    if isinstance(error, RecursionError):
+        return Malformed("the body is nested too deeply")
+    if not isinstance(error, msgspec.ValidationError):
+        return Malformed(f"the body is not JSON: {error}")
+    found = _FIELD.search(str(error))
+    return Malformed(str(error), field=found and (found["path"] or found["missing"]))
+
+
+def timestamp(instant: datetime) -> str:
+    """The instant exactly as JavaScript's `toISOString()` writes it."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
