@@ -201,6 +201,14 @@ async def _start_workers(
 class _HttpServer(uvicorn.Server):
     """uvicorn without its own ideas about signals: it would end the process by the signal, and we end with status 0."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_listening.set()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -218,8 +226,7 @@ async def _serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | Non
             http = _HttpServer(_http_config(server.app, settings))
             serving = asyncio.create_task(http.serve(sockets=[listener]))
             stopping = _on_signal()
-            while not http.started and not serving.done():
-                await asyncio.sleep(0.01)
+            await http.is_listening.wait()
             if on_ready is not None:
                 on_ready(_ready_info(settings, server))
             await asyncio.wait(

@@ -169,10 +169,14 @@ class FailureFrame(msgspec.Struct):
     stack: str | None = None
 
 
+_ABSENT: Final = msgspec.Raw()
+"""Stands for a field that is not there: msgspec takes `Raw | None` for null alone."""
+
+
 class _MacrostepFrame(msgspec.Struct):
     snapshot: msgspec.Raw
     view: msgspec.Raw
-    event: msgspec.Raw | None = None
+    event: msgspec.Raw = _ABSENT
     silent: bool = False
 
 
@@ -180,8 +184,8 @@ class _TimerOpFrame(msgspec.Struct):
     set: str | None = None
     cancel: str | None = None
     delay: float = 0
-    event: msgspec.Raw | None = None
-    after: msgspec.Raw | None = None
+    event: msgspec.Raw = _ABSENT
+    after: msgspec.Raw = _ABSENT
 
 
 class ResultFrame(msgspec.Struct):
@@ -207,16 +211,16 @@ class HostFrame(msgspec.Struct):
     ok: LoadedFrame | None = None
     due: tuple[str, ...] = ()
     live: int = 0
-    view: msgspec.Raw | None = None
+    view: msgspec.Raw = _ABSENT
     allowed: tuple[bool, ...] = ()
-    snapshot: msgspec.Raw | None = None
+    snapshot: msgspec.Raw = _ABSENT
     need: str | None = None
     error: FailureFrame | None = None
     pong: bool = False
     op: Literal["event", "due", "log"] | None = None
     i: int | None = None
     h: int = 0
-    event: msgspec.Raw | None = None
+    event: msgspec.Raw = _ABSENT
     stream: Literal[1, 2] = 1
     ts: float = 0
     text: str = ""
@@ -281,28 +285,28 @@ def children_of(frame: HostFrame) -> ChildrenState:
 
 def read_answer_of(frame: HostFrame, asked: int) -> ReadAnswer:
     """Answer to read."""
-    if frame.view is None or len(frame.allowed) != asked:
+    if not frame.view or len(frame.allowed) != asked:
         raise BadFrame("a read without its answer")
     return ReadAnswer(bytes(frame.view), frame.allowed)
 
 
 def saved_state_of(frame: HostFrame) -> SavedState:
     """Answer to save."""
-    if frame.view is None or frame.snapshot is None:
+    if not frame.view or not frame.snapshot:
         raise BadFrame("a save without its answer")
     return SavedState(_snapshot(frame.snapshot), bytes(frame.view))
 
 
-def event_of(raw: msgspec.Raw | None) -> Event:
+def event_of(raw: msgspec.Raw) -> Event:
     """An event that a host reports."""
-    if raw is None:
+    if not raw:
         raise BadFrame("an event without its event")
     json = bytes(raw)
     return Event(_decode_type(json).type, json)
 
 
 def _macrostep(frame: _MacrostepFrame) -> Macrostep:
-    event = None if frame.event is None else bytes(frame.event)
+    event = bytes(frame.event) or None
     return Macrostep(event, _snapshot(frame.snapshot), bytes(frame.view), frame.silent)
 
 
@@ -316,7 +320,7 @@ def _snapshot(raw: msgspec.Raw) -> bytes:
 def _timer_op(frame: _TimerOpFrame) -> TimerOp:
     if frame.cancel is not None:
         return CancelTimer(frame.cancel)
-    if frame.set is None or frame.event is None or not 0 <= frame.delay < float("inf"):
+    if frame.set is None or not frame.event or not 0 <= frame.delay < float("inf"):
         raise BadFrame("a timer that cannot be set")
-    after = None if frame.after is None else bytes(frame.after)
+    after = bytes(frame.after) or None
     return SetTimer(frame.set, frame.delay, bytes(frame.event), after)

@@ -1,0 +1,208 @@
+"""A runtime without processes: runs one machine, written here, whose events say what is to happen.
+
+Keeps the promises of ports.runtime as far as turns depend on them, and records what it was told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from statekeep.domain.errors import InvalidCode, MachineError
+from statekeep.domain.event import Delivery, Event
+from statekeep.domain.machine import MachineVersion
+from statekeep.domain.names import InstanceId, InstanceName, OrganizationId
+from statekeep.domain.step import (
+    ChildrenState,
+    Effects,
+    Failed,
+    Ignored,
+    Later,
+    Macrostep,
+    Outcome,
+    Refused,
+    Stepped,
+)
+from statekeep.domain.timer import CancelTimer, SetTimer, TimerOp
+from statekeep.ports.runtime import (
+    HostLost,
+    ReadAnswer,
+    RuntimeListener,
+    SavedState,
+    Standing,
+    VersionFacts,
+)
+
+
+class ToyRuntime:
+    """The machine: `log` in its context lists the events it took. Special events:
+
+    FAIL throws; DENY is refused by allowWrite; ACT has an action; SPAWN starts a child named by `id`; DONE finishes; SET sets a timer
+    (`id`, `delay`, `event`); CANCEL cancels one (`id`). Readers whose auth context is {"sub": "stranger"} may not read.
+    """
+
+    def __init__(self) -> None:
+        self.listener: RuntimeListener
+        self.performed: list[tuple[InstanceId, int]] = []
+        self.discarded: list[InstanceId] = []
+        self.bursts: list[int] = []
+        self.children: dict[InstanceId, set[str]] = {}
+        self.pending_children: dict[InstanceId, set[str]] = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.stepping = asyncio.Event()
+        self.on_perform: Callable[[InstanceId], None] | None = None
+
+    async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
+        if code == b"broken":
+            raise InvalidCode("broken", parameter="code")
+        return VersionFacts(5, "5.0.0")
+
+    async def create(
+        self,
+        version: MachineVersion,
+        instance_id: InstanceId,
+        name: InstanceName,
+        context: bytes,
+        auth: bytes | None,
+    ) -> Outcome:
+        given = msgspec.json.decode(context)
+        if given.get("deny"):
+            return Refused()
+        if given.get("fail"):
+            return Failed(MachineError("no such start"))
+        return Stepped((_macrostep({"log": [], **given}, is_done=False),))
+
+    async def step(
+        self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]
+    ) -> Sequence[Outcome]:
+        self.stepping.set()
+        await self.gate.wait()
+        self.bursts.append(len(deliveries))
+        state = msgspec.json.decode(standing.snapshot)
+        outcomes: list[Outcome] = []
+        for delivery in deliveries:
+            last = outcomes[-1] if outcomes else None
+            if isinstance(last, Later) or (
+                isinstance(last, Stepped) and last.effects is Effects.CHILDREN
+            ):
+                outcomes.append(Later())
+                continue
+            outcome = self._deliver(standing.instance_id, state, delivery)
+            outcomes.append(outcome)
+            if isinstance(outcome, Stepped):
+                state = msgspec.json.decode(outcome.macrosteps[-1].snapshot)
+        return outcomes
+
+    def perform(self, version: MachineVersion, instance_id: InstanceId, revision: int) -> None:
+        self.performed.append((instance_id, revision))
+        if self.on_perform is not None:
+            self.on_perform(instance_id)
+
+    async def perform_children(
+        self, version: MachineVersion, instance_id: InstanceId, revision: int
+    ) -> ChildrenState:
+        self.performed.append((instance_id, revision))
+        children = self.children.setdefault(instance_id, set())
+        children |= self.pending_children.pop(instance_id, set())
+        return ChildrenState(tuple(sorted(children)), len(children))
+
+    async def read(
+        self, version: MachineVersion, standing: Standing, auths: Sequence[bytes]
+    ) -> ReadAnswer:
+        state = msgspec.json.decode(standing.snapshot)
+        allowed = tuple(b"stranger" not in auth for auth in auths)
+        return ReadAnswer(_view(state["context"], is_done=state.get("status") == "done"), allowed)
+
+    async def stop_children(
+        self, version: MachineVersion, instance_id: InstanceId
+    ) -> ChildrenState:
+        self._require(instance_id).clear()
+        return ChildrenState((), 0)
+
+    async def save(self, version: MachineVersion, instance_id: InstanceId) -> SavedState:
+        raise HostLost
+
+    def discard(self, version: MachineVersion, instance_id: InstanceId) -> None:
+        self.discarded.append(instance_id)
+
+    # What a test makes happen
+
+    def child_answers(self, instance_id: InstanceId, child: str) -> None:
+        """A child finishes with an event."""
+        children = self._require(instance_id)
+        children.discard(child)
+        json = msgspec.json.encode({"type": "answer", "from": child})
+        state = ChildrenState(tuple(sorted(children)), len(children))
+        self.listener.child_sent(instance_id, Event("answer", json), 1, state)
+
+    def host_dies(self) -> None:
+        """All children are gone."""
+        lost = [instance_id for instance_id, children in self.children.items() if children]
+        self.children.clear()
+        self.listener.host_lost(lost)
+
+    def _require(self, instance_id: InstanceId) -> set[str]:
+        if instance_id not in self.children:
+            raise HostLost
+        return self.children[instance_id]
+
+    def _deliver(
+        self, instance_id: InstanceId, state: dict[str, object], delivery: Delivery
+    ) -> Outcome:
+        if state.get("status") == "done":
+            return Ignored()
+        event = msgspec.json.decode(delivery.event.json)
+        if delivery.lost_child is not None:
+            event = {"type": f"lost.{delivery.lost_child.id}"}
+        match event["type"]:
+            case "FAIL":
+                return Failed(MachineError("it threw", stack="at author.js:1"))
+            case "DENY" if delivery.auth is not None:
+                return Refused()
+        context = msgspec.json.decode(msgspec.json.encode(state["context"]))
+        context["log"].append(event["type"])
+        return self._stepped(instance_id, context, event, is_lost=delivery.lost_child is not None)
+
+    def _stepped(
+        self, instance_id: InstanceId, context: object, event: dict[str, object], *, is_lost: bool
+    ) -> Stepped:
+        kind = event["type"]
+        children = set(self.children.get(instance_id, ()))
+        effects = Effects.ACTIONS if kind == "ACT" else Effects.NONE
+        if kind == "SPAWN":
+            started = {str(event["id"])}
+            self.pending_children[instance_id] = started
+            children |= started
+            effects = Effects.CHILDREN
+        named = msgspec.json.encode(event) if is_lost else None
+        return Stepped(
+            (_macrostep(context, is_done=kind == "DONE", event=named),),
+            _timer_ops(event),
+            tuple(sorted(children)),
+            len(children),
+            effects,
+            kind == "DONE",
+        )
+
+
+def _timer_ops(event: dict[str, object]) -> tuple[TimerOp, ...]:
+    match event:
+        case {"type": "SET", "id": str(send_id), "delay": int(delay), "event": str(name)}:
+            return (SetTimer(send_id, delay, msgspec.json.encode({"type": name}), None),)
+        case {"type": "CANCEL", "id": str(send_id)}:
+            return (CancelTimer(send_id),)
+    return ()
+
+
+def _macrostep(context: object, *, is_done: bool, event: bytes | None = None) -> Macrostep:
+    state = {"value": "on", "context": context, **({"status": "done"} if is_done else {})}
+    return Macrostep(event, msgspec.json.encode(state), _view(context, is_done=is_done))
+
+
+def _view(context: object, *, is_done: bool) -> bytes:
+    return msgspec.json.encode(
+        {"state": "on", "publicContext": context, "tags": [], "done": is_done}
+    )
