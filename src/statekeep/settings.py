@@ -26,7 +26,13 @@ from statekeep.domain import limits
 
 ENVIRONMENT_PREFIX: Final = "STATEKEEP_"
 
-_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_UNITS: Final = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", re.ASCII)
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
@@ -38,18 +44,18 @@ def parse_duration(text: str) -> timedelta | None:
         return None
     number, unit = match.groups(default="s")
     try:
-        return timedelta(seconds=float(number) * _SECONDS[unit]) or None
+        return float(number) * _UNITS[unit] or None
     except OverflowError:
         return None
 
 
 def format_duration(duration: timedelta) -> str:
     """The shortest text that `parse_duration` reads as the same."""
-    seconds = duration.total_seconds()
-    for unit in ("d", "h", "m", "s"):
-        if seconds % _SECONDS[unit] == 0:
-            return f"{seconds / _SECONDS[unit]:g}{unit}"
-    return f"{seconds * 1000:g}ms"
+    for unit, length in _UNITS.items():
+        count, rest = divmod(duration, length)
+        if not rest:
+            return f"{count}{unit}"
+    return f"{duration / _UNITS['ms']}ms"
 
 
 def _read_duration(_type: type, tokens: Sequence[Token]) -> timedelta:

@@ -31,13 +31,15 @@ STATE_BACKED: Final = "https://api.statebacked.dev"
 _SESSION: Final = "session"
 _NONCE_BYTES: Final = 12
 _SKEW_S: Final = int(limits.CLOCK_SKEW.total_seconds())
-# Headers we do not know are no reason to refuse a token (RFC 7515, 4), unless it says that they are critical.
+# Headers we do not know are no reason to refuse a token (RFC 7515, 4).
 _REGISTRY: Final = jws.JWSRegistry(algorithms=["HS256"], strict_check_header=False)
 
 
 class _Header(msgspec.Struct):
     alg: Literal["HS256"]
     kid: str | None = None
+    # An extension without which the token must not be understood (RFC 7515, 4.1.11): we know none, so any is one too many.
+    crit: msgspec.UnsetType = msgspec.UNSET
 
 
 class JwtTokens:
@@ -104,13 +106,14 @@ class JwtTokens:
         self, purpose: str, claims: dict[str, Any], *, now: float, valid_for_seconds: int
     ) -> str:
         """A short-lived statement by the server to itself, safe in a URL path."""
-        return self._issue(purpose, {"claims": claims}, now, valid_for_seconds)
+        return self._issue(_statement(purpose), {"claims": claims}, now, valid_for_seconds)
 
     def verify(self, purpose: str, token: str, *, now: float) -> dict[str, Any]:
         """What `sign` stated for the same purpose. Raises InvalidParameter."""
+        audience = _statement(purpose)
         try:
             # No leeway: issuer and judge have the same clock.
-            stated = _verified(token, self._key_for(purpose), [purpose], now=now, leeway_s=0)
+            stated = _verified(token, self._key_for(audience), [audience], now=now, leeway_s=0)
         except Unauthenticated as error:
             raise InvalidParameter(error.message) from error
         claims: dict[str, Any] = stated["claims"]
@@ -119,6 +122,11 @@ class JwtTokens:
     def _issue(self, purpose: str, claims: dict[str, Any], now: float, valid_for_s: int) -> str:
         stated = {"aud": purpose, "iat": int(now), "exp": int(now) + valid_for_s, **claims}
         return jwt.encode({"alg": "HS256"}, stated, self._key_for(purpose))
+
+
+def _statement(purpose: str) -> str:
+    # Set apart from sessions, whatever a purpose is called.
+    return f"statement/{purpose}"
 
 
 def _header(token: str) -> _Header:

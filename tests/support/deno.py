@@ -1,0 +1,41 @@
+"""JavaScript for tests: the Deno that comes with the package, with a cache that all tests and runs share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import deno
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_deno(*arguments: str, source: str | None = None) -> str:
+    """What `deno ARGUMENTS` prints on stdout, `source` being its stdin. Fails the test with stderr where Deno fails.
+
+    Packages come from npm, once: later runs find them in the checkout, as the build does.
+    """
+    environment = {
+        "DENO_DIR": str(ROOT / "build" / "deno"),
+        "DENO_TLS_CA_STORE": "system,mozilla",
+        "DENO_NO_UPDATE_CHECK": "1",
+        "NO_COLOR": "1",
+    } | os.environ
+    result = subprocess.run(
+        [deno.find_deno_bin(), *arguments],
+        input=source,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def run_module(source: str) -> str:
+    """What an ES module in TypeScript prints, run without any permission but to read the environment."""
+    return run_deno(
+        "run", "--no-config", "--no-lock", "--allow-env", "--ext=ts", "-", source=source
+    )

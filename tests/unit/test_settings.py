@@ -1,0 +1,221 @@
+"""What an operator can choose, and what happens where the choice makes no sense."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclopts import CycloptsError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from statekeep.cli.main import app
+from statekeep.settings import Settings, format_duration, parse_duration
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """`parse("--port", "1", file=..., STATEKEEP_PORT=...)`: the settings of `serve`, or the error in words."""
+    for field in fields(Settings):
+        monkeypatch.delenv(f"STATEKEEP_{field.name.upper()}", raising=False)
+
+    def parse(*arguments: str, **environment: str) -> Any:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        try:
+            _, bound, _ = app.parse_args(
+                ["serve", *arguments], exit_on_error=False, print_error=False
+            )
+        except CycloptsError as error:
+            return str(error)
+        return bound.arguments.get("settings", Settings())
+
+    return parse
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "keep.toml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_without_any_choice_there_are_defaults(parse):
+    """Those that help and README tell."""
+    settings = parse()
+    assert settings == Settings()
+    assert (settings.host, settings.port, settings.url) == (
+        "127.0.0.1",
+        8080,
+        "http://127.0.0.1:8080",
+    )
+    assert settings.data_dir == Path(".statekeep")
+    assert settings.settle_timeout == timedelta(seconds=90)
+    assert not settings.allow_private_network
+
+
+def test_the_nearer_source_wins(parse, write):
+    """Defaults, file, environment, command line: each over the one before, option by option."""
+    path = write("port = 1\nhosts_max = 1\nhost_heap_mib = 1\n")
+    settings = parse(
+        "--config", path, "--hosts-max", "3", STATEKEEP_HOSTS_MAX="2", STATEKEEP_HOST_HEAP_MIB="2"
+    )
+    assert (settings.port, settings.host_heap_mib, settings.hosts_max) == (1, 2, 3)
+    assert settings.step_timeout == Settings().step_timeout
+
+
+def test_the_environment_can_name_the_file(parse, write):
+    """And the command line another one."""
+    one = write("port = 1")
+    assert parse(STATEKEEP_CONFIG=one).port == 1
+    assert "Cannot read" in parse("--config", f"{one}.missing", STATEKEEP_CONFIG=one)
+
+
+def test_every_option_can_come_from_each_source(parse, write):
+    """None is forgotten anywhere."""
+    values = {
+        "host": "::1",
+        "port": 9,
+        "public_url": "https://keep.example.com",
+        "allow_private_network": True,
+        "data_dir": "/srv/keep",
+        "settle_timeout": "5m",
+        "step_timeout": "1500ms",
+        "drain_timeout": "7",
+        "delivery_retry_after": "1s",
+        "hosts_max": 3,
+        "host_heap_mib": 64,
+        "resident_instances_max": 5,
+        "log_level": "debug",
+        "log_format": "json",
+    }
+    assert {field.name for field in fields(Settings)} - {"config", "crash_at"} == set(values)
+    path = write("".join(f"{name} = {_toml(value)}\n" for name, value in values.items()))
+    from_file = parse("--config", path)
+    flags = [
+        part
+        for name, value in values.items()
+        for part in ([f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)]))
+    ]
+    assert from_file == parse("--config", path, *flags)
+    assert from_file == parse(
+        "--config",
+        write(""),
+        **{f"STATEKEEP_{name.upper()}": str(value) for name, value in values.items()},
+    )
+    assert from_file.settle_timeout == timedelta(minutes=5)
+    assert from_file.step_timeout == timedelta(seconds=1.5)
+    assert from_file.drain_timeout == timedelta(seconds=7)
+
+
+def _toml(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("prot", '"port"'),
+        ("settle-timout", '"settle_timeout"'),
+        ("zzz", "settle_timeout"),
+        ("config", "host"),
+    ],
+)
+def test_a_key_that_means_nothing_is_an_error(parse, write, key, hint):
+    """It names the file and the nearest key; a typo never passes for a setting."""
+    path = write(f"{key} = 1")
+    message = parse("--config", path)
+    assert key in message
+    assert path in message
+    assert hint in message
+
+
+@pytest.mark.parametrize("section", ["[server]\nport = 1", "[port]\nx = 1"])
+def test_sections_mean_nothing(parse, write, section):
+    """The file is flat."""
+    assert "Unknown" in parse("--config", write(section))
+
+
+def test_a_file_that_is_no_toml_is_an_error(parse, write):
+    """It names file and place."""
+    path = write("port = \n")
+    message = parse("--config", path)
+    assert path in message
+    assert "line 1" in message
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "expectation"),
+    [
+        ("--port", "x", "whole number"),
+        ("--port", "80.5", "whole number"),
+        ("--port", "65536", "65535"),
+        ("--port", "-1", "0"),
+        ("--hosts-max", "0", "1"),
+        ("--settle-timeout", "5 minutes", "90s"),
+        ("--settle-timeout", "0", "90s"),
+        ("--settle-timeout", "-1s", "90s"),
+        ("--settle-timeout", "9" * 400, "90s"),
+        ("--public-url", "keep.example.com", "https://"),
+        ("--public-url", "ftp://keep.example.com", "https://"),
+        ("--public-url", "https://keep.example.com/?x=1", "https://"),
+        ("--public-url", "http://[", "https://"),
+        ("--log-level", "loud", "warning"),
+        ("--log-format", "xml", "json"),
+        ("--allow-private-network", "yes and no", "bool"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_was_expected(parse, flag, value, expectation):
+    """On the command line, and in the environment by the name of the variable."""
+    assert expectation in parse(f"{flag}={value}")
+    name = flag.strip("-").replace("-", "_")
+    variable = f"STATEKEEP_{name.upper()}"
+    assert variable in parse(**{variable: value})
+
+
+@pytest.mark.parametrize("name", ["port", "settle_timeout", "log_level", "public_url"])
+def test_a_wrong_value_of_the_file_is_told_with_the_file(parse, write, name):
+    """Where there are many files, the one that is wrong is named."""
+    path = write(f'{name} = "?"')
+    message = parse("--config", path)
+    assert path in message
+    assert name in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (Settings(host="0.0.0.0", port=1), "http://127.0.0.1:1"),
+        (Settings(host="::", port=1), "http://[::1]:1"),
+        (Settings(host="keep.local", port=1), "http://keep.local:1"),
+        (Settings(public_url="https://keep.example.com/x"), "https://keep.example.com/x"),
+    ],
+)
+def test_the_url_can_be_called(settings, url):
+    """An address that stands for all of the machine's is none that a client can use."""
+    assert settings.url == url
+
+
+def test_a_public_url_ends_without_a_slash(parse):
+    """So that a path can be put behind it."""
+    assert parse("--public-url", "https://keep.example.com/").url == "https://keep.example.com"
+
+
+@given(st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=10_000)))
+def test_a_duration_is_read_as_it_is_written(duration):
+    """What help shows as a default can be typed."""
+    assert parse_duration(format_duration(duration)) == duration
+
+
+@given(st.text(max_size=8))
+def test_other_text_is_no_duration(text):
+    """Digits, perhaps a fraction, perhaps a unit."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)?", text) is None:
+        assert parse_duration(text) is None
