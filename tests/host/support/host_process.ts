@@ -64,6 +64,7 @@ export class HostProcess implements AsyncDisposable {
   readonly replies: Frame[] = [];
   #waiting: { matches: (frame: Frame) => boolean; resolve: (frame: Frame) => void }[] = [];
   #ids = 0;
+  readonly #last = new Map<number, { n: number; resolve: (frame: Frame) => void }>();
   readonly #encoder = new TextEncoder();
 
   private constructor(
@@ -145,6 +146,16 @@ export class HostProcess implements AsyncDisposable {
     return result;
   }
 
+  /** Resolves when the last of `events` is answered. Looks at nothing else, to be quick. */
+  async stepsDone(i: number, rev: number, events: Frame[]) {
+    const id = ++this.#ids;
+    const { promise, resolve } = Promise.withResolvers<Frame>();
+    this.#last.set(id, { n: events.length - 1, resolve });
+    this.send({ op: "step", id, i, name: `n${i}`, rev, events });
+    const answer = await promise;
+    if (!answer.r?.steps) throw new Error(JSON.stringify(answer));
+  }
+
   perform(i: number, rev: number): Promise<Frame> {
     return this.ask({ op: "perform", i, rev });
   }
@@ -164,13 +175,24 @@ export class HostProcess implements AsyncDisposable {
     this.sendText(JSON.stringify(request) + "\n");
   }
 
-  #sending: Promise<unknown> = Promise.resolve();
+  #unsent = "";
+  #isSending = false;
 
   sendText(text: string) {
-    const bytes = this.#encoder.encode(text);
-    this.#sending = this.#sending.then(async () => {
-      for (let n = 0; n < bytes.length;) n += await this.connection.write(bytes.subarray(n));
-    }).catch(() => {});
+    this.#unsent += text;
+    if (!this.#isSending) queueMicrotask(() => this.#flush());
+    this.#isSending = true;
+  }
+
+  async #flush() {
+    while (this.#unsent !== "") {
+      const bytes = this.#encoder.encode(this.#unsent);
+      this.#unsent = "";
+      for (let n = 0; n < bytes.length;) {
+        n += await this.connection.write(bytes.subarray(n)).catch(() => bytes.length);
+      }
+    }
+    this.#isSending = false;
   }
 
   /** The next frame that matches, or a report that has come already. */
@@ -211,6 +233,12 @@ export class HostProcess implements AsyncDisposable {
   }
 
   #take(frame: Frame) {
+    const last = this.#last.get(frame.re);
+    if (last) {
+      if (frame.n !== undefined && frame.n < last.n) return;
+      this.#last.delete(frame.re);
+      return last.resolve(frame);
+    }
     (frame.re === undefined ? this.reports : this.replies).push(frame);
     const met = this.#waiting.filter(({ matches }) => matches(frame));
     this.#waiting = this.#waiting.filter((waiting) => !met.includes(waiting));

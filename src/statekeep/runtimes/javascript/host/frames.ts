@@ -90,6 +90,7 @@ export type Snapshot = {
   children?: { [id: string]: Child };
   activities?: { [id: string]: Json };
   event?: MachineEvent;
+  order?: number[];
 };
 
 export type TimerOp =

@@ -62,9 +62,7 @@ export class Turns {
     return this.#decide(session, (step) => {
       const live = session.wake();
       if (live.isDone) return IGNORED;
-      if ("lost" in delivery) {
-        return this.#complete(session, live, live.lost(delivery.lost, delivery.why), step);
-      }
+      if ("lost" in delivery) return this.#lost(session, live, delivery, step);
       if ("auth" in delivery) return this.#fromCaller(session, live, delivery, step);
       const event = ("h" in delivery && session.takeHandle(delivery.h!)) || delivery.event;
       return this.#fromInside(session, live, event, step);
@@ -121,6 +119,19 @@ export class Turns {
     return this.#complete(session, live, live.step(event), step);
   }
 
+  #lost(
+    session: Session,
+    live: LiveInstance,
+    { lost, why }: { lost: string; why: string },
+    step: PendingStep,
+  ): string {
+    const decided = live.lost(lost, why);
+    if (!decided) session.warn(`"${lost}" was lost and dropped: no transition handles that`);
+    // Only the host knows how such an event looks.
+    const event = lostEvent(this.#author.driver.major, lost, why);
+    return this.#complete(session, live, decided, step, event);
+  }
+
   #fromInside(
     session: Session,
     live: LiveInstance,
@@ -140,9 +151,10 @@ export class Turns {
     live: LiveInstance,
     first: Decided | null,
     step: PendingStep,
+    firstEvent?: MachineEvent,
   ): string {
     const whole = new Whole();
-    let last = this.#record(live, undefined, first, whole);
+    let last = this.#record(live, firstEvent, first, whole);
     for (let n = 0; n < whole.selfSends.length && !live.isDone; n++) {
       if (whole.steps.length >= this.#limits.macrosteps) throw this.#restless();
       const event = whole.selfSends[n]!;
@@ -203,6 +215,13 @@ class Whole {
     if (effects.length > 0) this.effects.push(...effects);
     if (selfSends.length > 0) this.selfSends.push(...selfSends);
   }
+}
+
+function lostEvent(major: 4 | 5, child: string, why: string): MachineEvent {
+  const error = { name: "Error", message: why };
+  return major === 5
+    ? { type: `xstate.error.actor.${child}`, error, actorId: child }
+    : { type: `error.platform.${child}`, data: error };
 }
 
 /** The error event of a child, as XState 5 or XState 4 names it. */

@@ -9,6 +9,7 @@ import { HostError } from "../errors.ts";
 import type { Child, HistoryEntry, Snapshot, StateValue } from "../frames.ts";
 import { stringify } from "../natives.ts";
 import { isActive, reviveReferences } from "./children.ts";
+import { applyEntryOrder } from "./entry_order.ts";
 import type { Actor, Machine, MachineSnapshot, StateNode } from "./shapes.ts";
 import { NOT_STARTED } from "./shapes.ts";
 
@@ -24,6 +25,7 @@ export function restoreSnapshot(
   const children = saved.children ?? {};
   const snapshot = take(machine, scope, saved, restorable(children));
   if (!isSameValue(snapshot.value, saved.value)) throw noSuchState(saved.value);
+  applyEntryOrder(snapshot, machine.root, saved.order);
   for (const [id, child] of Object.entries(children)) {
     const actor = snapshot.children[id];
     const hasFailed = actor?.getSnapshot()?.status === "error" && !wasError(child);

@@ -11,6 +11,9 @@ export interface StateNode {
   readonly path: string[];
   readonly type: "atomic" | "compound" | "parallel" | "final" | "history";
   readonly parent?: StateNode;
+  /** Position in document order. */
+  readonly order: number;
+  readonly tags: string[];
   readonly states: Record<string, StateNode>;
   readonly config: { readonly after?: Record<string, unknown>; readonly [key: string]: unknown };
 }
@@ -49,12 +52,12 @@ export interface ActorSnapshot {
 
 export interface MachineSnapshot extends ActorSnapshot {
   context: unknown;
-  readonly value: StateValue;
-  readonly tags: Set<string>;
+  value: StateValue;
+  tags: Set<string>;
   /** Values may be undefined: an invocation whose source is not implemented leaves its id behind. */
   children: Record<string, Actor | undefined>;
   historyValue: Record<string, StateNode[]>;
-  readonly _nodes: StateNode[];
+  _nodes: StateNode[];
 }
 
 export const NOT_STARTED = 0;

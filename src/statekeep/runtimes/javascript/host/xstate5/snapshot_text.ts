@@ -5,6 +5,7 @@
 import type { Child } from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
 import { isActive, isDue, kindOf, restorableState } from "./children.ts";
+import { entryOrder } from "./entry_order.ts";
 import { Tombstone } from "./root.ts";
 import type { Actor, Machine, MachineSnapshot, StateNode } from "./shapes.ts";
 import type { DelayedSends } from "./system.ts";
@@ -15,10 +16,12 @@ export function snapshotText(
   contextText: string,
   delays: DelayedSends,
 ): string {
-  let text = `{"value":${stringify(snapshot.value)},"context":${contextText}`;
-  if (snapshot.status === "done") text += `,"status":"done"${outputText(snapshot.output)}`;
-  return text + historyText(machine, snapshot.historyValue) +
-    childrenText(snapshot.children, delays) + "}";
+  const start = `{"value":${stringify(snapshot.value)},"context":${contextText}`;
+  const rest = historyText(machine, snapshot.historyValue) +
+    childrenText(snapshot.children, delays);
+  return snapshot.status === "done"
+    ? `${start},"status":"done"${outputText(snapshot.output)}${rest}}`
+    : `${start}${rest}${orderText(snapshot._nodes)}}`;
 }
 
 function outputText(output: unknown): string {
@@ -32,6 +35,11 @@ function historyText(machine: Machine, history: Record<string, StateNode[]>): st
     return path ? [{ path, nodes: nodes.map((node) => node.path) }] : [];
   });
   return entries.length === 0 ? "" : `,"history":${stringify(entries)}`;
+}
+
+function orderText(nodes: StateNode[]): string {
+  const order = entryOrder(nodes);
+  return order ? `,"order":[${order.join()}]` : "";
 }
 
 function childrenText(
