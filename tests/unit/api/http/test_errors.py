@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from statekeep.api.http.errors import ErrorAnswers, status_of
+from statekeep.domain import errors
+from statekeep.wire.codecs import Malformed
+
+
+def every_error(root: type[errors.StatekeepError]) -> Iterator[type[errors.StatekeepError]]:
+    for kind in root.__subclasses__():
+        yield kind
+        yield from every_error(kind)
+
+
+@pytest.mark.parametrize(
+    "kind", sorted(every_error(errors.StatekeepError), key=lambda kind: kind.__name__)
+)
+def test_every_error_has_a_status_and_shows_its_message(
+    kind: type[errors.StatekeepError],
+) -> None:
+    """No error of ours is unexpected."""
+    reply = ErrorAnswers().of(kind("what is wrong"))
+    body = msgspec.json.decode(reply.body)
+    assert reply.status == status_of(kind) < 500 or kind is errors.Overloaded
+    assert body == {"code": kind.code, "error": "what is wrong"}
+    assert (b"content-length", b"%d" % len(reply.body)) in reply.headers
+
+
+def test_the_wrong_parameter_is_named() -> None:
+    """Also where the body did not even have the right shape."""
+    for error in (
+        errors.InvalidParameter("no", parameter="slug"),
+        errors.InvalidCode("no", parameter="slug"),
+        Malformed("no", field="slug"),
+    ):
+        reply = ErrorAnswers().of(error)
+        assert reply.status == 400
+        assert msgspec.json.decode(reply.body)["parameter"] == "slug"
+
+
+def test_the_authors_stack_stays_inside() -> None:
+    """It is for the logs."""
+    reply = ErrorAnswers().of(errors.MachineError("it threw", stack="at author.js:1"))
+    assert b"author.js" not in reply.body
+
+
+def test_incidents_have_names_nobody_can_count() -> None:
+    """Two failures, two names; neither tells anything."""
+    bodies = {ErrorAnswers().of(RuntimeError("secret")).body for _ in range(2)}
+    assert len(bodies) == 2
+    assert not any(b"secret" in body for body in bodies)
