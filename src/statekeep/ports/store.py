@@ -4,7 +4,8 @@ Two protocols over one database. `InstanceStore` is the path of an event, `Catal
 machines and versions. One contract suite holds every adapter to both.
 
 What has been awaited is durable: it survives the end of the process and of the machine. Every method that finds things by name looks
-inside one organization only.
+inside one organization only. Every list raises InvalidParameter for a cursor that it did not give out. Every method that writes raises
+Overloaded where there is no room on the disk; nothing is then written, and reading goes on.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ class InstanceStore(Protocol):
 
         The call itself takes the commit's place in line: of two commits the one passed first is written first, and awaited results
         come in that order. Done means durable. Raises AlreadyExists where a new instance's key is taken, and ConflictingRevision where
-        the instance does not stand at `base_revision` (or does not exist any more); nothing of that commit is then written.
+        the instance does not stand at `base_revision` (or does not exist any more), and NotFound where a new instance's machine is gone;
+        nothing of that commit is then written.
         """
         ...
 
@@ -214,7 +216,10 @@ class Catalog(Protocol):
         ...
 
     async def delete_machine(self, machine_id: int) -> None:
-        """With its versions and uploads. Raises InvalidState while it has instances."""
+        """With its versions. Raises InvalidState while it has instances.
+
+        Uploads for it cannot be published any more and go when they expire.
+        """
         ...
 
     async def save_upload(
@@ -257,7 +262,7 @@ class Store(InstanceStore, Catalog, Protocol):
     """Both, over one database, with a life of their own."""
 
     async def open(self) -> None:
-        """Take sole possession of the database and bring its schema up to date. Raises StoreBusy where another process has it."""
+        """Take sole possession of the database and bring its schema up to date. Raises StoreUnusable."""
         ...
 
     async def close(self) -> None:
@@ -269,5 +274,13 @@ class Store(InstanceStore, Catalog, Protocol):
         ...
 
 
-class StoreBusy(Exception):
+class StoreUnusable(Exception):
+    """The database cannot be opened as things are; the message says why and what to do."""
+
+
+class StoreBusy(StoreUnusable):
     """Another process has the database; the message says which and what to do."""
+
+
+class StoreTooNew(StoreUnusable):
+    """A later release has changed the database: this one could only do harm."""

@@ -1,0 +1,1 @@
+"""The reference: a store that keeps every promise but the one to survive."""

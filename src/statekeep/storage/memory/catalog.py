@@ -1,0 +1,199 @@
+"""Organizations, members, keys, machines, versions and uploads in dictionaries."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+from statekeep.domain.access import Role
+from statekeep.domain.errors import AlreadyExists, NotFound
+from statekeep.domain.machine import (
+    Key,
+    Machine,
+    MachineVersion,
+    Membership,
+    Organization,
+    User,
+    VersionInfo,
+)
+from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.ports.store import Catalog, Page, Upload
+from statekeep.storage.pages import ROWS_MAX, first_number, page_of
+
+Item = TypeVar("Item")
+
+
+class _Published(NamedTuple):
+    number: int
+    version: MachineVersion
+    code: bytes
+
+
+class _Uploaded(NamedTuple):
+    upload: Upload
+    expires_at: datetime
+
+
+class MemoryCatalog(Catalog):
+    """Each dictionary keeps the order in which things were made."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._organizations: dict[OrganizationId, Organization] = {}
+        self._users: dict[UserId, User] = {}
+        self._roles: dict[tuple[UserId, OrganizationId], Role] = {}
+        self._keys: dict[KeyId, tuple[int, Key, bytes]] = {}
+        self._machines: dict[int, Machine] = {}
+        self._versions: dict[VersionId, _Published] = {}
+        self._uploads: dict[VersionId, _Uploaded] = {}
+
+    async def create_organization(self, organization: Organization, admin: UserId) -> None:
+        if organization.id in self._organizations:
+            raise AlreadyExists("there is such an organization")
+        if admin not in self._users:
+            raise NotFound("there is no such user")
+        self._organizations[organization.id] = organization
+        self._roles[admin, organization.id] = Role.ADMIN
+
+    async def organization(self, organization_id: OrganizationId) -> Organization | None:
+        return self._organizations.get(organization_id)
+
+    async def create_user(self, user: User) -> None:
+        if user.id in self._users or await self.user_by_name(user.name) is not None:
+            raise AlreadyExists("there is such a user")
+        self._users[user.id] = user
+
+    async def user_by_name(self, name: str) -> User | None:
+        return next((user for user in self._users.values() if user.name == name), None)
+
+    async def memberships(self, user_id: UserId) -> Sequence[Membership]:
+        found = [
+            Membership(organization, self._roles[user_id, organization.id])
+            for organization in self._organizations.values()
+            if (user_id, organization.id) in self._roles
+        ]
+        return sorted(found, key=lambda membership: membership.organization.created_at)
+
+    async def role_of(self, user_id: UserId, organization_id: OrganizationId) -> Role | None:
+        return self._roles.get((user_id, organization_id))
+
+    async def create_key(self, key: Key, sealed_secret: bytes) -> None:
+        if key.id in self._keys:
+            raise AlreadyExists("there is such a key")
+        if key.organization_id not in self._organizations:
+            raise NotFound("there is no such organization")
+        self._keys[key.id] = (next(self._numbers), key, sealed_secret)
+
+    async def key(self, key_id: KeyId) -> tuple[Key, bytes] | None:
+        found = self._keys.get(key_id)
+        return found and found[1:]
+
+    async def list_keys(self, organization_id: OrganizationId, *, cursor: str | None) -> Page[Key]:
+        keys = (
+            (number, key)
+            for number, key, _ in self._keys.values()
+            if key.organization_id == organization_id
+        )
+        return read_page(keys, f"keys of {organization_id}", cursor)
+
+    async def delete_key(self, organization_id: OrganizationId, key_id: KeyId) -> bool:
+        found = self._keys.get(key_id)
+        if found is None or found[1].organization_id != organization_id:
+            return False
+        del self._keys[key_id]
+        return True
+
+    async def create_machine(
+        self,
+        organization_id: OrganizationId,
+        name: MachineName,
+        indexes: tuple[str, ...],
+        now: datetime,
+    ) -> None:
+        if await self.machine(organization_id, name) is not None:
+            raise AlreadyExists("there is such a machine")
+        if organization_id not in self._organizations:
+            raise NotFound("there is no such organization")
+        number = next(self._numbers)
+        self._machines[number] = Machine(number, organization_id, name, indexes, now, None)
+
+    async def machine(self, organization_id: OrganizationId, name: MachineName) -> Machine | None:
+        wanted = (organization_id, name)
+        machines = self._machines.values()
+        return next((m for m in machines if (m.organization_id, m.name) == wanted), None)
+
+    async def list_machines(
+        self, organization_id: OrganizationId, *, cursor: str | None
+    ) -> Page[Machine]:
+        machines = (
+            (machine.id, machine)
+            for machine in self._machines.values()
+            if machine.organization_id == organization_id
+        )
+        return read_page(machines, f"machines of {organization_id}", cursor)
+
+    async def delete_machine(self, machine_id: int) -> None:
+        self._machines.pop(machine_id, None)
+        for published in list(self._versions.values()):
+            if published.version.machine_id == machine_id:
+                del self._versions[published.version.id]
+
+    async def save_upload(
+        self, version_id: VersionId, upload: Upload, *, expires_at: datetime
+    ) -> None:
+        self._uploads[version_id] = _Uploaded(upload, expires_at)
+
+    async def upload(self, version_id: VersionId) -> Upload | None:
+        uploaded = self._uploads.get(version_id)
+        return uploaded and uploaded.upload
+
+    async def forget_expired_uploads(self, *, now: datetime) -> int:
+        expired = [id for id, uploaded in self._uploads.items() if uploaded.expires_at <= now]
+        for version_id in expired:
+            del self._uploads[version_id]
+        return len(expired)
+
+    async def create_version(
+        self, version: MachineVersion, code: bytes, *, make_current: bool
+    ) -> None:
+        if version.id in self._versions:
+            raise AlreadyExists("this version was published before")
+        machine = self._machines.get(version.machine_id)
+        if machine is None:
+            raise NotFound("there is no such machine")
+        self._versions[version.id] = _Published(next(self._numbers), version, code)
+        self._uploads.pop(version.id, None)
+        if make_current:
+            self._machines[machine.id] = replace(machine, current_version=info_of(version))
+
+    async def version(self, version_id: VersionId) -> MachineVersion | None:
+        published = self._versions.get(version_id)
+        return published and published.version
+
+    async def version_code(self, version_id: VersionId) -> bytes | None:
+        published = self._versions.get(version_id)
+        return published and published.code
+
+    async def list_versions(self, machine_id: int, *, cursor: str | None) -> Page[VersionInfo]:
+        versions = (
+            (published.number, info_of(published.version))
+            for published in self._versions.values()
+            if published.version.machine_id == machine_id
+        )
+        return read_page(versions, f"versions of {machine_id}", cursor)
+
+
+def info_of(version: MachineVersion) -> VersionInfo:
+    """What lists show of a version."""
+    return VersionInfo(version.id, version.created_at, version.client_info)
+
+
+def read_page(numbered: Iterable[tuple[int, Item]], listing: str, cursor: str | None) -> Page[Item]:
+    """One page of everything that is in a list, in whatever order."""
+    first = first_number(cursor, listing)
+    newest_first = sorted(numbered, key=lambda pair: pair[0], reverse=True)
+    rest = [pair for pair in newest_first if pair[0] <= first]
+    return page_of(rest[:ROWS_MAX], listing)

@@ -1,0 +1,220 @@
+"""The store in memory: the reference for every other one, and what tests of the layers above run on.
+
+A commit takes effect when it is called, before it is awaited; nothing here outlives the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
+from statekeep.domain.errors import AlreadyExists, InvalidState, NotFound
+from statekeep.domain.event import Origin
+from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
+from statekeep.domain.names import InstanceId
+from statekeep.domain.timer import Timer
+from statekeep.ports.store import (
+    ConflictingRevision,
+    DueTimer,
+    Page,
+    Store,
+    StoredKeyUse,
+    Transition,
+)
+from statekeep.storage.memory.catalog import MemoryCatalog, info_of, read_page
+
+
+class _TimerPlace(NamedTuple):
+    due_at: float
+    instance_id: InstanceId
+    seq: int
+
+
+@dataclass(slots=True)
+class _Stored:
+    """An instance."""
+
+    created: NewInstance
+    status: InstanceStatus = InstanceStatus.RUNNING
+    journal: list[JournalEntry] = field(default_factory=list)
+    due: tuple[str, ...] = ()
+    timers: dict[int, Timer] = field(default_factory=dict)
+    next_timer_seq: int = 0
+    keys: dict[str, KeyUse] = field(default_factory=dict)
+
+
+class MemoryStore(MemoryCatalog, Store):
+    """Keeps every promise of the port but durability."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._instances: dict[InstanceId, _Stored] = {}
+        self._ids: dict[InstanceKey, InstanceId] = {}
+        self._instance_ids = itertools.count(1)
+
+    async def open(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+    def new_instance_id(self) -> InstanceId:
+        return InstanceId(next(self._instance_ids))
+
+    async def claim(self, key: InstanceKey) -> ClaimedInstance | None:
+        instance_id = self._ids.get(key)
+        return None if instance_id is None else await self.claim_by_id(instance_id)
+
+    async def claim_by_id(self, instance_id: InstanceId) -> ClaimedInstance | None:
+        stored = self._instances.get(instance_id)
+        if stored is None:
+            return None
+        newest = stored.journal[-1]
+        return ClaimedInstance(
+            id=instance_id,
+            key=stored.created.key,
+            version=self._versions[stored.created.version_id].version,
+            desired_version=None,
+            status=stored.status,
+            revision=newest.revision,
+            ts=newest.ts,
+            snapshot=newest.snapshot,
+            due=stored.due,
+            timers=tuple(stored.timers[seq] for seq in sorted(stored.timers)),
+            next_timer_seq=stored.next_timer_seq,
+            created_at=stored.created.created_at,
+        )
+
+    def commit(self, commit: Commit) -> Awaitable[None]:
+        future = asyncio.get_running_loop().create_future()
+        try:
+            self._apply(commit)
+        except (AlreadyExists, ConflictingRevision, NotFound) as error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+        return future
+
+    def _apply(self, commit: Commit) -> None:
+        stored = self._find_or_create(commit)
+        stored.journal.extend(commit.entries)
+        stored.due = commit.due
+        stored.next_timer_seq = commit.next_timer_seq
+        stored.timers.update({timer.seq: timer for timer in commit.timers.set})
+        for seq in commit.timers.removed:
+            stored.timers.pop(seq, None)
+        stored.keys.update({use.key: use for use in commit.keys})
+
+    def _find_or_create(self, commit: Commit) -> _Stored:
+        if commit.new is not None:
+            return self._create(commit.instance_id, commit.new)
+        stored = self._instances.get(commit.instance_id)
+        if stored is None or stored.journal[-1].revision != commit.base_revision:
+            raise ConflictingRevision(
+                f"instance {commit.instance_id} is not at revision {commit.base_revision}"
+            )
+        return stored
+
+    def _create(self, instance_id: InstanceId, new: NewInstance) -> _Stored:
+        if new.key in self._ids:
+            raise AlreadyExists("there is such an instance")
+        if new.machine_id not in self._machines or new.version_id not in self._versions:
+            raise NotFound("the machine is gone")
+        self._ids[new.key] = instance_id
+        self._instances[instance_id] = _Stored(new)
+        return self._instances[instance_id]
+
+    async def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
+        if instance_id in self._instances:
+            self._instances[instance_id].status = status
+
+    async def delete_instance(self, instance_id: InstanceId) -> None:
+        stored = self._instances.pop(instance_id, None)
+        if stored is not None:
+            del self._ids[stored.created.key]
+
+    async def delete_machine(self, machine_id: int) -> None:
+        if any(stored.created.machine_id == machine_id for stored in self._instances.values()):
+            raise InvalidState("the machine has instances")
+        await super().delete_machine(machine_id)
+
+    async def list_instances(self, machine_id: int, *, cursor: str | None) -> Page[InstanceInfo]:
+        infos = (
+            (instance_id, self._info(stored))
+            for instance_id, stored in self._instances.items()
+            if stored.created.machine_id == machine_id
+        )
+        return read_page(infos, f"instances of {machine_id}", cursor)
+
+    def _info(self, stored: _Stored) -> InstanceInfo:
+        created = stored.created
+        version = info_of(self._versions[created.version_id].version)
+        return InstanceInfo(created.key.name, created.created_at, stored.status, version)
+
+    async def list_transitions(
+        self, instance_id: InstanceId, *, cursor: str | None
+    ) -> Page[Transition]:
+        stored = self._instances.get(instance_id)
+        transitions = (
+            (entry.revision, Transition(entry.revision, entry.ts, entry.event, entry.snapshot))
+            for entry in (stored.journal if stored else ())
+            if entry.origin is not Origin.HOUSEKEEPING
+        )
+        return read_page(transitions, f"transitions of {instance_id}", cursor)
+
+    async def timers_due_before(
+        self, until: float, *, after: DueTimer | None, limit: int
+    ) -> Sequence[DueTimer]:
+        places = sorted(
+            _TimerPlace(timer.due_at, instance_id, timer.seq)
+            for instance_id, stored in self._instances.items()
+            for timer in stored.timers.values()
+            if not timer.is_dead and timer.due_at < until
+        )
+        past = after and _TimerPlace(after.due_at, after.instance_id, after.seq)
+        due = [place for place in places if past is None or place > past]
+        return [DueTimer(place.instance_id, place.seq, place.due_at) for place in due[:limit]]
+
+    async def update_timer(self, instance_id: InstanceId, timer: Timer) -> None:
+        stored = self._instances.get(instance_id)
+        if stored is not None and timer.seq in stored.timers:
+            stored.timers[timer.seq] = stored.timers[timer.seq]._replace(
+                tries=timer.tries, due_at=timer.due_at, is_dead=timer.is_dead
+            )
+
+    async def unsettled_instances(
+        self, *, after: InstanceId | None, limit: int
+    ) -> Sequence[InstanceId]:
+        owed = sorted(
+            instance_id
+            for instance_id, stored in self._instances.items()
+            if stored.due and (after is None or instance_id > after)
+        )
+        return owed[:limit]
+
+    async def find_key(
+        self, instance_id: InstanceId, key: str, *, now_ms: float
+    ) -> StoredKeyUse | None:
+        stored = self._instances.get(instance_id)
+        use = stored.keys.get(key) if stored else None
+        if use is None or use.expires_at <= now_ms:
+            return None
+        return StoredKeyUse(use.body_hash, use.answer)
+
+    async def answer_key(self, instance_id: InstanceId, key: str, answer: bytes) -> None:
+        stored = self._instances.get(instance_id)
+        if stored is not None and key in stored.keys:
+            stored.keys[key] = stored.keys[key]._replace(answer=answer)
+
+    async def forget_expired_keys(self, *, now_ms: float) -> int:
+        count = 0
+        for stored in self._instances.values():
+            expired = [key for key, use in stored.keys.items() if use.expires_at <= now_ms]
+            count += len(expired)
+            for key in expired:
+                del stored.keys[key]
+        return count

@@ -1,0 +1,1 @@
+"""The store on one machine: one SQLite file, possessed by one process."""
