@@ -1,0 +1,49 @@
+/**
+ * The XState 4 half of the host: what a module with a machine of XState 4 needs to be driven.
+ */
+
+import type { Driver } from "../driver.ts";
+import { copyOf, isOwn, OWN_VERSION } from "./copies.ts";
+import { allNodes, definitionOf } from "./definition.ts";
+import { Instance4 } from "./instance.ts";
+import { isFunction, isObject, type Machine } from "./types.ts";
+
+const PERSISTENT_INVOKE = "statebacked.invoke";
+
+/** Is this a machine of XState 4, our copy's or another's? */
+export function isXState4(machine: unknown): boolean {
+  // XState 5 marks its machines alike, but has neither of these methods.
+  return isObject(machine) && machine.__xstatenode === true &&
+    isFunction(machine.getInitialState) && isFunction(machine.withContext);
+}
+
+/** Throws where the machine cannot be used: its definition is broken, or asks for what there is not. */
+export function xstate4Driver(machine: unknown): Driver {
+  if (!isXState4(machine)) throw new TypeError("this is no machine of XState 4");
+  const usable = prepare(machine as Machine);
+  const copy = copyOf(usable);
+  return {
+    major: 4,
+    xstate: isOwn(usable) ? OWN_VERSION : "bundled",
+    initial: (surroundings, given) => Instance4.initial(usable, copy, surroundings, given),
+    restore: (surroundings, snapshot) => Instance4.restore(usable, copy, surroundings, snapshot),
+  };
+}
+
+/** Whatever of the definition can be broken shows here: XState works most of it out when it is first asked. */
+function prepare(machine: Machine): Machine {
+  // Delays do nothing in a machine that has been restored and not been through this.
+  machine._init();
+  void machine.initialStateValue;
+  definitionOf(machine);
+  for (const node of allNodes(machine)) {
+    const { src } = node.activities.find(invokesInstance) ?? {};
+    if (src === undefined) continue;
+    throw new Error(`state "${node.id}" invokes a persistent instance, which is not supported yet`);
+  }
+  return machine;
+}
+
+function invokesInstance({ src }: { src?: unknown }): boolean {
+  return isObject(src) && src.type === PERSISTENT_INVOKE;
+}

@@ -1,0 +1,283 @@
+/**
+ * One live instance of an XState 4 machine.
+ *
+ * The state is moved by the machine's own pure functions, never by an interpreter; what is to be done is collected by a `Plan`. Between
+ * steps the state is what its snapshot says, whether it was restored or not: the context is its own JSON, and nothing is
+ * left of the step before.
+ */
+
+import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.ts";
+import type { Child, Json, JsonObject, MachineEvent, Snapshot, StateValue } from "../frames.ts";
+import { traitsOf } from "./children.ts";
+import { mergeContext } from "./context.ts";
+import { clearStacks, type Copy, inScope, toScxml } from "./copies.ts";
+import { definitionOf } from "./definition.ts";
+import { doneData } from "./output.ts";
+import { PendingChanges, type PendingMark, type Prospect } from "./pending.ts";
+import { Plan, type PlanBasis } from "./plan.ts";
+import { findDeferred, mentionsRefs, reviveRefs, stringifyWithRefs, Tombstone } from "./refs.ts";
+import { restoreChildren } from "./restore.ts";
+import { childError, RootService, wrappingOf } from "./service.ts";
+import { childOf, readState, writeEvent, writeSnapshot } from "./snapshot.ts";
+import type { ActorRef, Machine, Recorder, ScxmlEvent, State } from "./types.ts";
+
+const CHILD_ERROR = "error.platform";
+
+interface Mark {
+  text: string;
+  pending: PendingMark;
+}
+
+/** A child that runs, or that will once everything is performed. */
+type Entry = Prospect & { actor?: ActorRef };
+
+export class Instance4 implements LiveInstance {
+  readonly #basis: PlanBasis;
+  readonly #service: RootService;
+  readonly #pending = new PendingChanges();
+  #state!: State;
+  /** JSON text of the output of a finished machine. */
+  #output: string | undefined;
+  /** Context and snapshot mention actors: JSON has to be made and read with care. */
+  #hasRefs = false;
+  /** Effects that have not run show this very state to actions. */
+  #isSeen = false;
+  #lastText = "";
+  #mark: Mark | undefined;
+
+  private constructor(machine: Machine, copy: Copy, surroundings: Surroundings) {
+    this.#service = new RootService(machine, surroundings);
+    this.#basis = {
+      machine,
+      copy,
+      definition: definitionOf(machine),
+      service: this.#service,
+      pending: this.#pending,
+      surroundings,
+      isPredictable: machine.config.predictableActionArguments === true && copy.hasRecorder,
+    };
+  }
+
+  static initial(
+    machine: Machine,
+    copy: Copy,
+    surroundings: Surroundings,
+    given: JsonObject,
+  ): { live: Instance4; decided: Decided } {
+    const live = new Instance4(machine, copy, surroundings);
+    try {
+      return { live, decided: live.#enter(given) };
+    } catch (error) {
+      live.dispose();
+      throw error;
+    }
+  }
+
+  static restore(
+    machine: Machine,
+    copy: Copy,
+    surroundings: Surroundings,
+    snapshot: Snapshot,
+  ): Instance4 {
+    const live = new Instance4(machine, copy, surroundings);
+    try {
+      live.#lastText = JSON.stringify(snapshot);
+      restoreChildren(live.#service, snapshot.children);
+      live.#return(snapshot);
+      live.mark();
+      return live;
+    } catch (error) {
+      live.dispose();
+      throw error;
+    }
+  }
+
+  get value(): StateValue {
+    return this.#state.value;
+  }
+  get context(): unknown {
+    return this.#state.context;
+  }
+  get tags(): string[] {
+    return [...this.#state.tags ?? []];
+  }
+  get isDone(): boolean {
+    return this.#state.done === true;
+  }
+
+  step(event: MachineEvent): Decided {
+    return this.#step(wrappingOf(event));
+  }
+
+  lost(childId: string, why: string): Decided | null {
+    this.#service.silenceChild(childId);
+    const event = childError(childId, { name: "LostChildError", message: why });
+    return this.handles(event) ? this.step(event) : null;
+  }
+
+  handles(event: MachineEvent): boolean {
+    const wrapped = wrappingOf(event);
+    if (!this.#mayGet(wrapped)) return false;
+    const { machine } = this.#basis;
+    const selected = machine._transition(this.#state.value, this.#state, wrapped);
+    return selected !== undefined && selected.transitions.length > 0;
+  }
+
+  snapshot(): { text: string; contextText: string } {
+    const state = this.#state;
+    const children = this.#writeChildren();
+    this.#hasRefs ||= children !== undefined;
+    const contextText = this.#writeContext();
+    const event = writeEvent(state.event);
+    const parts = { context: contextText, output: this.#output, children, event };
+    this.#lastText = writeSnapshot(this.#basis.machine, state, parts);
+    this.#settle(contextText, event);
+    this.#mark ??= { text: this.#lastText, pending: this.#pending.mark() };
+    return { text: this.#lastText, contextText };
+  }
+
+  mark(): void {
+    this.#mark = { text: this.#lastText, pending: this.#pending.mark() };
+  }
+
+  rollBack(): void {
+    if (this.#mark === undefined) {
+      throw new Error("an instance was rolled back to before its first snapshot");
+    }
+    this.#pending.rollBack(this.#mark.pending);
+    this.#lastText = this.#mark.text;
+    this.#return(JSON.parse(this.#lastText));
+  }
+
+  children(): LiveChild[] {
+    return this.#entries()
+      .filter(([, { actor }]) => !(actor instanceof Tombstone))
+      .map(([id, { kind, due }]) => ({ id, kind, due }));
+  }
+
+  stopDue(): void {
+    for (const { id, due } of this.children()) if (due) this.#service.silenceChild(id);
+  }
+
+  dispose(): void {
+    this.#service.dispose();
+  }
+
+  #enter(given: JsonObject): Decided {
+    const { machine } = this.#basis;
+    const plan = new Plan(this.#basis, true);
+    return this.#decide(plan, () => {
+      // Inside the scope: a context may spawn.
+      const context = mergeContext(machine.context, given);
+      return machine.getInitialState(machine.initialStateValue, context);
+    }, false);
+  }
+
+  #step(event: ScxmlEvent): Decided {
+    if (!this.#mayGet(event)) throw new Error(`no state handles "${event.name}"`);
+    const { machine, isPredictable } = this.#basis;
+    const before = this.#withChildren(this.#state);
+    const plan = new Plan(this.#basis, false);
+    plan.seen = before;
+    plan.forward(event);
+    const move = (record?: Recorder) => machine.transition(before, event, undefined, record);
+    return this.#decide(plan, move, isPredictable);
+  }
+
+  /** `isRecorded`: XState tells each action while it moves. Else they are in the state, in the order of their execution. */
+  #decide(plan: Plan, move: (record?: Recorder) => State, isRecorded: boolean): Decided {
+    const { machine, copy } = this.#basis;
+    clearStacks();
+    const record: Recorder = (action, context, event) => plan.add(action, context, event);
+    const next = inScope(copy, plan, () => move(isRecorded ? record : undefined));
+    if (copy.stack === undefined) refuseDeferred(next.context);
+    if (!isRecorded) {
+      plan.seen = next;
+      for (const action of next.actions) plan.add(action, next.context, next._event);
+    }
+    this.#output = next.done ? JSON.stringify(doneData(machine, next)) : undefined;
+    this.#state = next;
+    const decided = plan.close(next.done === true);
+    this.#isSeen = decided.effects.length > 0 && plan.seen === next;
+    return decided;
+  }
+
+  /** XState's interpreter refuses errors of children unless some active state handles any. */
+  #mayGet({ name }: ScxmlEvent): boolean {
+    return !name.startsWith(CHILD_ERROR) ||
+      this.#state.nextEvents.some((handled) => handled.startsWith(CHILD_ERROR));
+  }
+
+  /** What guards and actions see of the children is what runs. */
+  #withChildren(state: State): State {
+    if (this.#hasRefs) state.children = Object.fromEntries(this.#service.children);
+    return state;
+  }
+
+  #return(snapshot: Snapshot): void {
+    this.#hasRefs = mentionsRefs(this.#lastText) || snapshot.children !== undefined;
+    const context = this.#hasRefs ? this.#revive(snapshot.context) : snapshot.context;
+    this.#state = readState(this.#basis.machine, snapshot, context);
+    this.#output = snapshot.output === undefined ? undefined : JSON.stringify(snapshot.output);
+  }
+
+  #writeContext(): string {
+    const { context } = this.#state;
+    const text = this.#hasRefs ? stringifyWithRefs(context) : JSON.stringify(context);
+    return text ?? "{}";
+  }
+
+  /** Leave nothing that a restored instance would not have. */
+  #settle(contextText: string, eventText: string | undefined): void {
+    const context = JSON.parse(contextText);
+    this.#hasRefs ||= mentionsRefs(contextText);
+    const event = eventText === undefined ? this.#state.event : JSON.parse(eventText);
+    const settled = {
+      context: this.#hasRefs ? this.#revive(context) : context,
+      event,
+      _event: toScxml(event),
+      history: undefined,
+      actions: [],
+      transitions: [],
+    };
+    // Effects that have not run yet may show the state to actions.
+    if (this.#isSeen) this.#state = new this.#state.constructor({ ...this.#state, ...settled });
+    else Object.assign(this.#state, settled, { changed: undefined });
+    this.#isSeen = false;
+  }
+
+  #revive(context: Json): unknown {
+    return reviveRefs(
+      context,
+      (id) =>
+        this.#service.children.get(id) ?? this.#pending.refOf(id) ?? this.#service.tombstone(id),
+    );
+  }
+
+  #entries(): [string, Entry][] {
+    const { children } = this.#service;
+    const entries = new Map<string, Entry>();
+    for (const [id, actor] of children) {
+      entries.set(id, { kind: traitsOf(actor).kind, due: this.#service.isDue(id, actor), actor });
+    }
+    this.#pending.applyTo(entries);
+    return [...entries];
+  }
+
+  #writeChildren(): string | undefined {
+    const written = this.#entries().map(([id, { kind, due, actor }]): [string, Child] => {
+      if (actor !== undefined) return [id, childOf(this.#service, id, actor, due)];
+      return [id, due ? { kind, due } : { kind }];
+    });
+    return written.length === 0 ? undefined : JSON.stringify(Object.fromEntries(written));
+  }
+}
+
+function refuseDeferred(context: unknown): void {
+  const id = findDeferred(context);
+  if (id === undefined) return;
+  throw new Error(
+    `the child "${id}" spawned in an assign would never start: the copy of XState 4 in this bundle is too old for it. ` +
+      'Bundle XState 4.20 or newer, or import "xstate" without bundling it.',
+  );
+}
