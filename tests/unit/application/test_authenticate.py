@@ -321,3 +321,15 @@ async def test_memory_is_bounded(monkeypatch):
     known = [v for v in visitors if people.authenticator.cached(v, None, None) is not None]
     assert 4 <= len(known) < 10
     assert visitors[-1] in known
+
+
+async def test_what_was_not_used_for_long_is_forgotten_too(monkeypatch):
+    """A deleted key has no token left in any corner of the memory."""
+    monkeypatch.setattr(limits, "CACHED_TOKENS_MAX", 10)
+    people = People()
+    acme = await Acme.of(people)
+    tokens = [people.signed_with(acme.key_id, act={"n": n}) for n in range(8)]
+    for token in tokens:
+        await check(people, token)
+    people.authenticator.forget_key(acme.key_id)
+    assert not any(people.authenticator.cached(token, None, None) for token in tokens)

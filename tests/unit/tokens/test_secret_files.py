@@ -68,5 +68,20 @@ def test_a_failure_half_way_leaves_what_was(tmp_path, monkeypatch, write, step):
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("write", [create_secret_file, replace_secret_file])
+def test_it_is_on_disk_when_the_call_returns(tmp_path, monkeypatch, write):
+    """First the content, so that the name never stands for less; then the folder, so that the name stays."""
+    path = tmp_path / "secret"
+    synced = []
+
+    def fsync(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        synced.append(("folder" if is_folder else "content", path.exists()))
+
+    monkeypatch.setattr("statekeep.tokens.secret_files.os.fsync", fsync)
+    write(path, b"x")
+    assert synced == [("content", False), ("folder", True)]
+
+
 def _fail(*_args: object, **_kwargs: object) -> None:
     raise OSError("the disk is full")
