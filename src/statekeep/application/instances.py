@@ -30,6 +30,7 @@ from statekeep.domain.instance import (
     InstanceStatus,
     InstanceView,
 )
+from statekeep.domain.limits import DELIVERY_TRIES_MAX
 from statekeep.domain.machine import Machine, MachineVersion, VersionInfo
 from statekeep.domain.names import (
     InstanceId,
@@ -39,6 +40,7 @@ from statekeep.domain.names import (
     VersionId,
 )
 from statekeep.domain.step import ChildrenState, Stepped
+from statekeep.domain.timer import Timer
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.runtime import Runtime
@@ -218,16 +220,29 @@ class Instances:
         instance_id: InstanceId,
         seq: int,
         on_handled: Callable[[StatekeepError | None], None],
-    ) -> Resident | None:
-        """Deliver a timer that is due. `on_handled` hears what came of it; None where the timer or its instance is gone."""
+    ) -> bool:
+        """Post a timer that is due; `on_handled` hears what came of it. False where the timer or its instance is gone: nobody is called then."""
+        resident = await self._residents.find_by_id(instance_id)
+        timer = None if resident is None else resident.timers.get(seq)
+        if resident is None or timer is None or timer.is_dead:
+            return False
+        delivery = Delivery(Event("(timer)", timer.event), Origin.TIMER, timer_seq=seq)
+        self._turns.post(resident, Letter(delivery, on_handled=on_handled))
+        return True
+
+    async def put_off_timer(
+        self, instance_id: InstanceId, seq: int, *, due_at: float
+    ) -> Timer | None:
+        """Count a failed delivery: the timer is due again at `due_at`, or dead after its last try. None where it is gone meanwhile."""
         resident = await self._residents.find_by_id(instance_id)
         timer = None if resident is None else resident.timers.get(seq)
         if resident is None or timer is None:
             return None
-        event = Event("", timer.event)
-        letter = Letter(Delivery(event, Origin.TIMER, timer_seq=seq), on_handled=on_handled)
-        self._turns.post(resident, letter)
-        return resident
+        tries = timer.tries + 1
+        timer = timer._replace(tries=tries, is_dead=tries >= DELIVERY_TRIES_MAX, due_at=due_at)
+        resident.timers = {**resident.timers, seq: timer}
+        await self._store.update_timer(instance_id, timer)
+        return timer
 
     async def recover(self, instance_id: InstanceId) -> None:
         """Deliver the error events of children that were due when the last server ended."""

@@ -93,7 +93,6 @@ class Resident:
         "head_ts",
         "held",
         "id",
-        "is_void",
         "key",
         "keys_under_way",
         "live",
@@ -107,6 +106,7 @@ class Resident:
         "turn",
         "version",
         "view",
+        "void_because",
         "waiters",
         "wake",
     )
@@ -148,8 +148,8 @@ class Resident:
         self.committing: deque[asyncio.Future[None]] = deque()
         self.has_to_recover = False
         """Deliver what is owed now, though nothing else waits."""
-        self.is_void = False
-        """What is in memory is not what is in the store: the instance must be claimed again."""
+        self.void_because: StatekeepError | None = None
+        """Why what is in memory is not what is in the store: the instance must be claimed again."""
         self.keys_under_way: dict[str, Letter] = {}
 
     @classmethod
@@ -166,6 +166,11 @@ class Resident:
         self.next_timer_seq = claimed.next_timer_seq
         self.committed_due = self.owed = claimed.due
         return self
+
+    @property
+    def is_void(self) -> bool:
+        """Must it not be used any more?"""
+        return self.void_because is not None
 
     @property
     def is_idle(self) -> bool:

@@ -178,9 +178,9 @@ class Turns:
             for letter in burst:
                 letter.fail(StatekeepError("the event was given up"))
             raise
-        if resident.is_void:
+        if resident.void_because is not None:
             for letter in burst:
-                letter.fail(Overloaded("the instance was given up while the event was decided"))
+                letter.fail(resident.void_because)
             return
         await self._take(resident, burst, outcomes)
 
@@ -332,10 +332,11 @@ class Turns:
         self, resident: Resident, batch: Batch, error: BaseException | None
     ) -> None:
         if isinstance(error, AlreadyExists):
-            reason: StatekeepError = error
+            self.void(resident, error)
         else:
-            reason = Overloaded("the transition could not be stored; nothing changed")
-        self.void(resident, reason)
+            self.void(resident, Overloaded("the transition could not be stored; nothing changed"))
+        reason = resident.void_because
+        assert reason is not None
         for letter in [*(letter for letter, _ in batch.accepted), *batch.followers]:
             letter.fail(reason)
 
@@ -343,7 +344,7 @@ class Turns:
         """Give up what is in memory: what waits fails, what was decided and not committed never happens."""
         if resident.is_void:
             return
-        resident.is_void = True
+        resident.void_because = reason
         self._runtime.discard(resident.version, resident.id)
         self._on_void(resident)
         waiters, resident.waiters = resident.waiters, []

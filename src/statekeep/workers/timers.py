@@ -13,9 +13,7 @@ import logging
 from typing import Final
 
 from statekeep.application.instances import Instances
-from statekeep.application.resident import Resident
 from statekeep.domain.errors import StatekeepError
-from statekeep.domain.limits import DELIVERY_TRIES_MAX
 from statekeep.domain.names import InstanceId
 from statekeep.domain.timer import Timer
 from statekeep.ports.clock import Clock
@@ -45,7 +43,7 @@ class TimerService:
         self._horizon = 0.0
         self._last_read: DueTimer | None = None
         self._firing = asyncio.Semaphore(FIRING_MAX)
-        self._deliveries: set[asyncio.Task[None]] = set()
+        self._retries: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -55,7 +53,7 @@ class TimerService:
 
     async def stop(self) -> None:
         """Fire nothing more. Safe to call twice."""
-        tasks = [*self._deliveries, *([self._task] if self._task else [])]
+        tasks = [*self._retries, *([self._task] if self._task else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -105,16 +103,7 @@ class TimerService:
         while self._heap and self._heap[0][0] <= now:
             _, instance_id, seq = heapq.heappop(self._heap)
             self._held.discard((instance_id, seq))
-            await self._firing.acquire()
-            task = asyncio.create_task(self._deliver(instance_id, seq))
-            self._deliveries.add(task)
-            task.add_done_callback(self._delivered)
-
-    def _delivered(self, task: asyncio.Task[None]) -> None:
-        self._deliveries.discard(task)
-        self._firing.release()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a timer could not be delivered", exc_info=error)
+            await self._deliver(instance_id, seq)
 
     async def _sleep(self) -> None:
         self._changed.clear()
@@ -129,29 +118,34 @@ class TimerService:
             return
 
     async def _deliver(self, instance_id: InstanceId, seq: int) -> None:
-        handled: asyncio.Future[StatekeepError | None] = asyncio.get_running_loop().create_future()
+        """Put a timer into its mailbox. One after the other, so that timers of one instance arrive as they are due."""
+        await self._firing.acquire()
+
+        def on_handled(error: StatekeepError | None) -> None:
+            self._firing.release()
+            if error is not None:
+                task = asyncio.create_task(self._try_again(instance_id, seq))
+                self._retries.add(task)
+                task.add_done_callback(self._retried)
+
+        is_posted = False
         try:
-            resident = await self.instances.fire_timer(instance_id, seq, handled.set_result)
-            if resident is None:
-                return
-            error = await handled
+            is_posted = await self.instances.fire_timer(instance_id, seq, on_handled)
         except StatekeepError as refused:
             _log.warning("a timer could not be delivered yet: %s", refused)
             self._hold(self._clock.now_ms() + self._retry_after_ms, instance_id, seq)
-            return
-        if error is not None:
-            await self._try_again(resident, seq)
+        finally:
+            if not is_posted:
+                self._firing.release()
 
-    async def _try_again(self, resident: Resident, seq: int) -> None:
-        timer = resident.timers.get(seq)
-        if timer is None:
-            return
-        tries = timer.tries + 1
-        is_dead = tries >= DELIVERY_TRIES_MAX
-        due_at = self._clock.now_ms() + self._retry_after_ms
-        timer = timer._replace(tries=tries, is_dead=is_dead, due_at=due_at)
-        await self._store.update_timer(resident.id, timer)
-        if resident.timers.get(seq) is not None:
-            resident.timers = {**resident.timers, seq: timer}
-        if not is_dead:
-            self.schedule(resident.id, (timer,))
+    def _retried(self, task: asyncio.Task[None]) -> None:
+        self._retries.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a timer could not be put off", exc_info=error)
+
+    async def _try_again(self, instance_id: InstanceId, seq: int) -> None:
+        timer = await self.instances.put_off_timer(
+            instance_id, seq, due_at=self._clock.now_ms() + self._retry_after_ms
+        )
+        if timer is not None and not timer.is_dead:
+            self.schedule(instance_id, (timer,))

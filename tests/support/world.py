@@ -1,0 +1,176 @@
+"""A server without HTTP, processes or disk: the real engine on the memory store and the toy runtime."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+
+import msgspec
+
+from statekeep.application.instances import Instances
+from statekeep.application.residents import Residents
+from statekeep.application.turns import Turns
+from statekeep.domain.access import SCOPES, AuthContext
+from statekeep.domain.commit import Commit
+from statekeep.domain.event import Event
+from statekeep.domain.instance import InstanceKey
+from statekeep.domain.machine import MachineVersion, Organization, User
+from statekeep.domain.names import (
+    InstanceName,
+    MachineName,
+    OrganizationId,
+    UserId,
+    VersionId,
+)
+from statekeep.ports.notifier import InstanceChanged
+from statekeep.storage.memory.store import MemoryStore
+from statekeep.workers.timers import TimerService
+
+ORGANIZATION = OrganizationId("org_a")
+MACHINE = MachineName("toy")
+NAME = InstanceName("one")
+KEY = InstanceKey(ORGANIZATION, MACHINE, NAME)
+CALLER = AuthContext(ORGANIZATION, UserId("usr_a"), SCOPES, b'{"sub":"me"}')
+STRANGER = AuthContext(ORGANIZATION, UserId("usr_b"), SCOPES, b'{"sub":"stranger"}')
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class SlowStore(MemoryStore):
+    """Commits are durable when the test says so. `fail_next` makes the next ones fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_slow = False
+        self.waiting: deque[tuple[Commit, asyncio.Future[None]]] = deque()
+        self.commits: list[Commit] = []
+        self.fail_next: BaseException | None = None
+
+    def commit(self, commit: Commit) -> Awaitable[None]:
+        future = asyncio.get_running_loop().create_future()
+        self.waiting.append((commit, future))
+        if not self.is_slow:
+            self.release()
+        return future
+
+    def release(self, count: int = 1_000_000) -> None:
+        """The oldest commits reach the disk."""
+        while self.waiting and count:
+            count -= 1
+            commit, future = self.waiting.popleft()
+            if self.fail_next is not None:
+                future.set_exception(self.fail_next)
+                continue
+            try:
+                self._apply(commit)
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                self.commits.append(commit)
+                future.set_result(None)
+
+
+class Recorder:
+    """Listens to everything a test may want to know."""
+
+    def __init__(self) -> None:
+        self.changes: list[InstanceChanged] = []
+        self.logs: list[str] = []
+        self.timers: list[tuple[int, int]] = []
+
+    def publish(self, change: InstanceChanged) -> None:
+        self.changes.append(change)
+
+    def write(self, version, instance, *, is_error, ts, text) -> None:
+        self.logs.append(text)
+
+
+class ManualClock:
+    """Time stands still unless moved."""
+
+    def __init__(self) -> None:
+        self.ms = 1_000_000.0
+
+    def now_ms(self) -> float:
+        return self.ms
+
+
+class World:
+    """The engine with everything around it in sight."""
+
+    def __init__(self, runtime, *, settle_timeout_seconds=60.0, store=None, residents_max=100):
+        self.runtime = runtime
+        self.store = store or SlowStore()
+        self.clock = ManualClock()
+        self.recorder = Recorder()
+        self.timers = TimerService(self.store, self.clock, retry_after_seconds=0.01)
+        self.residents = Residents(self.store, count_max=residents_max, bytes_max=1 << 30)
+        self.turns = Turns(
+            runtime,
+            self.store,
+            self.recorder,
+            self.clock,
+            self.recorder,
+            settle_timeout_seconds=settle_timeout_seconds,
+            on_timers=self.timers.schedule,
+            on_void=self.residents.remove,
+        )
+        self.instances = Instances(
+            self.store, runtime, self.residents, self.turns, self.clock, self.recorder
+        )
+        self.timers.instances = self.instances
+        runtime.listener = self.instances
+
+    async def set_up(self):
+        """One organization, one machine, one version."""
+        await self.store.create_user(User(UserId("usr_a"), "admin", THEN))
+        organization = Organization(ORGANIZATION, "a", THEN, allow_anonymous_access=False)
+        await self.store.create_organization(organization, UserId("usr_a"))
+        await self.store.create_machine(ORGANIZATION, MACHINE, (), THEN)
+        machine = await self.store.machine(ORGANIZATION, MACHINE)
+        version = MachineVersion(
+            VersionId("ver_1"), machine.id, ORGANIZATION, MACHINE, THEN, None, {}, 5, b"h"
+        )
+        await self.store.create_version(version, b"code", make_current=True)
+        return self
+
+    def restarted(self, runtime, **options):
+        """Another server on the same store."""
+        return World(runtime, store=self.store, **options)
+
+    async def create(self, name=NAME, **context):
+        json = msgspec.json.encode(context)
+        return await self.instances.create(CALLER, MACHINE, InstanceName(name), json, None)
+
+    async def send(self, type_, *, name=NAME, caller=CALLER, key=None, **fields):
+        event = Event(type_, msgspec.json.encode({"type": type_, **fields}))
+        return await self.instances.send_event(
+            caller, MACHINE, InstanceName(name), event, idempotency_key=key
+        )
+
+    def sending(self, type_, **options):
+        """The same, under way."""
+        return asyncio.ensure_future(self.send(type_, **options))
+
+    async def log(self, name=NAME):
+        """Events the machine took, as a reader sees them."""
+        view = await self.instances.read(CALLER, MACHINE, InstanceName(name))
+        return log_of(view)
+
+    def resident(self, name=NAME):
+        return self.residents.at_hand(InstanceKey(ORGANIZATION, MACHINE, InstanceName(name)))
+
+
+def log_of(view):
+    """The events in a view of the toy machine."""
+    return msgspec.json.decode(view.view)["publicContext"]["log"]
+
+
+async def until(condition):
+    """Let the event loop run until `condition()` holds. Bounded: what never happens fails the test."""
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never came about")

@@ -1,0 +1,160 @@
+"""Timers fire when due, again when that fails, and survive whoever set them."""
+
+import asyncio
+
+import pytest
+
+from statekeep.domain import limits
+from statekeep.domain.instance import InstanceStatus
+from statekeep.system import SystemClock
+from statekeep.workers import timers as timers_module
+from tests.support.toy_runtime import ToyRuntime
+from tests.support.world import CALLER, MACHINE, NAME, World, log_of, until
+
+
+def with_timers(world):
+    """Time runs, and timers with it."""
+    clock = SystemClock()
+    world.timers._clock = world.turns._clock = world.instances._clock = clock
+    return world
+
+
+@pytest.fixture
+async def world():
+    world = with_timers(await World(ToyRuntime()).set_up())
+    await world.timers.start()
+    await world.create()
+    yield world
+    await world.timers.stop()
+
+
+class Watch:
+    """Waits for what subscribers would be told."""
+
+    def __init__(self, world):
+        self.world = world
+        self.arrived = asyncio.Event()
+        world.recorder.publish = self._publish
+        self.changes = []
+
+    def _publish(self, change):
+        self.changes.append(change)
+        self.arrived.set()
+
+    async def log_becomes(self, expected):
+        while not self.changes or log_of(self.changes[-1].view) != expected:
+            self.arrived.clear()
+            await asyncio.wait_for(self.arrived.wait(), 10)
+
+
+async def test_a_timer_fires(world):
+    """A delayed event arrives after its delay, and only once."""
+    watch = Watch(world)
+    await world.send("SET", id="t", delay=5, event="ding")
+    await watch.log_becomes(["SET", "ding"])
+    assert world.resident().timers == {}
+    assert await world.store.timers_due_before(1e18, after=None, limit=10) == []
+
+
+async def test_the_earliest_fires_first(world):
+    """Timers fire in the order in which they are due, whatever the order in which they were set."""
+    watch = Watch(world)
+    await world.send("SET", id="a", delay=30, event="late")
+    await world.send("SET", id="b", delay=5, event="soon")
+    await watch.log_becomes(["SET", "SET", "soon", "late"])
+
+
+async def test_a_cancelled_timer_does_not_fire(world):
+    """A timer that was cancelled is gone, though the heap still knows it."""
+    watch = Watch(world)
+    await world.send("SET", id="t", delay=20, event="never")
+    await world.send("CANCEL", id="t")
+    await world.send("SET", id="u", delay=40, event="after")
+    await watch.log_becomes(["SET", "CANCEL", "SET", "after"])
+
+
+async def test_an_event_before_it_may_cancel_a_timer_that_is_due(world):
+    """A timer that is due while an event that cancels it is being decided does not fire."""
+    await world.send("SET", id="t", delay=20, event="never")
+    world.runtime.gate.clear()
+    world.runtime.stepping.clear()
+    cancelling = world.sending("CANCEL", id="t")
+    await world.runtime.stepping.wait()
+    await until_async(lambda: world.resident().mailbox)
+    world.runtime.gate.set()
+    await cancelling
+    await until(lambda: world.resident().turn is None)
+    assert await world.log() == ["SET", "CANCEL"]
+
+
+async def test_what_was_due_while_nobody_ran_fires_at_the_start():
+    """A timer of a server that died fires in the next one, late but once."""
+    first = with_timers(await World(ToyRuntime()).set_up())
+    await first.create()
+    await first.send("SET", id="t", delay=1, event="ding")
+    second = with_timers(first.restarted(ToyRuntime()))
+    watch = Watch(second)
+    await second.timers.start()
+    await watch.log_becomes(["SET", "ding"])
+    await second.timers.stop()
+
+
+async def test_a_timer_far_ahead_is_not_held_in_memory(world):
+    """Timers beyond the window stay in the store."""
+    await world.send("SET", id="t", delay=10 * 60_000, event="later")
+    assert world.timers._heap == []
+    assert len(world.resident().timers) == 1
+
+
+async def test_a_crowd_is_taken_in_helpings(world, monkeypatch):
+    """More timers than fit in memory all fire."""
+    monkeypatch.setattr(timers_module, "HEAP_TIMERS_MAX", 3)
+    monkeypatch.setattr(timers_module, "PAGE_TIMERS", 2)
+    first = with_timers(await World(ToyRuntime()).set_up())
+    await first.create()
+    for n in range(10):
+        await first.send("SET", id=str(n), delay=1, event=f"ding{n}")
+    second = with_timers(first.restarted(ToyRuntime()))
+    watch = Watch(second)
+    await second.timers.start()
+    await watch.log_becomes(["SET"] * 10 + [f"ding{n}" for n in range(10)])
+    await second.timers.stop()
+
+
+async def test_a_failing_timer_is_tried_again_and_dies(world):
+    """Handling that throws is tried five times in all; then the timer stays as a dead letter and nothing more happens."""
+    await world.send("SET", id="t", delay=1, event="FAIL")
+    await until_async(lambda: any(t.is_dead for t in world.resident().timers.values()))
+    [timer] = world.resident().timers.values()
+    assert timer.tries == limits.DELIVERY_TRIES_MAX == 5
+    assert len([line for line in world.recorder.logs]) == 5
+    claimed = await world.store.claim_by_id(world.resident().id)
+    assert claimed.timers == (timer,)
+    assert await world.store.timers_due_before(1e18, after=None, limit=10) == []
+
+
+async def test_a_timer_of_a_paused_instance_waits_for_it(world):
+    """A timer that is due while the instance is paused fires when a later try finds it running."""
+    watch = Watch(world)
+    await world.send("SET", id="t", delay=1, event="ding")
+    await world.instances.set_status(CALLER, MACHINE, NAME, InstanceStatus.PAUSED)
+    await until_async(lambda: any(t.tries for t in world.resident().timers.values()))
+    await world.instances.set_status(CALLER, MACHINE, NAME, InstanceStatus.RUNNING)
+    await watch.log_becomes(["SET", "ding"])
+
+
+async def test_a_timer_of_a_deleted_instance_is_nothing(world):
+    """Timers go with their instance."""
+    await world.send("SET", id="t", delay=20, event="never")
+    await world.instances.delete(CALLER, MACHINE, NAME)
+    await world.create()
+    watch = Watch(world)
+    await world.send("SET", id="t", delay=30, event="ding")
+    await watch.log_becomes(["SET", "ding"])
+
+
+async def until_async(condition):
+    """Like `until`, where real time has to pass."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
