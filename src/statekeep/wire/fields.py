@@ -37,6 +37,13 @@ IndexName = Annotated[
         extra_json_schema={"pattern": MACHINE_NAME_PATTERN},
     ),
 ]
+Label = Annotated[
+    str,
+    Meta(
+        description="What people call it: printable characters, spaces around it left out.",
+        extra_json_schema={"minLength": 1, "maxLength": 200},
+    ),
+]
 VersionId = Annotated[
     str,
     Meta(description="Id of a published version.", examples=["ver_uHvZHpF4STWvMg8BKVCUTg"]),
@@ -119,20 +126,21 @@ StateTimestamp = Annotated[
     ),
 ]
 
+_EventObject = Annotated[
+    dict[str, Any],
+    Meta(
+        extra_json_schema={
+            "required": ["type"],
+            "properties": {"type": {"type": "string", "minLength": 1}},
+        }
+    ),
+]
+_EventName = Annotated[str, Meta(min_length=1)]
+
 EventPayload = Annotated[
-    dict[str, Any] | str,
+    _EventObject | _EventName,
     Meta(
         description="The event, or only its name where it carries nothing else.",
         examples=["submit", {"type": "add", "amount": 5}],
-        extra_json_schema={
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {
-                    "type": "object",
-                    "required": ["type"],
-                    "properties": {"type": {"type": "string", "minLength": 1}},
-                },
-            ]
-        },
     ),
 ]

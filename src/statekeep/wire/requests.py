@@ -12,6 +12,7 @@ from statekeep.wire.fields import (
     InstanceSlug,
     InstanceStatus,
     KeyUse,
+    Label,
     MachineSlug,
     Scope,
     VersionId,
@@ -33,7 +34,7 @@ class CreateMachine(Request):
     slug: MachineSlug
     indexes: Annotated[
         tuple[IndexName, ...],
-        Meta(description="Indexes that its versions may fill.", extra_json_schema={"maxItems": 50}),
+        Meta(description="Indexes that its versions may fill.", extra_json_schema={"maxItems": 50, "uniqueItems": True}),
     ] = ()
 
 
@@ -113,7 +114,7 @@ class PublishVersion(Request):
 class CreateKey(Request):
     """An API key to make: either for a use or with scopes; scopes win."""
 
-    name: Annotated[str, Meta(description="To tell it from other keys.")]
+    name: Label
     use: KeyUse | None = None
     scopes: tuple[Scope, ...] | None = None
 
@@ -121,7 +122,7 @@ class CreateKey(Request):
 class CreateOrganization(Request):
     """An organization to make. Who makes it becomes its admin."""
 
-    name: str
+    name: Label
     allow_anonymous_access: Annotated[
         bool | None, Meta(description="Whether callers without a key may ask. True if left out.")
     ] = None

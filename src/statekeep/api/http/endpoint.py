@@ -14,6 +14,7 @@ from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.reply import Reply, answer_reply, send_reply
 from statekeep.api.http.route import Call, Route
 from statekeep.api.http.services import Services
+from statekeep.domain.access import require_scope
 from statekeep.wire import codecs
 
 Responder = Callable[[Request], Awaitable[Reply]]
@@ -50,8 +51,10 @@ class RouteResponder:
 
     async def __call__(self, request: Request) -> Reply:
         headers = dict(request.scope["headers"])
-        # The caller first: strangers do not get their bodies read.
+        # The caller first: whoever may not do this does not get a body read. The use case asks again, as not only routes call it.
         caller = await caller_of(headers, self._services.authenticator)
+        if self._route.scope is not None:
+            require_scope(caller, self._route.scope)
         call = Call(
             services=self._services,
             caller=caller,

@@ -157,7 +157,7 @@ _CALLER_HEADERS: Final = [
         "name": "x-statebacked-org-id",
         "in": "header",
         "description": "The organization that is meant; needed by members of several.",
-        "schema": {"type": "string", "pattern": "^org_[A-Za-z0-9_-]{22}$"},
+        "schema": {"type": "string", "pattern": "^(org_[A-Za-z0-9_-]{22})?$"},
     },
     {
         "name": "x-statebacked-act",

@@ -1,0 +1,194 @@
+"""The whole API in one process: every part is the real one but author code, time and chance."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from starlette.types import ASGIApp
+
+from statekeep.api.http.app import build_app
+from statekeep.api.http.errors import ErrorAnswers
+from statekeep.api.http.services import Services
+from statekeep.application.authenticate import Authenticator
+from statekeep.application.ids import new_id
+from statekeep.application.instances import Instances
+from statekeep.application.keys import Keys
+from statekeep.application.machines import Machines
+from statekeep.application.organizations import Organizations
+from statekeep.application.residents import Residents
+from statekeep.application.turns import Turns
+from statekeep.application.versions import Versions
+from statekeep.author_output import AuthorOutput
+from statekeep.domain import limits
+from statekeep.domain.access import Role
+from statekeep.domain.machine import Organization, User
+from statekeep.domain.names import OrganizationId, UserId
+from statekeep.notifiers.local import LocalNotifier
+from statekeep.ports.clock import datetime_of
+from statekeep.storage.memory.store import MemoryStore
+from statekeep.tokens.jwt import JwtTokens
+from statekeep.tokens.server_key import ServerKey
+from statekeep.workers.timers import TimerService
+from tests.support.clock import FakeClock
+from tests.support.entropy import SeededEntropy
+from tests.support.forgery import key_token
+from tests.support.toy_runtime import ToyRuntime
+
+URL = "http://statekeep.test"
+Headers = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """The API, a client of it, and what is behind it."""
+
+    app: ASGIApp
+    client: httpx.AsyncClient
+    services: Services
+    store: MemoryStore
+    runtime: ToyRuntime
+    tokens: JwtTokens
+    clock: FakeClock
+    entropy: SeededEntropy
+    admin: Headers
+    """Of the member `ada`, admin of one organization."""
+
+    async def new_member(self, name: str, *, organizations: int = 1) -> Headers:
+        """Somebody who is admin of as many organizations, all new."""
+        user_id = UserId(new_id("usr", self.entropy))
+        now = datetime_of(self.clock.now_ms())
+        await self.store.create_user(User(user_id, name, now))
+        for number in range(organizations):
+            organization = Organization(
+                OrganizationId(new_id("org", self.entropy)), f"{name} {number}", now, True
+            )
+            await self.store.create_organization(organization, user_id)
+            assert await self.store.role_of(user_id, organization.id) is Role.ADMIN
+        token = self.tokens.issue_session(user_id, now=self.clock.now_s, valid_for_seconds=3600)
+        return {"authorization": f"Bearer {token}"}
+
+    async def new_key(self, *scopes: str, **act: Any) -> Headers:
+        """Headers of an end user with `act` as claims, whose token is signed with a new key of ada's organization."""
+        answer = await self.post("/keys", {"name": "a key", "scopes": scopes})
+        key = answer.json()
+        token = key_token(key["id"], key["key"], **({"act": act} if act else {}))
+        return {"authorization": f"Bearer {token}"}
+
+    async def new_machine(self, name: str = "door", *, indexes: tuple[str, ...] = ()) -> str:
+        """A machine with a current version; returns the version's id."""
+        await self.expect(201, "POST", "/machines", {"slug": name, "indexes": indexes})
+        return await self.new_version(name, makeCurrent=True)
+
+    async def new_version(self, machine: str = "door", **description: Any) -> str:
+        """A version of toy code, whose id is returned."""
+        begun = await self.expect(200, "POST", f"/machines/{machine}/v")
+        await self.upload(begun["codeUploadUrl"], b"export default 1;")
+        path = f"/machines/{machine}/v/{begun['machineVersionId']}"
+        version_id: str = (await self.expect(200, "PUT", path, description))["machineVersionId"]
+        return version_id
+
+    async def upload(self, url: str, code: bytes, **fields: str) -> httpx.Response:
+        """Upload code as the official client does."""
+        return await self.client.post(
+            url,
+            data={"content-type": "application/javascript", **fields},
+            files={"file": ("door.js", code, "application/javascript")},
+        )
+
+    async def get(self, path: str, headers: Headers | None = None) -> httpx.Response:
+        """GET, as ada unless said otherwise."""
+        return await self.client.get(path, headers=self.admin if headers is None else headers)
+
+    async def post(
+        self, path: str, body: Any = None, headers: Headers | None = None
+    ) -> httpx.Response:
+        """POST, as ada unless said otherwise."""
+        return await self.request("POST", path, body, headers)
+
+    async def request(
+        self, method: str, path: str, body: Any = None, headers: Headers | None = None
+    ) -> httpx.Response:
+        """Any method with a JSON body, as ada unless said otherwise."""
+        return await self.client.request(
+            method, path, json=body, headers=self.admin if headers is None else headers
+        )
+
+    async def expect(
+        self,
+        status: int,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Headers | None = None,
+    ) -> Any:
+        """The JSON of the answer, which has that status; None for an empty one."""
+        answer = await self.request(method, path, body, headers)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+
+@asynccontextmanager
+async def running_api(
+    *,
+    public_url: str | None = None,
+    is_ready: Callable[[], bool] = lambda: True,
+    errors: ErrorAnswers | None = None,
+) -> AsyncIterator[Api]:
+    """An API of its own with one organization and its admin."""
+    async with AsyncExitStack() as stack:
+        store, runtime = MemoryStore(), ToyRuntime()
+        await store.open()
+        stack.push_async_callback(store.close)
+        clock, entropy = FakeClock(), SeededEntropy()
+        tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
+        authenticator = Authenticator(store, tokens, clock)
+        services = Services(
+            authenticator=authenticator,
+            instances=_instances(store, runtime, clock),
+            machines=Machines(store, clock),
+            versions=Versions(store, runtime, tokens, clock, entropy),
+            keys=Keys(store, tokens, authenticator, clock, entropy),
+            organizations=Organizations(store, authenticator, clock, entropy),
+        )
+        app = build_app(services, is_ready=is_ready, public_url=public_url, errors=errors)
+        transport = httpx.ASGITransport(app)
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url=URL)
+        )
+        api = Api(
+            app=app,
+            client=client,
+            services=services,
+            store=store,
+            runtime=runtime,
+            tokens=tokens,
+            clock=clock,
+            entropy=entropy,
+            admin={},
+        )
+        api.admin.update(await api.new_member("ada"))
+        yield api
+
+
+def _instances(store: MemoryStore, runtime: ToyRuntime, clock: FakeClock) -> Instances:
+    residents = Residents(
+        store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
+    )
+    author_log = AuthorOutput()
+    turns = Turns(
+        runtime,
+        store,
+        LocalNotifier(),
+        clock,
+        author_log,
+        settle_timeout_seconds=limits.SETTLE_TIMEOUT.total_seconds(),
+        on_timers=TimerService(store, clock, retry_after_seconds=1).schedule,
+        on_void=residents.remove,
+    )
+    instances = Instances(store, runtime, residents, turns, clock, author_log)
+    runtime.listener = instances
+    return instances

@@ -1,0 +1,81 @@
+"""An API on a port of this machine, for clients that bring an event loop of their own, or none."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import uvicorn
+
+from tests.support.api import Api, Headers, running_api
+
+
+class Served(NamedTuple):
+    """Where the API is, and headers of its admin."""
+
+    url: str
+    admin: Headers
+
+
+@contextmanager
+def serving_api() -> Iterator[Served]:
+    """An API with machine `door` and its instance `front`, in a thread of its own for as long as the context lasts."""
+    ready: list[Served] = []
+    is_settled = threading.Event()
+    server = _Server()
+
+    async def main() -> None:
+        async with running_api() as api:
+            await _furnish(api)
+            server.config.app = api.app
+            serving = asyncio.create_task(server.serve())
+            await server.is_listening.wait()
+            port = server.servers[0].sockets[0].getsockname()[1]
+            ready.append(Served(f"http://127.0.0.1:{port}", api.admin))
+            is_settled.set()
+            await serving
+
+    def run() -> None:
+        try:
+            asyncio.run(main())
+        finally:
+            is_settled.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert is_settled.wait(timeout=30)
+        yield ready[0]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+async def _furnish(api: Api) -> None:
+    await api.new_machine()
+    await api.expect(200, "POST", "/machines/door", {"slug": "front"})
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            uvicorn.Config(
+                "",
+                port=0,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+            )
+        )
+        self.is_listening = asyncio.Event()
+
+    async def startup(self, sockets: object = None) -> None:
+        await super().startup()
+        self.is_listening.set()
