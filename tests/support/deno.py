@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_deno(*arguments: str, source: str | None = None) -> str:
-    """What `deno ARGUMENTS` prints on stdout, `source` being its stdin. Fails the test with stderr where Deno fails.
+    """What `deno ARGUMENTS` prints on stdout, `source` being its stdin. Fails the test with all it printed where Deno fails.
 
     Packages come from npm, once: later runs find them in the checkout, as the build does.
     """
@@ -30,7 +30,7 @@ def run_deno(*arguments: str, source: str | None = None) -> str:
         text=True,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
