@@ -4,11 +4,13 @@
  * One run stays warm, one is restored from JSON before each step where nothing is running. `STATEKEEP_SEED=123` repeats one case.
  */
 
-import { interpret } from "xstate4";
-import { EVENTS, implement, type Journal, MachineMaker, Random } from "./machines.ts";
-import { assertEquals, difference, TestHost, tick, Timers } from "./support.ts";
+import * as ownCopy from "xstate4";
+import { bundle } from "../support/bundle.ts";
+import { EVENTS, implement, type Journal, MachineMaker, Random, type XState } from "./machines.ts";
+import { assert, assertEquals, difference, TestHost, tick, Timers } from "./support.ts";
 
-const CASES = 600;
+const CASES = 400;
+const CASES_BUNDLED = 100;
 const STEPS = 14;
 
 // deno-lint-ignore no-explicit-any
@@ -67,12 +69,12 @@ class Clock {
   }
 }
 
-function realRun(config: unknown): RealRun {
+function realRun(config: unknown, xstate: XState): RealRun {
   const its = journal();
   const clock = new Clock();
   const logger = (text: string) => its.entries.push(text);
-  const machine = implement(config, its);
-  const service = interpret(machine, { clock: clock as never, logger });
+  const machine = implement(config, its, xstate);
+  const service = xstate.interpret(machine, { clock: clock as never, logger });
   const isWhole = (state: Any) =>
     new Set(machine.resolveState(state).configuration as unknown[])
       .symmetricDifference(new Set(state.configuration)).size === 0;
@@ -94,7 +96,7 @@ function realRun(config: unknown): RealRun {
   };
 }
 
-function ourRun(config: unknown, isCold: boolean): OurRun {
+function ourRun(config: unknown, xstate: XState, isCold: boolean): OurRun {
   const its = journal();
   let forgotten = 0;
   const { log } = console;
@@ -106,7 +108,7 @@ function ourRun(config: unknown, isCold: boolean): OurRun {
       console.log = log;
     }
   };
-  const host = heard(() => TestHost.start(implement(config, its)));
+  const host = heard(() => TestHost.start(implement(config, its, xstate)));
   const cool = () => {
     if (!isCold || host.live.children().length > 0) return;
     forgotten = its.promises.length;
@@ -189,12 +191,12 @@ const seen = {
   histories: 0,
 };
 
-async function compare(seed: number): Promise<unknown> {
+async function compare(seed: number, xstate: XState): Promise<unknown> {
   const random = new Random(seed);
   const config = new MachineMaker(random).make(seed % 2 === 0);
   const steps = operations(random);
-  const real = starting(() => realRun(config));
-  const ours = [false, true].map((isCold) => starting(() => ourRun(config, isCold)));
+  const real = starting(() => realRun(config, xstate));
+  const ours = [false, true].map((isCold) => starting(() => ourRun(config, xstate, isCold)));
   let isBroken = false;
   if (typeof real === "string") {
     seen.refused++;
@@ -235,17 +237,34 @@ async function compare(seed: number): Promise<unknown> {
   seen.histories += Number(JSON.stringify(config).includes('"history"'));
 }
 
-Deno.test("the driver does what XState's own interpreter does", async () => {
+async function compareAll(cases: number, xstate: XState) {
   const { error, warn } = console;
   // XState reports errors of children that nobody handles, and events that come too late.
   console.error = console.warn = () => {};
   try {
     const only = Deno.env.get("STATEKEEP_SEED");
     const first = Number(Deno.env.get("STATEKEEP_FIRST_SEED") ?? 1);
-    if (only !== undefined) return void await compare(Number(only));
-    for (let seed = first; seed < first + CASES; seed++) await compare(seed);
+    if (only !== undefined) return void await compare(Number(only), xstate);
+    seen.refused = 0;
+    for (let seed = first; seed < first + cases; seed++) await compare(seed, xstate);
+    assert(seen.refused < cases / 20, `${seen.refused} machines could not be started`);
   } finally {
     Object.assign(console, { error, warn });
   }
+}
+
+Deno.test("the driver does what XState's own interpreter does", async () => {
+  await compareAll(CASES, ownCopy);
   console.log(seen);
 });
+
+for (const version of ["4.38.3", "4.33.6", "4.30.6"]) {
+  Deno.test(`the same for a minified bundle with XState ${version}`, async () => {
+    const code = await bundle(`export * from "npm:xstate@${version}";`, true);
+    const path = await Deno.makeTempFile({ suffix: ".mjs" });
+    await Deno.writeTextFile(path, code);
+    const copy = await import(`file://${path}`);
+    await Deno.remove(path);
+    await compareAll(CASES_BUNDLED, copy.default ?? copy);
+  });
+}

@@ -3,9 +3,10 @@
  * for ever costs fuel, of which each event of the outside brings some.
  */
 
-import { actions, assign, createMachine, raise, send } from "xstate4";
+import type * as xstate from "xstate4";
 
-const { cancel, choose, log, pure } = actions;
+/** A copy of XState 4. */
+export type XState = typeof xstate;
 
 /** Mulberry32: small, seeded, the same everywhere. */
 export class Random {
@@ -228,9 +229,11 @@ type Any = any;
 const byCount = (context: Context) => 5 + context.n % 4 * 10;
 
 /** Put the real actions in place of their descriptions. */
-function real(action: Config): Any {
+function real(action: Config, xstate: XState): Any {
   if (typeof action === "string") return action;
-  const inner = () => action.inner.map(real);
+  const { send, actions: { cancel, choose, pure, raise } } = xstate;
+  const all = (actions: Config[]) => actions.map((it) => real(it, xstate));
+  const inner = () => all(action.inner);
   const delay = action.delay === "@byCount" ? byCount : action.delay;
   const options = { delay, ...(action.id && { id: action.id }) };
   switch (action.$) {
@@ -250,27 +253,28 @@ function real(action: Config): Any {
       return choose([{ cond: "hasFuel", actions: ["burn", ...inner()] }]);
     default:
       return choose(
-        action.conds.map((it: Config) => ({ cond: it.cond, actions: it.actions.map(real) })),
+        action.conds.map((it: Config) => ({ cond: it.cond, actions: all(it.actions) })),
       );
   }
 }
 
-function realAll(value: Config): Any {
-  if (Array.isArray(value)) return value.map(realAll);
+function realAll(value: Config, xstate: XState): Any {
+  if (Array.isArray(value)) return value.map((it) => realAll(it, xstate));
   if (typeof value !== "object" || value === null) return value;
   const result: Any = {};
   for (const [key, inner] of Object.entries<Any>(value)) {
     if (key === "actions" || key === "entry" || key === "exit") {
-      result[key] = (Array.isArray(inner) ? inner : [inner]).map(real);
+      result[key] = [inner].flat().map((action: Config) => real(action, xstate));
     } else if (key === "delay" && inner === "@byCount") result[key] = byCount;
     else if (key === "total") result[key] = (context: Context) => context.n;
-    else if (inner !== undefined) result[key] = realAll(inner);
+    else if (inner !== undefined) result[key] = realAll(inner, xstate);
   }
   return result;
 }
 
 /** A machine for one run. Its implementations tell all that they see to the journal. */
-export function implement(config: Config, journal: Journal): Any {
+export function implement(config: Config, journal: Journal, xstate: XState): Any {
+  const { assign, createMachine, actions: { log } } = xstate;
   const note = (name: string) => (context: Context, event: Any, meta: Any) => {
     const state = meta.state &&
       { value: meta.state.value, done: meta.state.done, tags: [...meta.state.tags] };
@@ -280,7 +284,7 @@ export function implement(config: Config, journal: Journal): Any {
   };
   const guard = (name: string, test: (context: Context) => boolean) => (context: Context) =>
     test(context) && name !== "";
-  return createMachine(realAll(config), {
+  return createMachine(realAll(config, xstate), {
     actions: {
       ...Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`a${i}`, note(`a${i}`)])),
       inc: assign({ n: (context: Context) => context.n + 1 }),

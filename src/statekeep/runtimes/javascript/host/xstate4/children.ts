@@ -8,7 +8,7 @@
 
 import type { ChildKind } from "../frames.ts";
 import { CountingClock } from "./clock.ts";
-import { OwnInterpreter } from "./copies.ts";
+import { adopt, OwnInterpreter } from "./copies.ts";
 import {
   type ActorRef,
   type Behavior,
@@ -154,8 +154,10 @@ prototype.spawnObservable = function (source: Observable, id: string) {
 };
 
 prototype.spawnMachine = function (machine: Machine, options: SpawnOptions = {}) {
-  const actor = original.spawnMachine.call(this, machine, options);
   const root = rootOf(this);
+  // It may be of another copy than its parent: whatever it spawns has to find a service, too.
+  if (root !== undefined) adopt(machine);
+  const actor = original.spawnMachine.call(this, machine, options);
   if (root === undefined) return actor;
   const given = traitsOf(actor);
   given.isSync = options.sync === true;

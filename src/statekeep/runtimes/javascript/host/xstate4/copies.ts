@@ -46,7 +46,7 @@ const copies = new WeakMap<MachineClass, Copy>();
 /** The stacks of all copies that were found, our own among them. */
 const stacks = new Set<unknown[]>();
 
-export function copyOf(machine: Machine): Copy {
+function copyOf(machine: Machine): Copy {
   const machineClass = machine.constructor as MachineClass;
   let copy = copies.get(machineClass);
   if (copy === undefined) {
@@ -54,6 +54,14 @@ export function copyOf(machine: Machine): Copy {
     copies.set(machineClass, copy);
     if (copy.stack !== undefined) stacks.add(copy.stack);
   }
+  return copy;
+}
+
+/** To be called before our interpreter gets a machine. */
+export function adopt(machine: Machine): Copy {
+  const copy = copyOf(machine);
+  // Our interpreter would rely on a recorder that the machine's own copy does not call, and execute nothing.
+  if (!copy.hasRecorder) Reflect.deleteProperty(machine.config, "predictableActionArguments");
   return copy;
 }
 

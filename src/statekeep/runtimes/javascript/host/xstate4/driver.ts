@@ -3,7 +3,7 @@
  */
 
 import type { Driver } from "../driver.ts";
-import { copyOf, isOwn, OWN_VERSION } from "./copies.ts";
+import { adopt, isOwn, OWN_VERSION } from "./copies.ts";
 import { allNodes, definitionOf } from "./definition.ts";
 import { Instance4 } from "./instance.ts";
 import { isFunction, isObject, type Machine } from "./types.ts";
@@ -21,7 +21,7 @@ export function isXState4(machine: unknown): boolean {
 export function xstate4Driver(machine: unknown): Driver {
   if (!isXState4(machine)) throw new TypeError("this is no machine of XState 4");
   const usable = prepare(machine as Machine);
-  const copy = copyOf(usable);
+  const copy = adopt(usable);
   return {
     major: 4,
     xstate: isOwn(usable) ? OWN_VERSION : "bundled",

@@ -8,6 +8,7 @@
 
 import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.ts";
 import type { Child, Json, JsonObject, MachineEvent, Snapshot, StateValue } from "../frames.ts";
+import { parse, stringify } from "../natives.ts";
 import { traitsOf } from "./children.ts";
 import { mergeContext } from "./context.ts";
 import { clearStacks, type Copy, inScope, toScxml } from "./copies.ts";
@@ -15,7 +16,7 @@ import { definitionOf } from "./definition.ts";
 import { doneData } from "./output.ts";
 import { PendingChanges, type PendingMark, type Prospect } from "./pending.ts";
 import { Plan, type PlanBasis } from "./plan.ts";
-import { findDeferred, mentionsRefs, reviveRefs, stringifyWithRefs, Tombstone } from "./refs.ts";
+import { findUnknownRef, mentionsRefs, reviveRefs, stringifyWithRefs, Tombstone } from "./refs.ts";
 import { restoreChildren } from "./restore.ts";
 import { childError, RootService, wrappingOf } from "./service.ts";
 import { childOf, readState, writeEvent, writeSnapshot } from "./snapshot.ts";
@@ -54,7 +55,7 @@ export class Instance4 implements LiveInstance {
       service: this.#service,
       pending: this.#pending,
       surroundings,
-      isPredictable: machine.config.predictableActionArguments === true && copy.hasRecorder,
+      isPredictable: Boolean(machine.config.predictableActionArguments),
     };
   }
 
@@ -81,7 +82,7 @@ export class Instance4 implements LiveInstance {
   ): Instance4 {
     const live = new Instance4(machine, copy, surroundings);
     try {
-      live.#lastText = JSON.stringify(snapshot);
+      live.#lastText = stringify(snapshot);
       restoreChildren(live.#service, snapshot.children);
       live.#return(snapshot);
       live.mark();
@@ -111,7 +112,7 @@ export class Instance4 implements LiveInstance {
 
   lost(childId: string, why: string): Decided | null {
     this.#service.silenceChild(childId);
-    const event = childError(childId, { name: "LostChildError", message: why });
+    const event = childError(childId, { name: "Error", message: why });
     return this.handles(event) ? this.step(event) : null;
   }
 
@@ -141,12 +142,11 @@ export class Instance4 implements LiveInstance {
   }
 
   rollBack(): void {
-    if (this.#mark === undefined) {
-      throw new Error("an instance was rolled back to before its first snapshot");
-    }
+    // Nothing was ever decided, so there is nothing to return to.
+    if (this.#mark === undefined) return this.dispose();
     this.#pending.rollBack(this.#mark.pending);
     this.#lastText = this.#mark.text;
-    this.#return(JSON.parse(this.#lastText));
+    this.#return(parse(this.#lastText));
   }
 
   children(): LiveChild[] {
@@ -190,12 +190,12 @@ export class Instance4 implements LiveInstance {
     clearStacks();
     const record: Recorder = (action, context, event) => plan.add(action, context, event);
     const next = inScope(copy, plan, () => move(isRecorded ? record : undefined));
-    if (copy.stack === undefined) refuseDeferred(next.context);
+    if (copy.stack === undefined) this.#refuseUnknownRefs(next.context);
     if (!isRecorded) {
       plan.seen = next;
       for (const action of next.actions) plan.add(action, next.context, next._event);
     }
-    this.#output = next.done ? JSON.stringify(doneData(machine, next)) : undefined;
+    this.#output = next.done ? stringify(doneData(machine, next)) : undefined;
     this.#state = next;
     const decided = plan.close(next.done === true);
     this.#isSeen = decided.effects.length > 0 && plan.seen === next;
@@ -218,20 +218,20 @@ export class Instance4 implements LiveInstance {
     this.#hasRefs = mentionsRefs(this.#lastText) || snapshot.children !== undefined;
     const context = this.#hasRefs ? this.#revive(snapshot.context) : snapshot.context;
     this.#state = readState(this.#basis.machine, snapshot, context);
-    this.#output = snapshot.output === undefined ? undefined : JSON.stringify(snapshot.output);
+    this.#output = snapshot.output === undefined ? undefined : stringify(snapshot.output);
   }
 
   #writeContext(): string {
     const { context } = this.#state;
-    const text = this.#hasRefs ? stringifyWithRefs(context) : JSON.stringify(context);
+    const text = this.#hasRefs ? stringifyWithRefs(context) : stringify(context);
     return text ?? "{}";
   }
 
   /** Leave nothing that a restored instance would not have. */
   #settle(contextText: string, eventText: string | undefined): void {
-    const context = JSON.parse(contextText);
+    const context = parse(contextText);
     this.#hasRefs ||= mentionsRefs(contextText);
-    const event = eventText === undefined ? this.#state.event : JSON.parse(eventText);
+    const event = eventText === undefined ? this.#state.event : parse(eventText);
     const settled = {
       context: this.#hasRefs ? this.#revive(context) : context,
       event,
@@ -269,15 +269,19 @@ export class Instance4 implements LiveInstance {
       if (actor !== undefined) return [id, childOf(this.#service, id, actor, due)];
       return [id, due ? { kind, due } : { kind }];
     });
-    return written.length === 0 ? undefined : JSON.stringify(Object.fromEntries(written));
+    return written.length === 0 ? undefined : stringify(Object.fromEntries(written));
   }
-}
 
-function refuseDeferred(context: unknown): void {
-  const id = findDeferred(context);
-  if (id === undefined) return;
-  throw new Error(
-    `the child "${id}" spawned in an assign would never start: the copy of XState 4 in this bundle is too old for it. ` +
-      'Bundle XState 4.20 or newer, or import "xstate" without bundling it.',
-  );
+  /** Where spawning cannot be recorded, it leaves actors behind that do nothing. */
+  #refuseUnknownRefs(context: unknown): void {
+    const running = new Set(this.#service.children.values());
+    const isKnown = (ref: ActorRef) => ref instanceof Tombstone || running.has(ref);
+    const id = findUnknownRef(context, isKnown);
+    if (id === undefined) return;
+    throw new Error(
+      `the child "${id}" that an assign spawned would never start: ` +
+        `the copy of XState 4 in this bundle is too old. ` +
+        'Bundle XState 4.20 or newer, or import "xstate" without bundling it.',
+    );
+  }
 }

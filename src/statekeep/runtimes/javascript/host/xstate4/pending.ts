@@ -73,7 +73,7 @@ export class PendingChanges {
   }
 
   mark(): PendingMark {
-    return this.#changes;
+    return [...this.#changes];
   }
 
   /** Forget what was decided since then, and do not bring back what has been done since. */

@@ -114,7 +114,7 @@ export class Plan implements SpawnScope {
   }
 
   #setTimer(action: SendAction): void {
-    this.timers.push(setTimer(action, this.basis.definition, (text) => this.#warn(text)));
+    this.timers.push(setTimer(action, this.basis.definition));
   }
 
   #send(action: SendAction): void {
@@ -140,9 +140,9 @@ export class Plan implements SpawnScope {
   }
 
   #sendToChild({ to, _event }: SendAction): void {
-    const { service, machine } = this.basis;
+    const { service, isPredictable } = this.basis;
     this.#effect(true, () => service.sendTo(_event, to, this.isInitial));
-    this.#sendsLast ||= machine.config.predictableActionArguments === true && !this.isInitial;
+    this.#sendsLast ||= isPredictable && !this.isInitial;
   }
 
   #sendLater(action: SendAction): void {

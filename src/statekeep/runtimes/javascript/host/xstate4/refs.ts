@@ -4,6 +4,7 @@
  */
 
 import type { Json } from "../frames.ts";
+import { stringify } from "../natives.ts";
 import { type Copy, inScope } from "./copies.ts";
 import { type ActorRef, isActorRef, isMachine, isObject } from "./types.ts";
 
@@ -104,7 +105,7 @@ export function actorBehind(target: unknown): unknown {
 }
 
 export function stringifyWithRefs(value: unknown): string | undefined {
-  return JSON.stringify(value, replaceRef);
+  return stringify(value, replaceRef);
 }
 
 // The second argument has been through `toJSON`, so the value is looked up again.
@@ -128,15 +129,17 @@ export function reviveRefs(value: Json, resolve: (id: string) => ActorRef): unkn
   return value;
 }
 
-/** Is there an actor in it that can never start, because `spawn()` found no service to run in? Returns its id. */
-export function findDeferred(value: unknown, seen = new Set<unknown>()): string | undefined {
+/** The id of an actor somewhere in `value` that is not `isKnown`, if there is one. */
+export function findUnknownRef(
+  value: unknown,
+  isKnown: (ref: ActorRef) => boolean,
+  seen = new Set<unknown>(),
+): string | undefined {
   if (!isObject(value) || seen.has(value)) return undefined;
   seen.add(value);
-  if (isActorRef(value)) {
-    return (value as ActorRef & { deferred?: boolean }).deferred ? value.id : undefined;
-  }
+  if (isActorRef(value)) return isKnown(value) ? undefined : value.id;
   for (const inner of Object.values(value)) {
-    const id = findDeferred(inner, seen);
+    const id = findUnknownRef(inner, isKnown, seen);
     if (id !== undefined) return id;
   }
   return undefined;

@@ -5,7 +5,7 @@
 
 import type { Child, Json, Snapshot } from "../frames.ts";
 import { ChildTraits, giveTraits, traitsOf } from "./children.ts";
-import { OwnInterpreter, toScxml } from "./copies.ts";
+import { adopt, OwnInterpreter, toScxml } from "./copies.ts";
 import { definitionOf } from "./definition.ts";
 import { reviveRefs } from "./refs.ts";
 import type { RootService } from "./service.ts";
@@ -52,6 +52,7 @@ function startAgain(
   machine: Machine,
   snapshot: Snapshot,
 ): Interpreter {
+  adopt(machine);
   const child = new OwnInterpreter(machine, { ...parent.options, parent, id });
   restoreBelow(root, child, snapshot.children);
   const resolve = (ref: string): ActorRef =>

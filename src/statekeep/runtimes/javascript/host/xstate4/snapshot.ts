@@ -4,6 +4,7 @@
  */
 
 import type { Child, Json, Snapshot } from "../frames.ts";
+import { parse, stringify } from "../natives.ts";
 import { isInterpreter, traitsOf } from "./children.ts";
 import { toScxml } from "./copies.ts";
 import { definitionOf } from "./definition.ts";
@@ -32,11 +33,11 @@ export interface SnapshotParts {
 export function writeSnapshot(machine: Machine, state: State, parts: SnapshotParts): string {
   const history = listHistory(machine, state.historyValue, state.value);
   const fields = [
-    field("value", JSON.stringify(state.value)),
+    field("value", stringify(state.value)),
     field("context", parts.context),
     field("status", state.done ? '"done"' : undefined),
     field("output", parts.output),
-    field("history", history && JSON.stringify(history)),
+    field("history", history && stringify(history)),
     field("children", parts.children),
     field("activities", writeActivities(state.activities)),
     field("event", parts.event),
@@ -52,16 +53,16 @@ function field(name: string, text: string | undefined): string {
 function writeActivities(activities: State["activities"]): string | undefined {
   const running = Object.keys(activities).filter((id) => activities[id]);
   if (running.length === 0) return undefined;
-  return JSON.stringify(Object.fromEntries(running.map((id) => [id, true])));
+  return stringify(Object.fromEntries(running.map((id) => [id, true])));
 }
 
 /** Undefined for the event that stands for none. An event that is no JSON is kept by its type. */
 export function writeEvent(event: MachineEvent): string | undefined {
   if (event.type === INITIAL_EVENT) return undefined;
   try {
-    return JSON.stringify(event);
+    return stringify(event);
   } catch {
-    return JSON.stringify({ type: event.type });
+    return stringify({ type: event.type });
   }
 }
 
@@ -134,10 +135,10 @@ function machineSnapshot(child: Interpreter, state: State): Json | undefined {
   try {
     const text = writeSnapshot(child.machine, state, {
       context: stringifyWithRefs(state.context) ?? "{}",
-      children: child.children.size > 0 ? JSON.stringify(children) : undefined,
+      children: child.children.size > 0 ? stringify(children) : undefined,
       event: writeEvent(state.event),
     });
-    return JSON.parse(text);
+    return parse(text);
   } catch {
     return undefined;
   }
