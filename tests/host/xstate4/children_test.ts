@@ -565,7 +565,7 @@ Deno.test("when a machine ends, its children end with it", () => {
       run: { type: "parallel", states: { a: { invoke: { id: "c", src: "src" } } } },
       end: { type: "final" },
     },
-    on: { END: "end" },
+    on: { END: ".end" },
   });
   assertEquals(children(host), ["k callback due", "c callback due"]);
   const { effects } = host.live.step({ type: "END" });
@@ -664,4 +664,38 @@ Deno.test("meta.state shows the children that run", () => {
   });
   host.send("LOOK");
   assertEquals(ids, ["c"]);
+});
+
+Deno.test("a child that is displaced by another of its id is still known, and stopped in the end", async () => {
+  const resolves: Any[] = [];
+  const promise = () => new Promise((it) => resolves.push(it));
+  const host = TestHost.start(machine({
+    context: { got: [] },
+    on: {
+      GO: { actions: assign({ ref: () => spawn(promise(), "p") }) },
+      CALL: {
+        actions: assign({ ref: () => spawn(() => () => void resolves.push("stopped"), "c") }),
+      },
+      "done.invoke.p": { actions: assign({ got: (c: Any, e: Any) => [...c.got, e.data] }) },
+    },
+  }));
+  host.send("GO");
+  host.send("GO");
+  const [first, second] = resolves;
+  second(2);
+  await host.settle();
+  assertEquals([(host.live.context as Any).got, children(host)], [[2], ["p promise due"]]);
+  first(1);
+  await host.settle();
+  assertEquals([(host.live.context as Any).got, children(host)], [[2, 1], []]);
+  host.send("GO");
+  host.send("GO");
+  resolves[2](3);
+  await host.settle();
+  // XState itself would lose the one that goes on.
+  assertEquals(children(host), ["p promise due"]);
+  host.send("CALL");
+  host.send("CALL");
+  host.live.dispose();
+  assertEquals(resolves.filter((it) => it === "stopped").length, 2);
 });

@@ -29,7 +29,7 @@ export default Machine({
   context: { n: 0, texts: [] },
   initial: "off",
   states: {
-    off: { on: { ON: { target: "on", actions: [assign({ n: c => c.n + 1 }), (c, e) => seen.push([c.n, e.type])] } } },
+    off: { tags: ["dark"], on: { ON: { target: "on", actions: [assign({ n: c => c.n + 1 }), (c, e) => seen.push([c.n, e.type])] } } },
     on: {
       entry: assign({ kid: () => spawn(inner, "kid"), call: () => spawn(cb => void cb("CALLED"), "call") }),
       initial: "x",
@@ -84,7 +84,7 @@ for (const version of ["4.38.3", "4.33.6", "4.30.6", "4.20.2"]) {
     assertEquals((host.live.context as Any).texts, ["next"]);
     host.send("OFF");
     host.restore();
-    assertEquals(host.live.value, "off");
+    assertEquals([host.live.value, host.live.tags], ["off", ["dark"]]);
     host.send("ON");
     assertEquals(seen.length, 2);
     host.live.dispose();

@@ -30,13 +30,20 @@ export interface WatchedRoot extends Interpreter {
   childrenChanged(): void;
 }
 
+const never = () => false;
+
 export class ChildTraits {
   /** Nothing that it still sends is heard. */
   isSilenced = false;
   /** A machine that tells its parent of each of its transitions. */
   isSync = false;
 
-  constructor(readonly kind: ChildKind, readonly isDue: () => boolean = () => false) {}
+  /** `isOver`: it has ended by itself. Asked of what can end so. */
+  constructor(
+    readonly kind: ChildKind,
+    readonly isDue: () => boolean = never,
+    readonly isOver: () => boolean = never,
+  ) {}
 }
 
 const roots = new WeakSet<Interpreter>();
@@ -56,7 +63,7 @@ export function traitsOf(actor: ActorRef): ChildTraits {
   if (found === undefined) {
     // A machine asks while it is being started, or the author spawned an actor of some other make.
     found = isInterpreter(actor)
-      ? new ChildTraits("machine", () => isMachineDue(actor))
+      ? new ChildTraits("machine", () => isMachineDue(actor), () => actor._state?.done === true)
       : new ChildTraits("other");
     traits.set(actor, found);
   }
@@ -96,13 +103,14 @@ announce("removeChild");
 announce("_stopChildren");
 
 prototype.spawnPromise = function (promise: Promise<unknown>, id: string) {
-  const actor = original.spawnPromise.call(this, promise, id);
   const root = rootOf(this);
-  if (root === undefined) return actor;
+  if (root === undefined) return original.spawnPromise.call(this, promise, id);
   let isPending = true;
   const settle = () => void (isPending = false);
+  // Before XState hears of it, and asks.
   promise.then(settle, settle);
-  return tag(root, actor, new ChildTraits("promise", () => isPending));
+  const actor = original.spawnPromise.call(this, promise, id);
+  return tag(root, actor, new ChildTraits("promise", () => isPending, () => !isPending));
 };
 
 prototype.spawnCallback = function (callback: Callback, id: string) {
@@ -128,7 +136,7 @@ prototype.spawnObservable = function (source: Observable, id: string) {
   const root = rootOf(this);
   if (root === undefined) return original.spawnObservable.call(this, source, id);
   let isOver = false;
-  const given = new ChildTraits("observable", () => !isOver);
+  const given = new ChildTraits("observable", () => !isOver, () => isOver);
   const end = (tell: Receive | undefined, value?: unknown) => {
     isOver = true;
     if (!given.isSilenced) tell?.(value);
@@ -210,16 +218,10 @@ function withParent(behavior: Behavior, parent: Interpreter): Behavior {
   };
 }
 
-/** Stop a child without a word from it, now or later. Returns what its own code threw. */
-export function silence(parent: Interpreter, id: string): unknown {
-  const child = parent.children.get(id);
-  if (child === undefined) return undefined;
-  traitsOf(child).isSilenced = true;
-  try {
-    parent.stopChild(id);
-  } catch (error) {
-    return error;
-  }
+/** Nothing that it sends is heard any more, now or when it is stopped. */
+export function silence(actor: ActorRef): void {
+  traitsOf(actor).isSilenced = true;
+  if (isInterpreter(actor) && actor.clock instanceof CountingClock) actor.clock.clear();
 }
 
 /** What will become of something that is to be spawned, told in the order in which XState tells. */

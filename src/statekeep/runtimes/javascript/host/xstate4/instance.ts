@@ -255,9 +255,8 @@ export class Instance4 implements LiveInstance {
   }
 
   #entries(): [string, Entry][] {
-    const { children } = this.#service;
     const entries = new Map<string, Entry>();
-    for (const [id, actor] of children) {
+    for (const [id, actor] of this.#service.children.running()) {
       entries.set(id, { kind: traitsOf(actor).kind, due: this.#service.isDue(id, actor), actor });
     }
     this.#pending.applyTo(entries);

@@ -98,7 +98,8 @@ export class Plan implements SpawnScope {
     const { service, pending } = this.basis;
     this.timers = [];
     this.selfSends = [];
-    const ids = new Set([...service.children.keys(), ...pending.startedIds()]);
+    const running = service.children.running().map(([id]) => id);
+    const ids = new Set([...running, ...pending.startedIds()]);
     if (ids.size === 0) return;
     const done = [...ids].map((id) => pending.add(id, "gone"));
     this.#effect(true, () => {

@@ -4,7 +4,8 @@
  */
 
 import type { Surroundings } from "../driver.ts";
-import { isInterpreter, silence, traitsOf, watch, type WatchedRoot } from "./children.ts";
+import { ChildMap } from "./child_map.ts";
+import { silence, traitsOf, watch, type WatchedRoot } from "./children.ts";
 import { CountingClock } from "./clock.ts";
 import { OwnInterpreter, toEventObject, toScxml } from "./copies.ts";
 import { actorBehind, Tombstone } from "./refs.ts";
@@ -36,6 +37,7 @@ export function childError(id: string, data: unknown): MachineEvent {
 }
 
 export class RootService extends OwnInterpreter implements WatchedRoot {
+  override readonly children = new ChildMap();
   /** While true nothing is reported. */
   #isMuted = false;
   /** Delayed sends to children that have not gone off: timer to target. */
@@ -102,8 +104,11 @@ export class RootService extends OwnInterpreter implements WatchedRoot {
     return this.#delayedSends.size > 0;
   }
 
+  /** Is something under that id due? */
   isDue(id: string, child: ActorRef): boolean {
-    return traitsOf(child).isDue() || this.#delayedSends.values().some((target) => target === id);
+    return traitsOf(child).isDue() ||
+      this.children.displacedBy(id).some((displaced) => traitsOf(displaced).isDue()) ||
+      this.#delayedSends.values().some((target) => target === id);
   }
 
   tombstone(id: string): Tombstone {
@@ -127,7 +132,7 @@ export class RootService extends OwnInterpreter implements WatchedRoot {
     if (failure !== undefined) throw failure.error;
   }
 
-  /** Stop a child without a word from it, now or later. */
+  /** Stop what runs under that id without a word from it, now or later. */
   silenceChild(id: string): void {
     this.#muted(() => {
       for (const [timer, target] of this.#delayedSends) {
@@ -135,13 +140,22 @@ export class RootService extends OwnInterpreter implements WatchedRoot {
         this.clock.clearTimeout(timer);
         this.#delayedSends.delete(timer);
       }
-      const child = this.children.get(id);
-      const error = silence(this, id);
-      if (child !== undefined && isInterpreter(child)) (child.clock as CountingClock).clear();
-      if (error !== undefined) {
-        this.surroundings.warn(`child "${id}" threw while it was stopped: ${error}`);
+      const { children } = this;
+      for (const displaced of children.takeDisplaced(id)) {
+        this.#silence(displaced, () => displaced.stop?.());
       }
+      const child = children.get(id);
+      if (child !== undefined) this.#silence(child, () => this.stopChild(id));
     });
+  }
+
+  #silence(child: ActorRef, stop: () => void): void {
+    silence(child);
+    try {
+      stop();
+    } catch (error) {
+      this.warn(`child "${child.id}" threw while it was stopped: ${error}`);
+    }
   }
 
   /** It could not be started: to the machine that is an error of the child. */
@@ -152,7 +166,7 @@ export class RootService extends OwnInterpreter implements WatchedRoot {
 
   /** The end of the instance, or of its time in this process. */
   silenceAll(): void {
-    for (const id of [...this.children.keys()]) this.silenceChild(id);
+    for (const [id] of [...this.children.running()]) this.silenceChild(id);
     (this.clock as CountingClock).clear();
     this.#delayedSends.clear();
   }

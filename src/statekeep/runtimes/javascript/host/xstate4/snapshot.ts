@@ -90,6 +90,8 @@ export function readState(machine: Machine, snapshot: Snapshot, context: unknown
   });
   // XState puts parallel regions in the order of the definition. The order that they had decides which goes first.
   state.value = snapshot.value;
+  // Some copies forget them.
+  state.tags = new Set(state.configuration.flatMap((node) => node.tags ?? []));
   return state;
 }
 

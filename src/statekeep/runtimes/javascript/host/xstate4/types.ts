@@ -54,6 +54,7 @@ export interface StateNode {
   readonly config: { after?: unknown; predictableActionArguments?: boolean };
   readonly states: { [key: string]: StateNode };
   readonly activities: Activity[];
+  readonly tags?: string[];
   readonly parent?: StateNode;
   readonly doneData?: unknown;
 }
