@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import uvicorn
 
+from statekeep.api.http.one_write import OneWriteProtocol
 from tests.support.api import Api, Headers, running_api
 
 
@@ -67,7 +68,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 "",
                 port=0,
-                http="httptools",
+                http=OneWriteProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

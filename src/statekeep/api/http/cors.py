@@ -9,11 +9,12 @@ from starlette.types import ASGIApp
 
 _EXPOSED: Final = ("Retry-After", "WWW-Authenticate")
 
+ALLOW_ANY_ORIGIN: Final = (b"access-control-allow-origin", b"*")
 HEADERS: Final = [
-    (b"access-control-allow-origin", b"*"),
+    ALLOW_ANY_ORIGIN,
     (b"access-control-expose-headers", ", ".join(_EXPOSED).encode()),
 ]
-"""For answers that do not pass through `allow_any_origin`."""
+"""For answers that do not pass through `allow_any_origin`. Good ones need the first only."""
 
 
 def allow_any_origin(app: ASGIApp) -> ASGIApp:

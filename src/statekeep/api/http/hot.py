@@ -15,7 +15,7 @@ from statekeep.api.http import cors
 from statekeep.api.http.authentication import caller_of, known_caller
 from statekeep.api.http.body import ClientGone, read_body
 from statekeep.api.http.errors import ErrorAnswers
-from statekeep.api.http.reply import JSON_HEADERS, Reply, send_reply
+from statekeep.api.http.reply import Reply, send_reply
 from statekeep.api.http.route import instance_in_path, machine_in_path
 from statekeep.api.http.views import state_json
 from statekeep.application.authenticate import Authenticator
@@ -32,7 +32,9 @@ _Answering = Callable[
     [AuthContext, list[str], dict[bytes, bytes], Receive], Awaitable[InstanceView]
 ]
 
-_HEADERS: Final = [*JSON_HEADERS, *cors.HEADERS]
+# uvicorn looks at each header twice, so there are none here that an answer does not need: those to POST are not cached anyway.
+_HEADERS: Final = [(b"content-type", b"application/json"), cors.ALLOW_ANY_ORIGIN]
+_NO_STORE: Final = (b"cache-control", b"no-store")
 _IDEMPOTENCY_KEY: Final = re.compile(rb"[\x21-\x7e]{1,%d}" % IDEMPOTENCY_KEY_LENGTH_MAX)
 
 _read_event = codecs.decoder_for(requests.SendEvent)
@@ -98,7 +100,10 @@ class HotRoutes:
             reply.headers.extend(cors.HEADERS)
         else:
             body = state_json(view)
-            reply = Reply(200, [*_HEADERS, (b"content-length", b"%d" % len(body))], body)
+            length = (b"content-length", b"%d" % len(body))
+            reply = Reply(200, [*_HEADERS, length], body)
+            if scope["method"] != "POST":
+                reply.headers.append(_NO_STORE)
         await send_reply(reply, send)
 
     async def _send_event(
