@@ -101,14 +101,20 @@ def _operation(route: Route) -> Document:
         "responses": _responses(route),
         "security": [] if route.is_public else [{"token": []}],
     }
-    if route.request is not None:
-        operation["requestBody"] = {
-            "required": not route.is_body_optional,
-            "content": {"application/json": {"schema": _reference(route.request)}},
-        }
+    content = _request_content(route)
+    if content:
+        operation["requestBody"] = {"required": not route.is_body_optional, "content": content}
     if not operation["description"]:
         del operation["description"]
     return operation
+
+
+def _request_content(route: Route) -> Document:
+    if route.form is not None:
+        return {"multipart/form-data": {"schema": route.form}}
+    if route.request is not None:
+        return {"application/json": {"schema": _reference(route.request)}}
+    return {}
 
 
 def _operation_id(route: Route) -> str:
@@ -179,8 +185,10 @@ _IDEMPOTENCY_KEY: Final = {
 
 def _responses(route: Route) -> Document:
     responses: Document = {str(route.status): _success(route)}
-    for status in sorted({status_of(kind) for kind in _errors(route)} | {500}):
-        responses[str(status)] = _error_response(status)
+    errors = _errors(route)
+    for status in sorted({status_of(kind) for kind in errors} | {500}):
+        codes = {kind.code for kind in errors if kind.code and status_of(kind) == status}
+        responses[str(status)] = _error_response(status, sorted(codes))
     return responses
 
 
@@ -202,9 +210,10 @@ def _errors(route: Route) -> set[type[StatekeepError]]:
     return errors
 
 
-def _error_response(status: int) -> Document:
+def _error_response(status: int, codes: Sequence[str]) -> Document:
+    named = ", ".join(f"`{code}`" for code in codes)
     response: Document = {
-        "description": _REASONS[status],
+        "description": f"{_REASONS[status]} {named}".rstrip(),
         "content": {"application/json": {"schema": _reference(Error)}},
     }
     if status == 503:

@@ -61,7 +61,6 @@ def _operations_by_tag(document: Document) -> Iterator[str]:
 
 
 def _operation(method: str, path: str, operation: Document) -> str:
-    body = operation.get("requestBody")
     return "\n".join(
         (
             f"<section id='{operation['operationId']}'>",
@@ -69,10 +68,20 @@ def _operation(method: str, path: str, operation: Document) -> str:
             f"<p class='route'><b class='{method.lower()}'>{method}</b> <code>{escape(path)}</code></p>",
             _paragraphs(operation.get("description", "")),
             _table("Parameters", ("Name", "In", ""), map(_parameter, operation["parameters"])),
-            "" if body is None else f"<p>Body: {_type(body['content']['application/json'])}</p>",
+            _body(operation),
             _table("Answers", ("Status", "Body", ""), _responses(operation)),
             "</section>",
         )
+    )
+
+
+def _body(operation: Document) -> str:
+    content = operation.get("requestBody", {}).get("content", {})
+    if "application/json" in content:
+        return f"<p>Body: {_type(content['application/json'])}</p>"
+    return "".join(
+        _table(escape(kind), ("Name", "Type", ""), _fields(body["schema"]))
+        for kind, body in content.items()
     )
 
 

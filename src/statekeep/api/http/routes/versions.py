@@ -19,6 +19,16 @@ from statekeep.wire import answers, requests
 
 UPLOAD_PATH: Final = "/uploads/{token}"
 
+_FORM: Final = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "content-type": {"type": "string"},
+        "content-encoding": {"type": "string", "enum": ["gzip"]},
+        "file": {"type": "string", "format": "binary"},
+    },
+}
+
 
 async def list_versions(call: Call[None]) -> answers.VersionPage:
     page = await call.services.versions.list(call.caller, call.machine, call.cursor)
@@ -106,6 +116,7 @@ ROUTES: Final = (
             " replaces the first until the version is published."
         ),
         is_public=True,
+        form=_FORM,
         status=204,
         errors=(InvalidParameter, InvalidState, TooLarge),
         request_bytes_max=UPLOAD_BYTES_MAX,
