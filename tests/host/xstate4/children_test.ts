@@ -1,6 +1,17 @@
 /** What runs below an instance of XState 4: when it starts, what settling waits for, and what is left of it in a snapshot. */
 
-import { actions, assign, createMachine, send, sendParent, sendTo, spawn } from "xstate4";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import {
+  actions,
+  assign,
+  createMachine,
+  interpret,
+  send,
+  sendParent,
+  sendTo,
+  spawn,
+} from "xstate4";
 import { assert, assertEquals, TestHost, tick } from "./support.ts";
 
 const { cancel, escalate, forwardTo, respond, stop } = actions;
@@ -429,6 +440,7 @@ Deno.test("a spawned actor can be used before it runs", () => {
       ref.send({ type: "EARLY" });
       const kid: Any = spawn(child(), "k");
       kid.subscribe((state: Any) => states.push(state.value));
+      kid.subscribe(() => states.push("unsubscribed")).unsubscribe();
       return { value: kid.getSnapshot().value, ref, kid };
     }),
     on: { NEXT: { actions: sendTo("k", "NEXT") } },
@@ -465,6 +477,15 @@ Deno.test("a spawned machine whose name the machine knows goes on after a restar
   host.send("NEXT");
   assertEquals(host.inbox.map(({ event }) => event.type), ["PING", "xstate.update"]);
   assertEquals((host.live.context as Any).ref.getSnapshot().value, "two");
+});
+
+Deno.test("a spawned machine that gets all events cannot go on, since no definition says so", () => {
+  const known = child();
+  const host = TestHost.start(machine({
+    context: {},
+    entry: assign({ ref: () => spawn(known, { name: "k", autoForward: true }) }),
+  }, { services: { known } }));
+  assertEquals([children(host), stored(host)], [["k machine"], { k: { kind: "machine" } }]);
 });
 
 Deno.test("a child that cannot go on is a tombstone: it keeps its id and swallows events", () => {
@@ -589,6 +610,7 @@ Deno.test("a transient state's invocation does not run, without predictable argu
     }));
     host.send("GO");
     assertEquals([starts, children(host)], [isPredictable ? 1 : 0, []]);
+    assert(isPredictable || host.decided.effects.length === 0);
   }
 });
 
@@ -698,4 +720,49 @@ Deno.test("a child that is displaced by another of its id is still known, and st
   host.send("CALL");
   host.live.dispose();
   assertEquals(resolves.filter((it) => it === "stopped").length, 2);
+});
+
+Deno.test("an action can spawn where XState's interpreter lets it", async () => {
+  for (const isPredictable of [true, false]) {
+    const config = {
+      predictableActionArguments: isPredictable,
+      on: { GO: { actions: () => void spawn(Promise.resolve(1), "p") } },
+    };
+    const service = interpret(machine(config)).start();
+    service.send("GO");
+    const host = TestHost.start(machine(config));
+    host.send("GO");
+    assertEquals(host.live.children().map(({ id }) => id), [...service.children.keys()]);
+    await host.settle();
+  }
+});
+
+Deno.test("the published sendTo of State Backed reaches children", () => {
+  const tellChild = {
+    type: "xstate.send",
+    to: "c",
+    event: () => ({ type: "NEXT" }),
+    delay: undefined,
+  };
+  const host = started(child(), {}, {
+    on: { GO: { actions: tellChild }, PING: { actions: assign({ seen: ["PING"] }) } },
+  });
+  host.send("GO");
+  host.pump();
+  assertEquals(seen(host), ["PING"]);
+});
+
+Deno.test("nothing holds on to an instance that was disposed of, nor to one without children that was dropped", async () => {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc");
+  const spawning = machine({ context: {}, entry: assign({ k: () => spawn(child(), "k") }) });
+  const make = (what: Any, isDisposed: boolean) => {
+    const host = TestHost.start(what);
+    if (isDisposed) host.live.dispose();
+    return new WeakRef(host);
+  };
+  const refs = [make(spawning, true), make(machine({ context: {} }), false)];
+  await tick();
+  gc();
+  assertEquals(refs.map((ref) => ref.deref() === undefined), [true, true]);
 });

@@ -162,6 +162,27 @@ Deno.test("custom actions wait to be performed, with the context and event of th
   ]]);
 });
 
+Deno.test("an action sees the state of its step as it was decided", () => {
+  let saw: unknown;
+  const host = TestHost.start(machine({
+    predictableActionArguments: false,
+    context: {},
+    initial: "a",
+    states: { a: { on: { GO: { target: "b", actions: ["set", "look"] } } }, b: {} },
+  }, {
+    actions: {
+      set: assign({ at: () => new Date(0) }),
+      look: (context: Any, _: Any, { state }: Any) => {
+        saw = [context.at instanceof Date, state.value, state.history.value, state.changed];
+      },
+    },
+  }));
+  // Performed after the snapshot, which makes JSON of the context and forgets the state before.
+  host.send("GO");
+  assertEquals(saw, [true, "b", "a", true]);
+  assertEquals(host.live.context, { at: "1970-01-01T00:00:00.000Z" });
+});
+
 Deno.test("an action that throws is told to the host and stops nothing", () => {
   const seen: string[] = [];
   const fail = () => {
@@ -347,6 +368,32 @@ Deno.test("history comes back from JSON", () => {
     host.send("ON");
     assertEquals(host.live.value, value, kind as string);
   }
+});
+
+Deno.test("the past of states above one with history comes back, too", () => {
+  const nested = machine({
+    initial: "off",
+    states: {
+      off: { on: { ON: "on.p.hist", PLAIN: "on", NEXT: "off" } },
+      on: {
+        initial: "p",
+        states: {
+          p: {
+            initial: "a",
+            states: { a: { on: { GO: "b" } }, b: {}, hist: { type: "history" } },
+          },
+          q: {},
+        },
+        on: { OFF: "off", SIDE: "on.q" },
+      },
+    },
+  });
+  const host = TestHost.start(nested);
+  for (const event of ["PLAIN", "GO", "OFF"]) host.send(event);
+  host.restore();
+  // XState derives what lies below from what lies above, at each transition.
+  for (const event of ["NEXT", "ON"]) host.send(event);
+  assertEquals(host.live.value, { on: { p: "b" } });
 });
 
 Deno.test("no history is kept where no history state asks, nor before the first transition", () => {

@@ -6,7 +6,7 @@
 import type { Decided, Effect, Surroundings } from "../driver.ts";
 import type { TimerOp } from "../frames.ts";
 import { prospectOf } from "./children.ts";
-import type { Copy, SpawnScope } from "./copies.ts";
+import { type Copy, inScope, type SpawnScope } from "./copies.ts";
 import type { Definition } from "./definition.ts";
 import type { PendingChanges, Prospect, StartDetails } from "./pending.ts";
 import { actorBehind, SpawnedRef } from "./refs.ts";
@@ -216,9 +216,12 @@ export class Plan implements SpawnScope {
   }
 
   #effect(touchesChildren: boolean, perform: () => void): void {
+    const { copy, service, isPredictable } = this.basis;
+    // Where XState executes actions during the transition, one that spawns finds the service.
+    const scope = isPredictable && !this.isInitial ? service : undefined;
     const run = () => {
-      this.basis.service._state = this.seen;
-      perform();
+      service._state = this.seen;
+      inScope(copy, scope, perform);
     };
     this.effects.push({ touchesChildren, run });
   }
