@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+DENO := $(CURDIR)/$(BIN)/deno
 JAVASCRIPT := src/statekeep/runtimes/javascript
 FAST_TESTS := $(wildcard tests/unit tests/properties tests/contracts)
 
@@ -13,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup host check lint test test-all dev fmt bench lock clean
+.PHONY: help setup host check lint test test-all test-host dev fmt bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,15 +41,17 @@ lint: host
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	cd $(JAVASCRIPT) && $(CURDIR)/$(BIN)/deno fmt --check
-	cd $(JAVASCRIPT) && $(CURDIR)/$(BIN)/deno lint
-	cd $(JAVASCRIPT) && $(CURDIR)/$(BIN)/deno check host
+	cd $(JAVASCRIPT) && $(DENO) fmt --check && $(DENO) lint && $(DENO) check host
+	cd tests/host && $(DENO) fmt --check && $(DENO) lint && $(DENO) check .
 
-test: lint ## Set up, then run all checks and all tests but the slow ones (CI runs this)
+test: lint test-host ## Set up, then run all checks and all tests but the slow ones (CI runs this)
 	$(BIN)/pytest -m "not slow"
 
-test-all: lint ## The same with the slow tests: loads, soaks, kills
+test-all: lint test-host ## The same with the slow tests: loads, soaks, kills
 	$(BIN)/pytest
+
+test-host: host ## The tests that run inside Deno
+	cd tests/host && $(DENO) test --allow-all --reporter=dot
 
 dev: host ## Start a server with an example machine on SQLite in ./.statekeep
 	$(BIN)/statekeep demo
@@ -56,10 +59,12 @@ dev: host ## Start a server with an example machine on SQLite in ./.statekeep
 fmt: setup ## Format and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	cd $(JAVASCRIPT) && $(CURDIR)/$(BIN)/deno fmt
+	cd $(JAVASCRIPT) && $(DENO) fmt
+	cd tests/host && $(DENO) fmt
 
-bench: host ## Measure this checkout on this machine (options: make bench ARGS="...")
-	$(BIN)/statekeep bench $(ARGS)
+bench: host ## Measure this checkout on this machine: the host alone, then the HTTP layer (needs wrk)
+	$(DENO) run --allow-all --config tests/host/deno.json benchmarks/host_steps.ts
+	$(BIN)/python benchmarks/http_stack.py
 
 # `make lock UPGRADE=1` moves every pin to the newest release that pyproject.toml and deno.json allow.
 COMPILE = build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -70,7 +75,7 @@ lock: setup ## Write the lock files again after a change of pyproject.toml or de
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --extra dev -o requirements-dev.lock
 	$(if $(UPGRADE),rm $(JAVASCRIPT)/deno.lock)
-	cd $(JAVASCRIPT) && $(CURDIR)/$(BIN)/deno install --lockfile-only --frozen=false
+	cd $(JAVASCRIPT) && $(DENO) install --lockfile-only --frozen=false
 
 clean: ## Remove everything that these targets made, .venv and the data of `make dev` included
 	rm -rf .venv build dist .statekeep .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -21,6 +21,8 @@ _SECRETS: Final = re.compile(
     re.ASCII,
 )
 _REDACTED: Final = "[redacted]"
+# They tell of every request at the level at which we tell of starts and stops.
+_TALKATIVE: Final = ("httpx", "httpcore")
 _SHARED: Final[list[Processor]] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -88,3 +90,5 @@ def _send_to_stderr(formatter: logging.Formatter, threshold: int) -> None:
         root.removeHandler(previous)
     root.addHandler(handler)
     root.setLevel(threshold)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))

@@ -6,8 +6,6 @@ fields. Whatever is wrong with a value is told with its source and with what was
 is an error too.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 import tomllib

@@ -178,6 +178,7 @@ def test_without_the_registry_it_says_so_and_keeps_the_old_dist(checkout, monkey
     old = checkout / "src/statekeep/runtimes/javascript/dist"
     old.mkdir()
     (old / "host.js").write_text("// old\n")
+    before = {*old.parent.iterdir()}
     monkeypatch.setenv("DENO_DIR", str(checkout / "empty"))
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://127.0.0.1:9/")  # discard: nobody listens
 
@@ -185,12 +186,7 @@ def test_without_the_registry_it_says_so_and_keeps_the_old_dist(checkout, monkey
         hatch_build.build()
 
     assert (old / "host.js").read_text() == "// old\n"
-    assert sorted(path.name for path in old.parent.iterdir()) == [
-        "deno.json",
-        "deno.lock",
-        "dist",
-        "host",
-    ]
+    assert {*old.parent.iterdir()} == before
 
 
 def test_the_wheel_carries_what_runs_and_not_what_built_it(tmp_path):

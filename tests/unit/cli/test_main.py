@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 
 import pytest
 
 from statekeep.cli import main as cli
+from statekeep.cli.commands.demo import DemoSettings
 from statekeep.cli.output import CommandFailed
 from statekeep.settings import Settings
 
@@ -54,6 +55,15 @@ def test_help_tells_every_option_with_its_variable(run, command):
         name = field.name.replace("_", "-")
         is_shown = f"--{name}" in out and f"STATEKEEP_{field.name.upper()}" in out
         assert is_shown == (field.name != "crash_at"), field.name
+
+
+def test_the_demo_takes_the_options_of_serve():
+    """Every one, under the same name."""
+    for arguments in (["--log-level", "debug"], ["--settle-timeout", "1s"], ["--host", "::1"]):
+        _, of_serve, _ = cli.app.parse_args(["serve", *arguments], exit_on_error=False)
+        _, of_demo, _ = cli.app.parse_args(["demo", *arguments], exit_on_error=False)
+        demo, serve = of_demo.arguments["settings"], of_serve.arguments["settings"]
+        assert replace(demo, port=serve.port) == DemoSettings(**asdict(serve))
 
 
 def test_help_tells_defaults_as_they_are_typed(run):

@@ -1,7 +1,5 @@
 """`statekeep demo`: a server with an example machine, and what to type first."""
 
-from __future__ import annotations
-
 import socket
 from dataclasses import dataclass, replace
 from typing import Annotated, Final

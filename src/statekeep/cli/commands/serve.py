@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -37,5 +38,10 @@ def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None)
     configure_logging(settings.log_level, settings.log_format)
     try:
         return bootstrap.serve(settings, on_ready)
-    except (OSError, StoreBusy, BrokenServerKey) as error:
+    except (StoreBusy, BrokenServerKey) as error:
+        raise CommandFailed(str(error)) from error
+    except OSError as error:
+        if error.errno in {errno.EADDRINUSE, errno.EADDRNOTAVAIL}:
+            reason = f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+            raise CommandFailed(reason) from error
         raise CommandFailed(str(error)) from error

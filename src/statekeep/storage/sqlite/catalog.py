@@ -1,0 +1,225 @@
+"""Organizations, members, keys, machines, versions and uploads in SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import apsw
+
+from statekeep.domain.access import Role
+from statekeep.domain.errors import InvalidState
+from statekeep.domain.machine import (
+    Key,
+    Machine,
+    MachineVersion,
+    Membership,
+    Organization,
+    User,
+    VersionInfo,
+)
+from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.ports.store import Catalog, Page, Upload
+from statekeep.storage.pages import ROWS_MAX, first_number, page_of
+from statekeep.storage.queries import load_queries
+from statekeep.storage.sqlite.database import Database, Row
+from statekeep.storage.sqlite.rows import (
+    json_of,
+    key_of,
+    machine_of,
+    membership_of,
+    microseconds_of,
+    organization_of,
+    user_of,
+    version_info_of,
+    version_of,
+)
+
+_QUERIES: Final = load_queries(__package__)
+
+
+class SqliteCatalog(Catalog):
+    """What people set up."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create_organization(self, organization: Organization, admin: UserId) -> None:
+        def create(connection: apsw.Connection) -> None:
+            _run(
+                connection,
+                "create_organization",
+                id=organization.id,
+                name=organization.name,
+                created_at=microseconds_of(organization.created_at),
+                allow_anonymous_access=organization.allow_anonymous_access,
+            )
+            member = {"user_id": admin, "organization_id": organization.id}
+            _run(connection, "add_member", **member, role=Role.ADMIN.value)
+
+        await self._database.write(create)
+
+    async def organization(self, organization_id: OrganizationId) -> Organization | None:
+        row = self._read("organization", id=organization_id)
+        return None if row is None else organization_of(*row)
+
+    async def create_user(self, user: User) -> None:
+        created_at = microseconds_of(user.created_at)
+        await self._change("create_user", id=user.id, name=user.name, created_at=created_at)
+
+    async def user_by_name(self, name: str) -> User | None:
+        row = self._read("user_by_name", name=name)
+        return None if row is None else user_of(*row)
+
+    async def memberships(self, user_id: UserId) -> Sequence[Membership]:
+        rows = await self._database.scan_rows(_QUERIES["memberships"], {"user_id": user_id})
+        return [membership_of(*columns) for columns in rows]
+
+    async def role_of(self, user_id: UserId, organization_id: OrganizationId) -> Role | None:
+        row = self._read("role_of", user_id=user_id, organization_id=organization_id)
+        return None if row is None else Role(row[0])
+
+    async def create_key(self, key: Key, sealed_secret: bytes) -> None:
+        await self._change(
+            "create_key",
+            id=key.id,
+            organization_id=key.organization_id,
+            name=key.name,
+            scopes=json_of(sorted(key.scopes)),
+            created_at=microseconds_of(key.created_at),
+            sealed_secret=sealed_secret,
+        )
+
+    async def key(self, key_id: KeyId) -> tuple[Key, bytes] | None:
+        row = self._read("key", id=key_id)
+        return None if row is None else (key_of(*row[1:]), row[0])
+
+    async def list_keys(self, organization_id: OrganizationId, *, cursor: str | None) -> Page[Key]:
+        listing = f"keys of {organization_id}"
+        rows = await self._list("list_keys", listing, cursor, organization_id=organization_id)
+        return page_of([(number, key_of(*columns)) for number, *columns in rows], listing)
+
+    async def delete_key(self, organization_id: OrganizationId, key_id: KeyId) -> bool:
+        return await self._change("delete_key", organization_id=organization_id, id=key_id) > 0
+
+    async def create_machine(
+        self,
+        organization_id: OrganizationId,
+        name: MachineName,
+        indexes: tuple[str, ...],
+        now: datetime,
+    ) -> None:
+        await self._change(
+            "create_machine",
+            organization_id=organization_id,
+            name=name,
+            indexes=json_of(indexes),
+            created_at=microseconds_of(now),
+        )
+
+    async def machine(self, organization_id: OrganizationId, name: MachineName) -> Machine | None:
+        row = self._read("machine", organization_id=organization_id, name=name)
+        return None if row is None else machine_of(*row)
+
+    async def list_machines(
+        self, organization_id: OrganizationId, *, cursor: str | None
+    ) -> Page[Machine]:
+        listing = f"machines of {organization_id}"
+        rows = await self._list("list_machines", listing, cursor, organization_id=organization_id)
+        return page_of([(columns[0], machine_of(*columns)) for columns in rows], listing)
+
+    async def delete_machine(self, machine_id: int) -> None:
+        def delete(connection: apsw.Connection) -> None:
+            if _run(connection, "has_instances", machine_id=machine_id).get:
+                raise InvalidState("the machine has instances")
+            _run(connection, "delete_machine", machine_id=machine_id)
+
+        await self._database.write(delete, is_long=True)
+
+    async def save_upload(
+        self, version_id: VersionId, upload: Upload, *, expires_at: datetime
+    ) -> None:
+        def save(connection: apsw.Connection) -> None:
+            expiry = microseconds_of(expires_at)
+            named = {"version_id": version_id, **upload._asdict(), "expires_at": expiry}
+            _run(connection, "save_upload", **named)
+
+        await self._database.write(save, is_long=True)
+
+    async def upload(self, version_id: VersionId) -> Upload | None:
+        rows = await self._database.scan_rows(_QUERIES["upload"], {"version_id": version_id})
+        return next((Upload(code, bool(is_gzipped)) for code, is_gzipped in rows), None)
+
+    async def forget_expired_uploads(self, *, now: datetime) -> int:
+        return await self._change("forget_expired_uploads", now=microseconds_of(now))
+
+    async def create_version(
+        self, version: MachineVersion, code: bytes, *, make_current: bool
+    ) -> None:
+        # A second for 10 MB: not within the transaction.
+        deflated = await asyncio.to_thread(zlib.compress, code)
+
+        def create(connection: apsw.Connection) -> None:
+            _insert_version(connection, version)
+            number = connection.last_insert_rowid()
+            _run(connection, "create_module", version=number, deflated=deflated)
+            _run(connection, "delete_upload", version_id=version.id)
+            if make_current:
+                _run(connection, "make_current", version=number, machine_id=version.machine_id)
+
+        await self._database.write(create, is_long=True)
+
+    async def version(self, version_id: VersionId) -> MachineVersion | None:
+        row = self._read("version", version_id=version_id)
+        return None if row is None else version_of(*row)
+
+    async def version_code(self, version_id: VersionId) -> bytes | None:
+        def read(connection: apsw.Connection) -> bytes | None:
+            deflated = _run(connection, "version_code", version_id=version_id).get
+            return None if deflated is None else zlib.decompress(deflated)
+
+        return await self._database.scan(read)
+
+    async def list_versions(self, machine_id: int, *, cursor: str | None) -> Page[VersionInfo]:
+        listing = f"versions of {machine_id}"
+        rows = await self._list("list_versions", listing, cursor, machine_id=machine_id)
+        return page_of([(number, version_info_of(*columns)) for number, *columns in rows], listing)
+
+    def _read(self, query: str, **named: apsw.SQLiteValue) -> Row | None:
+        return self._database.read_row(_QUERIES[query], named)
+
+    async def _list(
+        self, query: str, listing: str, cursor: str | None, **named: apsw.SQLiteValue
+    ) -> list[Row]:
+        bounds = {"first": first_number(cursor, listing), "limit": ROWS_MAX}
+        return await self._database.scan_rows(_QUERIES[query], named | bounds)
+
+    async def _change(self, query: str, **named: apsw.SQLiteValue) -> int:
+        """Run one statement with the next batch; returns how many rows it changed."""
+
+        def change(connection: apsw.Connection) -> int:
+            _run(connection, query, **named)
+            return connection.changes()
+
+        return await self._database.write(change)
+
+
+def _run(connection: apsw.Connection, query: str, **named: apsw.SQLiteValue) -> apsw.Cursor:
+    return connection.execute(_QUERIES[query], named)
+
+
+def _insert_version(connection: apsw.Connection, version: MachineVersion) -> None:
+    _run(
+        connection,
+        "create_version",
+        id=version.id,
+        machine_id=version.machine_id,
+        created_at=microseconds_of(version.created_at),
+        client_info=version.client_info,
+        index_selectors=json_of(version.index_selectors),
+        xstate_major=version.xstate_major,
+        code_hash=version.code_hash,
+    )

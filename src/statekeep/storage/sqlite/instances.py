@@ -1,0 +1,175 @@
+"""Instances, their journals, timers and idempotency keys in SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import apsw
+
+from statekeep.domain.commit import Commit
+from statekeep.domain.event import Origin
+from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
+from statekeep.domain.names import InstanceId
+from statekeep.domain.timer import Timer
+from statekeep.ports.store import DueTimer, InstanceStore, Page, StoredKeyUse, Transition
+from statekeep.storage.pages import NEWEST, ROWS_MAX, first_number, page_of
+from statekeep.storage.queries import load_queries
+from statekeep.storage.sqlite.database import Database, Row
+from statekeep.storage.sqlite.rows import claimed_of, instance_info_of, timer_of
+
+_QUERIES: Final = load_queries(__package__)
+_INSTANCE_ID: Final = _QUERIES["instance_id"]
+_CLAIM: Final = _QUERIES["claim"]
+_TIMERS_OF_INSTANCE: Final = _QUERIES["timers_of_instance"]
+_FIND_KEY: Final = _QUERIES["find_key"]
+
+ORPHANS_REMOVED_AT_ONCE: Final = 500
+"""Entries of a deleted journal that are removed in one batch: a few milliseconds, between which others may write."""
+KEYS_FORGOTTEN_AT_ONCE: Final = 500
+
+
+class SqliteInstances(InstanceStore):
+    """The path of an event."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._instance_ids: Iterator[int] = iter(())
+
+    async def _open_instances(self) -> None:
+        """Where the numbers go on, and what a deletion before the last end has left."""
+        newest = self._database.read_row(_QUERIES["newest_instance_id"], ())
+        self._instance_ids = itertools.count(newest[0] + 1 if newest else 1)
+        await self._remove_orphans()
+
+    def new_instance_id(self) -> InstanceId:
+        return InstanceId(next(self._instance_ids))
+
+    async def claim(self, key: InstanceKey) -> ClaimedInstance | None:
+        def read(connection: apsw.Connection) -> ClaimedInstance | None:
+            found = connection.execute(_INSTANCE_ID, key).fetchall()
+            return _claim(connection, found[0][0]) if found else None
+
+        return self._database.read(read)
+
+    async def claim_by_id(self, instance_id: InstanceId) -> ClaimedInstance | None:
+        return self._database.read(lambda connection: _claim(connection, instance_id))
+
+    def commit(self, commit: Commit) -> asyncio.Future[None]:
+        return self._database.commit(commit)
+
+    async def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
+        await self._change("set_status", instance_id=instance_id, status=status.value)
+
+    async def delete_instance(self, instance_id: InstanceId) -> None:
+        def delete(connection: apsw.Connection) -> None:
+            named = {"instance_id": instance_id}
+            connection.execute(_QUERIES["orphan_journal"], named)
+            connection.execute(_QUERIES["delete_instance"], named)
+
+        await self._database.write(delete, is_long=True)
+        await self._remove_orphans()
+
+    async def _remove_orphans(self) -> None:
+        """Remove journals of deleted instances, piece by piece. Nobody can see them any more."""
+        while await self._database.write(_remove_orphans, is_long=True):
+            pass
+
+    async def list_instances(self, machine_id: int, *, cursor: str | None) -> Page[InstanceInfo]:
+        listing = f"instances of {machine_id}"
+        first = first_number(cursor, listing)
+        rows = await self._database.scan_rows(
+            _QUERIES["list_instances"],
+            {"machine_id": machine_id, "first": first, "limit": ROWS_MAX},
+        )
+        return page_of([(number, instance_info_of(*columns)) for number, *columns in rows], listing)
+
+    async def list_transitions(
+        self, instance_id: InstanceId, *, cursor: str | None
+    ) -> Page[Transition]:
+        listing = f"transitions of {instance_id}"
+        first = first_number(cursor, listing)
+
+        def read(connection: apsw.Connection) -> list[Row]:
+            named = {"instance_id": instance_id, "limit": ROWS_MAX}
+            newest = connection.execute(_QUERIES["newest_entry"], named).get
+            begin = newest if first == NEWEST else first
+            named |= {"first": begin, "housekeeping": Origin.HOUSEKEEPING}
+            return connection.execute(_QUERIES["list_transitions"], named).fetchall()
+
+        rows = await self._database.scan(read)
+        return page_of([(number, Transition(*columns)) for number, *columns in rows], listing)
+
+    async def timers_due_before(
+        self, until: float, *, after: DueTimer | None, limit: int
+    ) -> Sequence[DueTimer]:
+        past = after or DueTimer(InstanceId(0), 0, float("-inf"))
+        rows = await self._database.scan_rows(
+            _QUERIES["timers_due_before"], {**past._asdict(), "until": until, "limit": limit}
+        )
+        return [DueTimer(*columns) for columns in rows]
+
+    async def update_timer(self, instance_id: InstanceId, timer: Timer) -> None:
+        await self._change("update_timer", instance_id=instance_id, **timer._asdict())
+
+    async def unsettled_instances(
+        self, *, after: InstanceId | None, limit: int
+    ) -> Sequence[InstanceId]:
+        rows = await self._database.scan_rows(
+            _QUERIES["unsettled_instances"], {"after": after or 0, "limit": limit}
+        )
+        return [InstanceId(instance_id) for (instance_id,) in rows]
+
+    async def find_key(
+        self, instance_id: InstanceId, key: str, *, now_ms: float
+    ) -> StoredKeyUse | None:
+        row = self._database.read_row(_FIND_KEY, (instance_id, key, now_ms))
+        return None if row is None else StoredKeyUse(*row)
+
+    async def answer_key(self, instance_id: InstanceId, key: str, answer: bytes) -> None:
+        await self._change("answer_key", instance_id=instance_id, key=key, answer=answer)
+
+    async def forget_expired_keys(self, *, now_ms: float) -> int:
+        count = 0
+        while True:
+            forgotten = await self._change(
+                "forget_expired_keys", now_ms=now_ms, limit=KEYS_FORGOTTEN_AT_ONCE
+            )
+            count += forgotten
+            if forgotten < KEYS_FORGOTTEN_AT_ONCE:
+                return count
+
+    async def _change(self, query: str, **named: apsw.SQLiteValue) -> int:
+        """Run one statement with the next batch; returns how many rows it changed."""
+
+        def change(connection: apsw.Connection) -> int:
+            connection.execute(_QUERIES[query], named)
+            return connection.changes()
+
+        return await self._database.write(change)
+
+
+def _claim(connection: apsw.Connection, instance_id: InstanceId) -> ClaimedInstance | None:
+    rows = connection.execute(_CLAIM, (instance_id,)).fetchall()
+    if not rows:
+        return None
+    timers = connection.execute(_TIMERS_OF_INSTANCE, (instance_id,)).fetchall()
+    return claimed_of(instance_id, rows[0], tuple(timer_of(*timer) for timer in timers))
+
+
+def _remove_orphans(connection: apsw.Connection) -> bool:
+    """Remove some entries of one deleted journal; returns whether there was one."""
+    journal_id = connection.execute(_QUERIES["orphaned_journal"]).get
+    if journal_id is None:
+        return False
+    named = {"journal_id": journal_id, "limit": ORPHANS_REMOVED_AT_ONCE}
+    entries = connection.execute(_QUERIES["newest_entries"], named).fetchall()
+    connection.executemany(_QUERIES["delete_entry"], [(number,) for number, _ in entries])
+    rest = entries[-1][1]
+    if rest is None:
+        connection.execute(_QUERIES["adopt_nothing"], named)
+    else:
+        connection.execute(_QUERIES["orphan_rest"], {"journal_id": journal_id, "rest": rest})
+    return True

@@ -1,0 +1,229 @@
+-- Parameters are numbered where rows come as tuples by the thousand, and named elsewhere. Every query finds its rows by an index.
+
+-- name: newest_instance_id
+SELECT seq FROM sqlite_sequence WHERE name = 'instances';
+
+-- name: newest_journal_id
+SELECT max(id) FROM journal;
+
+-- Commits. The columns are in the order of the fields of domain.commit and domain.timer.
+
+-- name: append_entry
+INSERT INTO journal (id, instance_id, previous_id, revision, ts, origin, event, snapshot)
+VALUES (?1, ?2, coalesce(?3, (SELECT journal_id FROM standings WHERE instance_id = ?2)), ?4, ?5, ?6, ?7, ?8);
+
+-- name: move_instance
+UPDATE standings SET revision = ?1, journal_id = ?2, due = ?3, next_timer_seq = ?4
+WHERE instance_id = ?5 AND revision = ?6;
+
+-- name: create_instance
+INSERT INTO instances (id, machine_id, name, version, created_at)
+VALUES (?1, ?2, ?3, (SELECT number FROM versions WHERE id = ?4), ?5);
+
+-- name: create_standing
+INSERT INTO standings (revision, journal_id, due, next_timer_seq, instance_id) VALUES (?1, ?2, ?3, ?4, ?5);
+
+-- name: set_timer
+INSERT INTO timers (instance_id, seq, send_id, due_at, event, after, tries, is_dead)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
+
+-- name: remove_timer
+DELETE FROM timers WHERE instance_id = ?1 AND seq = ?2;
+
+-- name: use_key
+INSERT INTO idempotency_keys (instance_id, key, body_hash, answer, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (instance_id, key) DO UPDATE
+SET body_hash = excluded.body_hash, answer = excluded.answer, expires_at = excluded.expires_at;
+
+-- Instances.
+
+-- name: instance_id
+SELECT instances.id FROM machines JOIN instances ON instances.machine_id = machines.id
+WHERE machines.organization_id = ?1 AND machines.name = ?2 AND instances.name = ?3;
+
+-- name: claim
+SELECT
+  machines.organization_id, machines.name, instances.name, instances.status, instances.created_at,
+  standings.revision, standings.due, standings.next_timer_seq, journal.ts, journal.snapshot,
+  current.id, machines.id, machines.organization_id, machines.name, current.created_at, current.client_info,
+  current.index_selectors, current.xstate_major, current.code_hash,
+  desired.id, desired.created_at, desired.client_info
+FROM instances
+JOIN standings ON standings.instance_id = instances.id
+JOIN journal ON journal.id = standings.journal_id
+JOIN machines ON machines.id = instances.machine_id
+JOIN versions AS current ON current.number = instances.version
+LEFT JOIN versions AS desired ON desired.number = instances.desired_version
+WHERE instances.id = ?1;
+
+-- name: timers_of_instance
+SELECT seq, send_id, due_at, event, after, tries, is_dead FROM timers WHERE instance_id = ?1 ORDER BY seq;
+
+-- name: set_status
+UPDATE instances SET status = :status WHERE id = :instance_id;
+
+-- name: orphan_journal
+INSERT INTO orphaned_journals (journal_id) SELECT journal_id FROM standings WHERE instance_id = :instance_id;
+
+-- name: delete_instance
+DELETE FROM instances WHERE id = :instance_id;
+
+-- name: orphaned_journal
+SELECT journal_id FROM orphaned_journals LIMIT 1;
+
+-- name: newest_entries
+WITH RECURSIVE walk (id, previous_id) AS (
+  SELECT id, previous_id FROM journal WHERE id = :journal_id
+  UNION ALL
+  SELECT journal.id, journal.previous_id FROM walk JOIN journal ON journal.id = walk.previous_id
+)
+SELECT id, previous_id FROM walk LIMIT :limit;
+
+-- name: delete_entry
+DELETE FROM journal WHERE id = ?1;
+
+-- name: orphan_rest
+UPDATE orphaned_journals SET journal_id = :rest WHERE journal_id = :journal_id;
+
+-- name: adopt_nothing
+DELETE FROM orphaned_journals WHERE journal_id = :journal_id;
+
+-- name: list_instances
+SELECT instances.id, instances.name, instances.created_at, instances.status, versions.id, versions.created_at, versions.client_info
+FROM instances JOIN versions ON versions.number = instances.version
+WHERE instances.machine_id = :machine_id AND instances.id <= :first
+ORDER BY instances.id DESC LIMIT :limit;
+
+-- name: newest_entry
+SELECT journal_id FROM standings WHERE instance_id = :instance_id;
+
+-- name: list_transitions
+WITH RECURSIVE walk (id, previous_id, origin) AS (
+  SELECT id, previous_id, origin FROM journal WHERE id = :first AND instance_id = :instance_id
+  UNION ALL
+  SELECT journal.id, journal.previous_id, journal.origin FROM walk JOIN journal ON journal.id = walk.previous_id
+)
+SELECT journal.id, journal.revision, journal.ts, journal.event, journal.snapshot
+FROM walk JOIN journal ON journal.id = walk.id
+WHERE walk.origin <> :housekeeping LIMIT :limit;
+
+-- name: timers_due_before
+SELECT instance_id, seq, due_at FROM timers
+WHERE is_dead = 0 AND due_at < :until AND (due_at, instance_id, seq) > (:due_at, :instance_id, :seq)
+ORDER BY due_at, instance_id, seq LIMIT :limit;
+
+-- name: update_timer
+UPDATE timers SET tries = :tries, due_at = :due_at, is_dead = :is_dead WHERE instance_id = :instance_id AND seq = :seq;
+
+-- name: unsettled_instances
+SELECT instance_id FROM standings WHERE due IS NOT NULL AND instance_id > :after ORDER BY instance_id LIMIT :limit;
+
+-- name: find_key
+SELECT body_hash, answer FROM idempotency_keys WHERE instance_id = ?1 AND key = ?2 AND expires_at > ?3;
+
+-- name: answer_key
+UPDATE idempotency_keys SET answer = :answer WHERE instance_id = :instance_id AND key = :key;
+
+-- name: forget_expired_keys
+DELETE FROM idempotency_keys WHERE number IN (
+  SELECT number FROM idempotency_keys WHERE expires_at <= :now_ms ORDER BY expires_at LIMIT :limit
+);
+
+-- Organizations, users and keys.
+
+-- name: create_organization
+INSERT INTO organizations (id, name, created_at, allow_anonymous_access) VALUES (:id, :name, :created_at, :allow_anonymous_access);
+
+-- name: add_member
+INSERT INTO members (user_id, organization_id, role) VALUES (:user_id, :organization_id, :role);
+
+-- name: organization
+SELECT id, name, created_at, allow_anonymous_access FROM organizations WHERE id = :id;
+
+-- name: create_user
+INSERT INTO users (id, name, created_at) VALUES (:id, :name, :created_at);
+
+-- name: user_by_name
+SELECT id, name, created_at FROM users WHERE name = :name;
+
+-- name: memberships
+SELECT members.role, organizations.id, organizations.name, organizations.created_at, organizations.allow_anonymous_access
+FROM members JOIN organizations ON organizations.id = members.organization_id
+WHERE members.user_id = :user_id ORDER BY organizations.created_at, organizations.number;
+
+-- name: role_of
+SELECT role FROM members WHERE user_id = :user_id AND organization_id = :organization_id;
+
+-- name: create_key
+INSERT INTO keys (id, organization_id, name, scopes, created_at, sealed_secret)
+VALUES (:id, :organization_id, :name, :scopes, :created_at, :sealed_secret);
+
+-- name: key
+SELECT sealed_secret, id, organization_id, name, scopes, created_at FROM keys WHERE id = :id;
+
+-- name: list_keys
+SELECT number, id, organization_id, name, scopes, created_at FROM keys
+WHERE organization_id = :organization_id AND number <= :first ORDER BY number DESC LIMIT :limit;
+
+-- name: delete_key
+DELETE FROM keys WHERE id = :id AND organization_id = :organization_id;
+
+-- Machines and versions.
+
+-- name: create_machine
+INSERT INTO machines (organization_id, name, indexes, created_at) VALUES (:organization_id, :name, :indexes, :created_at);
+
+-- name: machine
+SELECT machines.id, machines.organization_id, machines.name, machines.indexes, machines.created_at,
+  versions.id, versions.created_at, versions.client_info
+FROM machines LEFT JOIN versions ON versions.number = machines.current_version
+WHERE machines.organization_id = :organization_id AND machines.name = :name;
+
+-- name: list_machines
+SELECT machines.id, machines.organization_id, machines.name, machines.indexes, machines.created_at,
+  versions.id, versions.created_at, versions.client_info
+FROM machines LEFT JOIN versions ON versions.number = machines.current_version
+WHERE machines.organization_id = :organization_id AND machines.id <= :first ORDER BY machines.id DESC LIMIT :limit;
+
+-- name: has_instances
+SELECT EXISTS (SELECT 1 FROM instances WHERE machine_id = :machine_id);
+
+-- name: delete_machine
+DELETE FROM machines WHERE id = :machine_id;
+
+-- name: save_upload
+INSERT INTO uploads (version_id, code, is_gzipped, expires_at) VALUES (:version_id, :code, :is_gzipped, :expires_at)
+ON CONFLICT (version_id) DO UPDATE
+SET code = excluded.code, is_gzipped = excluded.is_gzipped, expires_at = excluded.expires_at;
+
+-- name: upload
+SELECT code, is_gzipped FROM uploads WHERE version_id = :version_id;
+
+-- name: delete_upload
+DELETE FROM uploads WHERE version_id = :version_id;
+
+-- name: forget_expired_uploads
+DELETE FROM uploads WHERE expires_at <= :now;
+
+-- name: create_version
+INSERT INTO versions (id, machine_id, created_at, client_info, index_selectors, xstate_major, code_hash)
+VALUES (:id, :machine_id, :created_at, :client_info, :index_selectors, :xstate_major, :code_hash);
+
+-- name: create_module
+INSERT INTO modules (version, deflated) VALUES (:version, :deflated);
+
+-- name: make_current
+UPDATE machines SET current_version = :version WHERE id = :machine_id;
+
+-- name: version
+SELECT versions.id, machines.id, machines.organization_id, machines.name, versions.created_at, versions.client_info,
+  versions.index_selectors, versions.xstate_major, versions.code_hash
+FROM versions JOIN machines ON machines.id = versions.machine_id
+WHERE versions.id = :version_id;
+
+-- name: version_code
+SELECT modules.deflated FROM versions JOIN modules ON modules.version = versions.number WHERE versions.id = :version_id;
+
+-- name: list_versions
+SELECT number, id, created_at, client_info FROM versions
+WHERE machine_id = :machine_id AND number <= :first ORDER BY number DESC LIMIT :limit;

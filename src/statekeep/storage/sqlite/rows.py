@@ -1,0 +1,158 @@
+"""Rows as values of the domain, and back.
+
+The functions take columns in the order in which every query names them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from statekeep.domain.access import Role
+from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
+from statekeep.domain.machine import (
+    Key,
+    Machine,
+    MachineVersion,
+    Membership,
+    Organization,
+    User,
+    VersionInfo,
+)
+from statekeep.domain.names import InstanceId
+from statekeep.domain.timer import Timer
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+_strings = msgspec.json.Decoder(tuple[str, ...]).decode
+_selectors = msgspec.json.Decoder(dict[str, str]).decode
+
+
+def microseconds_of(instant: datetime) -> int:
+    """An instant as it is stored: exact, unlike a float."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant_of(microseconds: int) -> datetime:
+    """Back from `microseconds_of`."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+def json_of(value: object) -> str:
+    """A value in a TEXT column that no statement looks into."""
+    return msgspec.json.encode(value).decode()
+
+
+def organization_of(id: Any, name: Any, created_at: int, allows_anonymous: int) -> Organization:
+    """A row of organizations."""
+    return Organization(id, name, instant_of(created_at), bool(allows_anonymous))
+
+
+def membership_of(role: str, *organization: Any) -> Membership:
+    """A row of members with its organization."""
+    return Membership(organization_of(*organization), Role(role))
+
+
+def user_of(id: Any, name: str, created_at: int) -> User:
+    """A row of users."""
+    return User(id, name, instant_of(created_at))
+
+
+def key_of(id: Any, organization_id: Any, name: str, scopes: str, created_at: int) -> Key:
+    """A row of keys, without the secret."""
+    return Key(id, organization_id, name, frozenset(_strings(scopes)), instant_of(created_at))
+
+
+def machine_of(
+    id: int, organization_id: Any, name: Any, indexes: str, created_at: int, *current: Any
+) -> Machine:
+    """A row of machines with its current version."""
+    return Machine(
+        id,
+        organization_id,
+        name,
+        _strings(indexes),
+        instant_of(created_at),
+        optional_version_info_of(*current),
+    )
+
+
+def version_info_of(id: Any, created_at: int, client_info: str | None) -> VersionInfo:
+    """What lists show of a row of versions."""
+    return VersionInfo(id, instant_of(created_at), client_info)
+
+
+def optional_version_info_of(id: Any, created_at: Any, client_info: Any) -> VersionInfo | None:
+    """The same of an outer join."""
+    return None if id is None else version_info_of(id, created_at, client_info)
+
+
+def version_of(
+    id: Any,
+    machine_id: int,
+    organization_id: Any,
+    machine_name: Any,
+    created_at: int,
+    client_info: str | None,
+    index_selectors: str,
+    xstate_major: int,
+    code_hash: bytes,
+) -> MachineVersion:
+    """A row of versions with its machine."""
+    return MachineVersion(
+        id,
+        machine_id,
+        organization_id,
+        machine_name,
+        instant_of(created_at),
+        client_info,
+        _selectors(index_selectors),
+        xstate_major,
+        code_hash,
+    )
+
+
+def instance_info_of(name: Any, created_at: int, status: str, *version: Any) -> InstanceInfo:
+    """A row of instances with its version."""
+    return InstanceInfo(
+        name, instant_of(created_at), InstanceStatus(status), version_info_of(*version)
+    )
+
+
+def claimed_of(
+    instance_id: InstanceId, row: tuple[Any, ...], timers: tuple[Timer, ...]
+) -> ClaimedInstance:
+    """A row of the query `claim`."""
+    (
+        *key,
+        status,
+        created_at,
+        revision,
+        due,
+        next_timer_seq,
+        ts,
+        snapshot,
+    ) = row[:10]
+    return ClaimedInstance(
+        id=instance_id,
+        key=InstanceKey(*key),
+        version=version_of(*row[10:19]),
+        desired_version=optional_version_info_of(*row[19:]),
+        status=InstanceStatus(status),
+        revision=revision,
+        ts=ts,
+        snapshot=snapshot,
+        due=_strings(due) if due is not None else (),
+        timers=timers,
+        next_timer_seq=next_timer_seq,
+        created_at=instant_of(created_at),
+    )
+
+
+def timer_of(seq: int, send_id: str, due_at: float, event: bytes, *rest: Any) -> Timer:
+    """A row of timers."""
+    after, tries, is_dead = rest
+    return Timer(seq, send_id, due_at, event, after, tries, bool(is_dead))

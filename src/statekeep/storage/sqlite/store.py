@@ -1,0 +1,35 @@
+"""The store on one machine, in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from statekeep.ports.store import Store
+from statekeep.storage.sqlite.catalog import SqliteCatalog
+from statekeep.storage.sqlite.database import Database, exit_at_once
+from statekeep.storage.sqlite.instances import SqliteInstances
+
+
+class SqliteStore(SqliteInstances, SqliteCatalog, Store):
+    """Keeps everything in `directory`, which it creates where there is none, readable by nobody else.
+
+    `on_fatal` is called when a COMMIT fails so that nobody can know whether it happened; it should not return, and if it does, nothing can
+    be written any more.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        on_fatal: Callable[[Exception], None] = exit_at_once,
+        vfs: str | None = None,
+    ) -> None:
+        super().__init__(Database(directory, on_fatal=on_fatal, vfs=vfs))
+
+    async def open(self) -> None:
+        await self._database.open()
+        await self._open_instances()
+
+    async def close(self) -> None:
+        await self._database.close()
