@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from statekeep import crash_points
 from statekeep.api.http.app import build_app
+from statekeep.api.http.one_write import OneWriteProtocol
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.first_start import FirstStart
@@ -246,7 +247,7 @@ def _http_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -47,7 +47,7 @@ async def test_a_version_can_be_named(api: Api) -> None:
     """Without a current version one has to be."""
     await api.expect(201, "POST", "/machines", {"slug": "door"})
     version_id = await api.new_version()
-    await api.expect(409, "POST", "/machines/door", {"slug": "front"})
+    await api.expect(400, "POST", "/machines/door", {"slug": "front"})
     body = {"slug": "front", "machineVersionId": version_id}
     await api.expect(200, "POST", "/machines/door", body)
     listed = await api.expect(200, "GET", "/machines/door/i")

@@ -129,6 +129,7 @@ class World:
         await self.store.create_organization(organization, UserId("usr_a"))
         await self.store.create_machine(ORGANIZATION, MACHINE, (), THEN)
         machine = await self.store.machine(ORGANIZATION, MACHINE)
+        assert machine is not None
         version = MachineVersion(
             VersionId("ver_1"), machine.id, ORGANIZATION, MACHINE, THEN, None, {}, 5, b"h"
         )

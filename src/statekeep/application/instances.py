@@ -78,7 +78,7 @@ class Instances:
         self._turns = turns
         self._clock = clock
         self._author_log = author_log
-        self._creating: set[InstanceKey] = set()
+        self._creating: dict[InstanceKey, asyncio.Future[None]] = {}
         self._is_draining = False
         self._loop = asyncio.get_running_loop()
 
@@ -129,13 +129,16 @@ class Instances:
             raise _draining()
         key = InstanceKey(organization_id, machine, instance)
         version = await self._version_for(organization_id, machine, version_id)
-        if key in self._creating or await self._residents.find(key) is not None:
-            raise AlreadyExists(f"instance {instance} exists already")
-        self._creating.add(key)
+        # Whoever is told that it exists may read it at once: so the first creation has to be durable, or have failed.
+        while (creation := self._creating.get(key)) is not None:
+            await asyncio.shield(creation)
+        decided = self._creating[key] = self._loop.create_future()
         try:
-            return await self._create(key, version, context, caller.claims)
+            if await self._residents.find(key) is not None:
+                raise AlreadyExists(f"instance {instance} exists already")
+            return await self._create(key, version, context, caller.claims, decided)
         finally:
-            self._creating.discard(key)
+            self._decide(key, decided)
 
     async def read(
         self, caller: AuthContext, machine: MachineName, instance: InstanceName
@@ -314,7 +317,10 @@ class Instances:
         machine = await self._machine(organization_id, name)
         if version_id is None:
             if machine.current_version is None:
-                raise InvalidState(f"machine {name} has no current version: publish one first")
+                raise InvalidParameter(
+                    f"machine {name} has no current version: name one, or publish one with makeCurrent",
+                    parameter="machineVersionId",
+                )
             version_id = machine.current_version.id
         version = await self._store.version(version_id)
         if version is None or version.machine_id != machine.id:
@@ -324,7 +330,12 @@ class Instances:
         return version
 
     async def _create(
-        self, key: InstanceKey, version: MachineVersion, context: bytes, auth: bytes
+        self,
+        key: InstanceKey,
+        version: MachineVersion,
+        context: bytes,
+        auth: bytes,
+        decided: asyncio.Future[None],
     ) -> InstanceView:
         now_ms = self._clock.now_ms()
         resident = Resident(self._store.new_instance_id(), key, version, datetime_of(now_ms))
@@ -333,6 +344,7 @@ class Instances:
         def on_handled(error: StatekeepError | None) -> None:
             if error is None:
                 self._residents.add(resident)
+            self._decide(key, decided)
 
         letter = Letter(
             Delivery(_INITIALIZATION, Origin.CREATION, auth),
@@ -346,6 +358,13 @@ class Instances:
             self._turns.refuse(resident, letter, outcome)
         assert letter.answer is not None
         return await letter.answer
+
+    def _decide(self, key: InstanceKey, decided: asyncio.Future[None]) -> None:
+        """The creation is durable, or failed: whoever waited to create the same may look again."""
+        if self._creating.get(key) is decided:
+            del self._creating[key]
+        if not decided.done():
+            decided.set_result(None)
 
     async def _send_once(self, resident: Resident, letter: Letter, key: str) -> InstanceView:
         """Deliver the letter unless its key was used before; then give the first answer."""

@@ -34,7 +34,10 @@ class CreateMachine(Request):
     slug: MachineSlug
     indexes: Annotated[
         tuple[IndexName, ...],
-        Meta(description="Indexes that its versions may fill.", extra_json_schema={"maxItems": 50, "uniqueItems": True}),
+        Meta(
+            description="Indexes that its versions may fill.",
+            extra_json_schema={"maxItems": 50, "uniqueItems": True},
+        ),
     ] = ()
 
 

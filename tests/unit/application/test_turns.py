@@ -15,6 +15,7 @@ from statekeep.domain.errors import (
 )
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceStatus
+from statekeep.domain.step import ChildrenState
 from statekeep.ports.store import ConflictingRevision
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import (
@@ -128,6 +129,7 @@ async def test_creation_that_loses_in_the_store_says_so(world):
     world.store.release()
     results = await asyncio.gather(mine, theirs, return_exceptions=True)
     assert isinstance(results[1], AlreadyExists)
+    assert not isinstance(results[0], BaseException)
     assert results[0].revision == 1
 
 
@@ -441,8 +443,6 @@ async def test_housekeeping_is_no_transition(world):
     sending = world.sending("SPAWN", id="x")
     await until(lambda: world.resident().wake)
     world.runtime.children.clear()
-    from statekeep.domain.step import ChildrenState
-
     world.instances.children_changed(world.resident().id, ChildrenState((), 0))
     await sending
     assert world.store.commits[-1].entries[0].origin is Origin.HOUSEKEEPING

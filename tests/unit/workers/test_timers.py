@@ -127,7 +127,7 @@ async def test_a_failing_timer_is_tried_again_and_dies(world):
     await until_async(lambda: any(t.is_dead for t in world.resident().timers.values()))
     [timer] = world.resident().timers.values()
     assert timer.tries == limits.DELIVERY_TRIES_MAX == 5
-    assert len([line for line in world.recorder.logs]) == 5
+    assert len(world.recorder.logs) == 5
     claimed = await world.store.claim_by_id(world.resident().id)
     assert claimed.timers == (timer,)
     assert await world.store.timers_due_before(1e18, after=None, limit=10) == []
@@ -154,7 +154,7 @@ async def test_a_timer_of_a_deleted_instance_is_nothing(world):
 
 
 async def until_async(condition):
-    """Like `until`, where real time has to pass."""
+    """Like `until`, where real time has to pass: between looks the event loop is left alone for a moment."""
     async with asyncio.timeout(10):
         while not condition():
-            await asyncio.sleep(0.001)
+            await asyncio.wait([asyncio.ensure_future(asyncio.sleep(0.001))])
