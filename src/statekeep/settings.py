@@ -6,6 +6,8 @@ fields. Whatever is wrong with a value is told with its source and with what was
 is an error too.
 """
 
+# No `from __future__ import annotations`: types of fields are read at run time, in the module of whoever derives from Settings.
+
 import difflib
 import re
 import tomllib

@@ -35,7 +35,15 @@ def run_deno(*arguments: str, source: str | None = None) -> str:
 
 
 def run_module(source: str) -> str:
-    """What an ES module in TypeScript prints, run without any permission but to read the environment."""
+    """What an ES module in TypeScript prints, type-checked first; it may read files and the environment."""
     return run_deno(
-        "run", "--no-config", "--no-lock", "--allow-env", "--ext=ts", "-", source=source
+        "run",
+        "--check",
+        "--no-config",
+        "--no-lock",
+        "--allow-env",
+        "--allow-read",
+        "--ext=ts",
+        "-",
+        source=source,
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -92,6 +95,29 @@ def test_what_is_no_typescript_is_told(tmp_path):
     source.write_text("export default {")
     with pytest.raises(CommandFailed, match=r"bad\.ts"):
         to_javascript(source)
+
+
+def test_an_example_that_cannot_be_deployed_ends_the_demo(capsys, monkeypatch, tmp_path):
+    """The server stops as if somebody had stopped it; the reason is told and the exit code is 1."""
+    stopped = threading.Event()
+
+    def kill(pid: int, number: int) -> None:
+        assert (pid, number) == (os.getpid(), signal.SIGTERM)
+        stopped.set()
+
+    def run_server(_settings, on_ready):
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            port = nobody.getsockname()[1]
+        on_ready(ReadyInfo(f"http://127.0.0.1:{port}", "org_x", "session", tmp_path))
+        assert stopped.wait(60)
+        return 0
+
+    monkeypatch.setattr("statekeep.cli.guide.os.kill", kill)
+    monkeypatch.setattr(command, "run_server", run_server)
+    assert command.demo() == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "could not be deployed" in output.err
 
 
 def test_the_lines_to_paste_are_whole(capsys, monkeypatch, tmp_path):
