@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -70,7 +71,11 @@ console.info(JSON.stringify({ visits, writes, reads }));
 @pytest.fixture(scope="module")
 def seen() -> dict[str, list[Any]]:
     """What came of all of the above; that its types are right was checked first."""
-    cases = {"visits": VISITS, "writes": WRITES, "reads": READS}
+    cases: dict[str, Sequence[tuple[Any, Any]]] = {
+        "visits": VISITS,
+        "writes": WRITES,
+        "reads": READS,
+    }
     inputs = {name: json.dumps([given for given, _ in rows]) for name, rows in cases.items()}
     source = RUN % {**inputs, "source": json.dumps(SOURCE.as_uri())}
     results: dict[str, list[Any]] = json.loads(run_module(source))
