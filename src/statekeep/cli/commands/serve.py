@@ -26,10 +26,10 @@ def serve(settings: Annotated[Settings, Parameter(name="*")] = _DEFAULTS) -> int
     SIGTERM and Ctrl-C let what is under way finish first. Of the command line, the environment and the file the first
     that says something about an option counts.
     """
-    return run_server(settings, None)
+    return run_server(settings, _log_where)
 
 
-def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None) -> int:
+def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None]) -> int:
     """Serve until told to stop and return the exit code. Raises CommandFailed where the server cannot start."""
     # Only here: --help and mistakes need not wait for the whole server to be imported.
     from statekeep import bootstrap
@@ -45,3 +45,10 @@ def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None)
             reason = f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
             raise CommandFailed(reason) from error
         raise CommandFailed(str(error)) from error
+
+
+def _log_where(info: ReadyInfo) -> None:
+    import structlog
+
+    credentials = info.data_dir.resolve() / "credentials.json"
+    structlog.get_logger(__name__).info("ready", url=info.url, credentials=str(credentials))
