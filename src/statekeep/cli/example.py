@@ -47,7 +47,7 @@ def deploy(url: str, organization_id: str, session: str, data_dir: Path) -> Depl
             raise CommandFailed(
                 f"the example could not be deployed: {error.response.text}"
             ) from error
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx.HTTPError, OSError, ValueError) as error:
             raise CommandFailed(f"the example could not be deployed: {error}") from error
     return Deployment(key["id"], key_file, _end_user_token(key))
 

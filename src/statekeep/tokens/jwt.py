@@ -30,6 +30,8 @@ STATE_BACKED: Final = "https://api.statebacked.dev"
 
 _SESSION: Final = "session"
 _NONCE_BYTES: Final = 12
+_END_OF_TIME_S: Final = 253_402_300_800
+"""The year 10000."""
 _SKEW_S: Final = int(limits.CLOCK_SKEW.total_seconds())
 # Headers we do not know are no reason to refuse a token (RFC 7515, 4).
 _REGISTRY: Final = jws.JWSRegistry(algorithms=["HS256"], strict_check_header=False)
@@ -65,7 +67,11 @@ class JwtTokens:
         """Check an HS256 token of an API key: signature, audience, times (SPEC 3)."""
         key = OctKey.import_key(secret.encode())
         claims = _verified(token, key, self._audiences, now=now, leeway_s=_SKEW_S)
-        return KeyClaims(_auth_context(claims), claims.get("exp"))
+        expires_at = claims.get("exp")
+        if expires_at is not None:
+            # JSON has integers that no float can hold.
+            expires_at = float(min(expires_at, _END_OF_TIME_S))
+        return KeyClaims(_auth_context(claims), expires_at)
 
     def verify_session(self, token: str, *, now: float) -> SessionClaims:
         """Check a token of our own for a member."""

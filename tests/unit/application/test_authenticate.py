@@ -251,6 +251,13 @@ async def test_memory_ends_with_the_token(people, acme):
         await check(people, headers)
 
 
+async def test_a_token_may_end_beyond_all_numbers(people, acme):
+    """JSON has integers that no float can hold: such a token is good for as long as there are dates."""
+    headers = people.signed_with(acme.key_id, exp=10**400)
+    await check(people, headers)
+    assert people.authenticator.cached(headers, None, None) is not None
+
+
 async def test_a_deleted_key_stops_working_at_once(people, acme):
     """All its tokens do, and no other key's."""
     other = await people.new_key(acme.id)
