@@ -34,7 +34,8 @@ async function attempts(codes: Record<string, string>, privateNetwork = false) {
 /** Every attempt fails, for a reason that matches. */
 async function refuses(codes: Record<string, string>, reason: RegExp) {
   for (const [name, { value, error }] of Object.entries(await attempts(codes))) {
-    assert.match(error ?? `it worked: ${value}`, reason, name);
+    const outcome = error ?? `it worked: ${value}`;
+    assert.match(outcome, reason, `${name}: ${outcome}`);
   }
 }
 
@@ -47,7 +48,8 @@ Deno.test("there is no Deno and nothing of Node, wherever one looks", async () =
   ].join(" ").split(" ");
   for (const name of gone) {
     codes[name] = `return [typeof globalThis.${name}, "${name}" in globalThis, typeof ${name}]`;
-    codes[`${name} by Function`] = `return [new Function("return typeof ${name}")(), false, (0, eval)("typeof ${name}")]`;
+    codes[`${name} by Function`] =
+      `return [new Function("return typeof ${name}")(), false, (0, eval)("typeof ${name}")]`;
   }
   for (const [name, { value }] of Object.entries(await attempts(codes))) {
     assert.equal(value, "undefined,false,undefined", name);
@@ -56,7 +58,8 @@ Deno.test("there is no Deno and nothing of Node, wherever one looks", async () =
 
 Deno.test("only known globals are left", async () => {
   const { names } = await attempts({
-    names: "return Object.getOwnPropertyNames(globalThis).filter((n) => /deno|node|gpu|permission|signal$/i.test(n))",
+    names:
+      "return Object.getOwnPropertyNames(globalThis).filter((n) => /deno|node|gpu|permission/i.test(n))",
   });
   assert.deepEqual(names, { value: "", error: undefined });
 });
@@ -77,19 +80,22 @@ Deno.test("process is only what says that this is production", async () => {
 
 Deno.test("nothing of Deno can be reached through what is left", async () => {
   const outcomes = await attempts({
-    symbols: "return Object.getOwnPropertySymbols(globalThis).map((s) => typeof globalThis[s]?.core).join()",
+    symbols:
+      "return Object.getOwnPropertySymbols(globalThis).map((s) => typeof globalThis[s]?.core).join()",
     callSites: `
       Error.prepareStackTrace = (_, sites) => sites;
       const sites = new Error().stack;
       delete Error.prepareStackTrace;
-      return sites.some((site) => site.getFunction?.() || site.getThis?.())`,
+      return sites.filter((site) => /host\\.js|ext:/.test(site.getFileName())).some((site) => site.getFunction() || site.getThis())`,
     inspect: `
       let found = "";
       console.log({ [Symbol.for("Deno.customInspect")](inspect, options) { found = Reflect.ownKeys(options).concat(typeof this.Deno).join(); return ""; } });
       return /core|internal/.test(found)`,
     caller: "return (function f() { return f.caller?.Deno ?? f.caller?.caller })() ?? 'none'",
-    timer: "const t = setTimeout(() => {}); clearTimeout(t); return Reflect.ownKeys(t.constructor).some((k) => /core|op_/.test(String(k)))",
-    event: "return await new Promise((done) => { addEventListener('x', (e) => done(typeof e.currentTarget.Deno), { once: true }); dispatchEvent(new Event('x')); })",
+    timer:
+      "const t = setTimeout(() => {}); clearTimeout(t); return Reflect.ownKeys(t.constructor).some((k) => /core|op_/.test(String(k)))",
+    event:
+      "return await new Promise((done) => { addEventListener('x', (e) => done(typeof e.currentTarget.Deno), { once: true }); dispatchEvent(new Event('x')); })",
   });
   for (const [name, { value, error }] of Object.entries(outcomes)) {
     assert.match(value ?? error!, /^(undefined|undefined,undefined|false|none|TypeError.*)$/, name);
@@ -102,11 +108,12 @@ Deno.test("no file can be read, written or listed", () =>
     text: `return (await import("file:///etc/passwd", { with: { type: "text" } })).default`,
     bytes: `return (await import("file:///etc/passwd", { with: { type: "bytes" } })).default`,
     json: `return (await import("file:///proc/self/status", { with: { type: "json" } })).default`,
-    static: `return await import("data:text/javascript,import p from 'file:///etc/passwd' with { type: 'text' }; export default p")`,
+    static:
+      `return await import("data:text/javascript,import p from 'file:///etc/passwd' with { type: 'text' }; export default p")`,
     wasm: `return await import("file:///etc/passwd.wasm")`,
     fetch: `return await (await fetch("file:///etc/passwd")).text()`,
     environment: `return await (await fetch("file:///proc/self/environ")).text()`,
-  }, /NotCapable|[Rr]equires read access|--allow-read|unsupported|not a dependency/));
+  }, /NotCapable|[Rr]equires read access|--allow-read|not a valid module type/));
 
 Deno.test("the host's own file gives nothing when it is imported again", async () => {
   const { same, again } = await attempts({
@@ -120,23 +127,60 @@ Deno.test("the host's own file gives nothing when it is imported again", async (
 Deno.test("no module comes from anywhere else", () =>
   refuses({
     https: `return await import("https://example.com/x.js")`,
+    trusted: `return await import("https://esm.sh/xstate")`,
+    deno: `return await import("https://deno.land/std/fs/mod.ts")`,
     http: `return await import("http://127.0.0.1:1/x.js")`,
     npm: `return await import("npm:left-pad")`,
     jsr: `return await import("jsr:@std/assert")`,
     bare: `return await import("fs")`,
     ext: `return await import("ext:core/mod.js")`,
     nodeUnknown: `return await import("node:nothing")`,
-  }, /no-remote|no-npm|not a dependency|only allowed from|No such built-in/));
+  }, /no-remote|no-npm|import access|not a dependency|only allowed from|Unsupported scheme/));
+
+/** A WebAssembly module that imports the value "default" of `name`. */
+function wasmImporting(name: string): string {
+  const bytes = (text: string) => [text.length, ...new TextEncoder().encode(text)];
+  const entry = [1, ...bytes(name), ...bytes("default"), 3, 0x6f, 0];
+  const module = [0, 97, 115, 109, 1, 0, 0, 0, 2, entry.length, ...entry];
+  return `data:application/wasm;base64,${btoa(String.fromCharCode(...module))}`;
+}
+
+/** Modules that import `name` in each way that there is, by address. */
+function importers(name: string): Record<string, string> {
+  return {
+    dynamic: name,
+    upper: name.toUpperCase(),
+    static: `data:text/javascript,import "${name}"`,
+    "export from": `data:text/javascript,export * from "${name}"`,
+    "dynamic inside": `data:text/javascript,await import("${name}")`,
+    TypeScript: `data:application/typescript,import x from "${name}"; export const y: unknown = x`,
+    deferred: `data:text/javascript,import defer * as x from "${name}"; x.default`,
+    json: `data:text/javascript,import x from "${name}" with { type: "json" }`,
+    WebAssembly: wasmImporting(name),
+  };
+}
 
 Deno.test("no built-in module of Node can be imported, and trying harms nobody", () =>
   refuses(
-    Object.fromEntries(builtIns().flatMap((name) => [
-      [name, `return await import("${name}")`],
-      [`${name} static`, `return await import("data:text/javascript,import '${name}'")`],
-      [`${name} spelled otherwise`, `return await import("NODE:${name.slice(5)}")`],
-    ])),
-    /is not available/,
+    Object.fromEntries(
+      builtIns().flatMap((name) =>
+        Object.entries(importers(name)).map(([way, url]) => [
+          `${name} ${way}`,
+          `await import(${JSON.stringify(url)}); return "imported"`,
+        ])
+      ),
+    ),
+    /Blocked by null entry|Unsupported scheme|not a dependency|is not JSON|defer/,
   ));
+
+Deno.test("a host does not start where the import map leaves a way to Node's modules", async () => {
+  for (const target of [undefined, 'data:text/javascript,throw new Error("no")']) {
+    await assert.rejects(
+      HostProcess.startEmpty({ imports: { "node:worker_threads": target }, quiet: true }),
+      /ended with 1/,
+    );
+  }
+});
 
 const elsewhere = [
   "127.0.0.1:1",
@@ -195,7 +239,8 @@ Deno.test("a request cannot change its mind about where it goes", () =>
       new WebSocket({ toString: () => asked++ ? "ws://[fd00::1]/" : "ws://[fd00::2]/" }); return "made"`,
     constructor: `new WebSocket.prototype.constructor("ws://[fd00::1]/"); return "made"`,
     subclass: `new (class extends WebSocket {})("ws://[fd00::1]/"); return "made"`,
-    parent: `new (Object.getPrototypeOf(class extends EventSource {}))("http://[fd00::1]/"); return "made"`,
+    parent:
+      `new (Object.getPrototypeOf(class extends EventSource {}))("http://[fd00::1]/"); return "made"`,
   }, /private addresses/));
 
 Deno.test("an operator can allow private networks", async () => {
@@ -214,20 +259,29 @@ Deno.test("an operator can allow private networks", async () => {
 
 Deno.test("what the web offers is there, and works", async () => {
   const outcomes = await attempts({
-    crypto: "return (await crypto.subtle.digest('SHA-256', new TextEncoder().encode('x'))).byteLength",
+    crypto:
+      "return (await crypto.subtle.digest('SHA-256', new TextEncoder().encode('x'))).byteLength",
     uuid: "return crypto.randomUUID().length",
     url: "return new URL('https://a.example/b?c=d').searchParams.get('c')",
-    pattern: "return new URLPattern({ pathname: '/:a' }).exec('https://x.example/y').pathname.groups.a",
+    pattern:
+      "return new URLPattern({ pathname: '/:a' }).exec('https://x.example/y').pathname.groups.a",
     clone: "return structuredClone(new Map([[1, 2]])).get(1)",
-    stream: "return await new Response(new Blob(['abc']).stream().pipeThrough(new CompressionStream('gzip')).pipeThrough(new DecompressionStream('gzip'))).text()",
-    timers: "return await new Promise((r) => { const i = setInterval(() => { clearInterval(i); setTimeout(r, 1, 'late'); }, 1); })",
+    stream:
+      "return await new Response(new Blob(['abc']).stream().pipeThrough(new CompressionStream('gzip')).pipeThrough(new DecompressionStream('gzip'))).text()",
+    timers:
+      "return await new Promise((r) => { const i = setInterval(() => { clearInterval(i); setTimeout(r, 1, 'late'); }, 1); })",
     immediate: "return await new Promise((r) => setImmediate(r, 'soon'))",
-    abort: "return await fetch('https://example.com/', { signal: AbortSignal.abort() }).catch((e) => e.name)",
-    timeout: "return await new Promise((r) => AbortSignal.timeout(2).addEventListener('abort', () => r('aborted')))",
-    form: "const f = new FormData(); f.set('a', 'b'); return (await new Request('https://x.example/', { method: 'POST', body: f }).formData()).get('a')",
-    channel: "return await new Promise((r) => { const { port1, port2 } = new MessageChannel(); port1.onmessage = (e) => { port1.close(); r(e.data); }; port2.postMessage('m'); })",
+    abort:
+      "return await fetch('https://example.com/', { signal: AbortSignal.abort() }).catch((e) => e.name)",
+    timeout:
+      "return await new Promise((r) => AbortSignal.timeout(2).addEventListener('abort', () => r('aborted')))",
+    form:
+      "const f = new FormData(); f.set('a', 'b'); return (await new Request('https://x.example/', { method: 'POST', body: f }).formData()).get('a')",
+    channel:
+      "return await new Promise((r) => { const { port1, port2 } = new MessageChannel(); port1.onmessage = (e) => { port1.close(); r(e.data); }; port2.postMessage('m'); })",
     intl: "return new Intl.NumberFormat('de').format(1.5)",
-    wasm: "return (await WebAssembly.instantiate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]))).instance.constructor.name",
+    wasm:
+      "return (await WebAssembly.instantiate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]))).instance.constructor.name",
     dataFetch: "return await (await fetch('data:,hello')).text()",
     temporal: "return typeof Temporal",
     base64: "return atob(btoa('x'))",
@@ -235,12 +289,31 @@ Deno.test("what the web offers is there, and works", async () => {
     errorEvent: "return new ErrorEvent('x', { message: 'm' }).message",
     performance: "return performance.now() > 0",
     importXState: "return typeof (await import('xstate')).createMachine",
-    blobImport: "return (await import(URL.createObjectURL(new Blob(['export default 5'], { type: 'text/javascript' })))).default",
+    blobImport:
+      "return (await import(URL.createObjectURL(new Blob(['export default 5'], { type: 'text/javascript' })))).default",
   });
   const expected: Record<string, string> = {
-    crypto: "32", uuid: "36", url: "d", pattern: "y", clone: "2", stream: "abc", timers: "late", immediate: "soon",
-    abort: "AbortError", timeout: "aborted", form: "b", channel: "m", intl: "1,5", wasm: "Instance", dataFetch: "hello",
-    temporal: "object", base64: "x", self: "true", errorEvent: "m", performance: "true", importXState: "function",
+    crypto: "32",
+    uuid: "36",
+    url: "d",
+    pattern: "y",
+    clone: "2",
+    stream: "abc",
+    timers: "late",
+    immediate: "soon",
+    abort: "AbortError",
+    timeout: "aborted",
+    form: "b",
+    channel: "m",
+    intl: "1,5",
+    wasm: "Instance",
+    dataFetch: "hello",
+    temporal: "object",
+    base64: "x",
+    self: "true",
+    errorEvent: "m",
+    performance: "true",
+    importXState: "function",
     blobImport: "5",
   };
   const values = Object.entries(outcomes).map(([name, { value, error }]) => [name, value ?? error]);

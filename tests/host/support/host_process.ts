@@ -29,6 +29,10 @@ export interface Options {
   limits?: Partial<Limits>;
   /** What `import ... from "xstate"` is. */
   xstate?: 4 | 5;
+  /** Changes to the import map. */
+  imports?: Record<string, string | undefined>;
+  /** Do not show what the process prints: it is expected to fail. */
+  quiet?: boolean;
 }
 
 interface Manifest {
@@ -36,11 +40,11 @@ interface Manifest {
   xstate5: { modules: Record<string, string> };
 }
 
-function importMap(major: 4 | 5): string {
+function importMap({ xstate: major = 5, imports: changes = {} }: Options): string {
   const manifest: Manifest = JSON.parse(Deno.readTextFileSync(`${dist}/manifest.json`));
   const file = (copy: 4 | 5, subpath: string) =>
     `file://${dist}/${manifest[`xstate${copy}`].modules[subpath]}`;
-  const imports: Record<string, string> = { xstate4: file(4, ""), xstate5: file(5, "") };
+  const imports: Record<string, string | null> = { xstate4: file(4, ""), xstate5: file(5, "") };
   for (const copy of [4, 5] as const) {
     for (const subpath of Object.keys(manifest[`xstate${copy}`].modules)) {
       const tail = subpath === "" ? "" : `/${subpath}`;
@@ -48,10 +52,10 @@ function importMap(major: 4 | 5): string {
       if (copy === major) imports[`xstate${tail}`] = file(copy, subpath);
     }
   }
-  for (const name of builtIns()) {
-    imports[name] = `data:text/javascript,throw new Error("${name} is not available")`;
-  }
-  return `data:application/json,${encodeURIComponent(JSON.stringify({ imports }))}`;
+  for (const name of builtIns()) imports[name] = null;
+  return `data:application/json,${
+    encodeURIComponent(JSON.stringify({ imports: { ...imports, ...changes } }))
+  }`;
 }
 
 export function builtIns(): string[] {
@@ -93,7 +97,7 @@ export class HostProcess implements AsyncDisposable {
           " ",
         ),
         "--v8-flags=--max-old-space-size=128",
-        `--import-map=${importMap(options.xstate ?? 5)}`,
+        `--import-map=${importMap(options)}`,
         `--allow-read=${dist},${path}`,
         `--allow-write=${path}`,
         "--allow-net",
@@ -104,18 +108,23 @@ export class HostProcess implements AsyncDisposable {
       clearEnv: true,
       env: { DENO_DIR: `${folder}/deno`, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
       stdin: "null",
-      stdout: "inherit",
-      stderr: "inherit",
+      stdout: options.quiet ? "null" : "inherit",
+      stderr: options.quiet ? "null" : "inherit",
     }).spawn();
+    const ended = Promise.withResolvers<never>();
+    child.status.then(({ code }) => ended.reject(new Error(`The host ended with ${code}`)));
+    ended.promise.catch(() => {});
     const connection = await Promise.race([
       listener.accept(),
-      child.status.then(({ code }) => {
-        throw new Error(`The host ended with ${code} before it connected`);
-      }),
+      ended.promise,
     ]) as Deno.UnixConn;
     listener.close();
     const host = new HostProcess(child, connection, folder);
     host.#read();
+    await Promise.race([host.ask({ op: "ping" }), ended.promise]).catch(async (error) => {
+      await host[Symbol.asyncDispose]();
+      throw error;
+    });
     return host;
   }
 

@@ -23,9 +23,18 @@ export class HostError extends Error {
 }
 
 export function failure(error: unknown, code = "machine-error"): Failure {
-  if (error instanceof HostError) return { code: error.code, message: error.message };
+  if (isOurs(error)) return { code: error.code, message: error.message };
   const { message, stack } = describeError(error);
   return stack ? { code, message, stack } : { code, message };
+}
+
+// Even asking what it is may throw: author code can throw a proxy.
+function isOurs(error: unknown): error is HostError {
+  try {
+    return error instanceof HostError;
+  } catch {
+    return false;
+  }
 }
 
 export function errorText(error: unknown): string {

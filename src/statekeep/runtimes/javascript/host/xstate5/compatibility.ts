@@ -3,7 +3,7 @@
  */
 
 import { HostError } from "../errors.ts";
-import type { Machine, MachineSnapshot } from "./shapes.ts";
+import type { Machine, MachineSnapshot, StateNode } from "./shapes.ts";
 import { isMachineLogic } from "./shapes.ts";
 
 export function isXState5(machine: unknown): machine is Machine {
@@ -46,4 +46,31 @@ function probeScope(actionExecutor: (action: unknown) => void) {
     emit: nothing,
     actionExecutor,
   };
+}
+
+/** XState resolves some targets only when it comes to them. An author wants to hear of a wrong one before an instance does. */
+export function requireTargets(machine: Machine) {
+  for (const node of machine.idMap.values()) {
+    // A getter, which throws where there is no such state.
+    if (node.type === "compound") void node.initial;
+    if (node.type === "history") requireHistoryTargets(machine, node);
+  }
+}
+
+function requireHistoryTargets(machine: Machine, node: StateNode) {
+  const targets = [node.config.target ?? []].flat();
+  for (const target of targets) {
+    if (typeof target !== "string" || exists(machine, node.parent!, target)) continue;
+    throw new HostError(
+      "bad-version",
+      `The history state "${node.id}" has the target "${target}", which does not exist`,
+    );
+  }
+}
+
+function exists(machine: Machine, from: StateNode, target: string): boolean {
+  if (target.startsWith("#")) return true; // XState looks these up by several rules of its own
+  let node: StateNode | undefined = from;
+  for (const key of target.split(/(?<!\\)\./)) node = node?.states[key.replaceAll("\\", "")];
+  return node !== undefined && machine.idMap.has(node.id);
 }

@@ -4,7 +4,7 @@
 
 import type { Driver } from "../driver.ts";
 import { afterTable } from "./after.ts";
-import { isXState5, refuseOldCopies } from "./compatibility.ts";
+import { isXState5, refuseOldCopies, requireTargets } from "./compatibility.ts";
 import { InitialContext } from "./initial_context.ts";
 import type { Definition } from "./live.ts";
 import { XState5Instance } from "./live.ts";
@@ -18,6 +18,7 @@ const MICROSTEPS_MAX = 50_000;
 export function xstate5Driver(machine: unknown): Driver {
   if (!isXState5(machine)) throw new TypeError("This is no machine of XState 5");
   refuseOldCopies(machine);
+  requireTargets(machine);
   if (machine.options?.maxIterations === Infinity) machine.options.maxIterations = MICROSTEPS_MAX;
   const definition: Definition = {
     machine,

@@ -6,7 +6,7 @@
  */
 
 import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.ts";
-import { HostError } from "../errors.ts";
+import { describeError, HostError } from "../errors.ts";
 import type { JsonObject, MachineEvent, Snapshot } from "../frames.ts";
 import { stringify } from "../natives.ts";
 import type { AfterTable } from "./after.ts";
@@ -268,7 +268,7 @@ export class XState5Instance implements LiveInstance {
     try {
       child._stop();
     } catch (error) {
-      this.#surroundings.warn(`Stopping "${child.id}" failed: ${String(error)}`);
+      this.#surroundings.warn(`Stopping "${child.id}" failed: ${describeError(error).message}`);
     }
   }
 

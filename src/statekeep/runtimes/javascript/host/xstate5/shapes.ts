@@ -11,6 +11,7 @@ export interface StateNode {
   readonly path: string[];
   readonly type: "atomic" | "compound" | "parallel" | "final" | "history";
   readonly parent?: StateNode;
+  readonly initial?: unknown;
   /** Position in document order. */
   readonly order: number;
   readonly tags: string[];
