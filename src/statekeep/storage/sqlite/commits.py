@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import apsw
-import msgspec
 
 from statekeep.domain.commit import Commit, NewInstance
 from statekeep.domain.names import InstanceId
 from statekeep.ports.store import ConflictingRevision
 from statekeep.storage.queries import load_queries
-from statekeep.storage.sqlite.rows import microseconds_of
+from statekeep.storage.sqlite.rows import json_of, microseconds_of
 
 _QUERIES: Final = load_queries(__package__)
 _NEWEST_JOURNAL_ID: Final = _QUERIES["newest_journal_id"]
@@ -42,9 +41,7 @@ class CommitWriter:
 
     def write(self, commits: Sequence[Commit]) -> None:
         """All of them, in order. Raises what the first bad one deserves, with the transaction half done: the caller rolls back."""
-        rows = _Rows(self._next_journal_id)
-        for commit in commits:
-            rows.add(commit)
+        rows = _Rows(commits, self._next_journal_id)
         # Numbers are not used again when the transaction is rolled back: a gap costs nothing.
         self._next_journal_id = rows.next_journal_id
         self._append(rows)
@@ -75,19 +72,7 @@ class CommitWriter:
 class _Rows:
     """What a run of commits writes, by table."""
 
-    __slots__ = (
-        "_newest",
-        "entries",
-        "instances",
-        "keys",
-        "moves",
-        "next_journal_id",
-        "standings",
-        "timers_removed",
-        "timers_set",
-    )
-
-    def __init__(self, next_journal_id: int) -> None:
+    def __init__(self, commits: Sequence[Commit], next_journal_id: int) -> None:
         self.next_journal_id = next_journal_id
         self.entries: list[Row] = []
         self.instances: list[Row] = []
@@ -96,31 +81,37 @@ class _Rows:
         self.timers_set: list[Row] = []
         self.timers_removed: list[Row] = []
         self.keys: list[Row] = []
-        # An instance may have several commits in one run. The first entry of the first finds its predecessor by its standing.
-        self._newest: dict[InstanceId, int] = {}
+        self._add(commits)
 
-    def add(self, commit: Commit) -> None:
-        instance_id, base_revision, entries, due, timers, next_timer_seq, keys, new = commit
-        journal_id, previous = self.next_journal_id, self._newest.get(instance_id)
-        for entry in entries:
-            self.entries.append((journal_id, instance_id, previous, *entry))
-            previous = journal_id
-            journal_id += 1
-        assert previous is not None, "a commit has entries"
-        self.next_journal_id, self._newest[instance_id] = journal_id, previous
-        listed = msgspec.json.encode(due).decode() if due else None
-        standing = (entries[-1].revision, previous, listed, next_timer_seq, instance_id)
-        if new is None:
-            self.moves.append((*standing, base_revision))
-        else:
-            self.standings.append(standing)
-            self.instances.append(_instance_row(instance_id, new))
-        if timers.set:
-            self.timers_set += [(instance_id, *timer) for timer in timers.set]
-        if timers.removed:
-            self.timers_removed += [(instance_id, seq) for seq in timers.removed]
-        if keys:
-            self.keys += [(instance_id, *use) for use in keys]
+    def _add(self, commits: Sequence[Commit]) -> None:
+        # The hottest loop of the store: names are local, and what few commits have is looked at in one place.
+        journal_id, rows_of_entries, moves = self.next_journal_id, self.entries, self.moves
+        # An instance may have several commits in one run. The first entry of the first finds its predecessor by its standing.
+        newest: dict[InstanceId, int] = {}
+        for commit in commits:
+            instance_id, base_revision, entries, due, timers, next_timer_seq, keys, new = commit
+            previous = newest.get(instance_id)
+            for entry in entries:
+                rows_of_entries.append((journal_id, instance_id, previous, *entry))
+                previous = journal_id
+                journal_id += 1
+            newest[instance_id] = journal_id - 1
+            listed = json_of(due) if due else None
+            standing = (entries[-1].revision, previous, listed, next_timer_seq, instance_id)
+            if new is None:
+                moves.append((*standing, base_revision))
+            else:
+                self.standings.append(standing)
+                self.instances.append(_instance_row(instance_id, new))
+            if timers.set or timers.removed or keys:
+                self._add_rest(commit)
+        self.next_journal_id = journal_id
+
+    def _add_rest(self, commit: Commit) -> None:
+        instance_id, timers = commit.instance_id, commit.timers
+        self.timers_set += [(instance_id, *timer) for timer in timers.set]
+        self.timers_removed += [(instance_id, seq) for seq in timers.removed]
+        self.keys += [(instance_id, *use) for use in commit.keys]
 
 
 def _instance_row(instance_id: InstanceId, new: NewInstance) -> Row:

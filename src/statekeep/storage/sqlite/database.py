@@ -17,7 +17,6 @@ from typing import Any, Final, TypeVar
 import apsw
 import structlog
 
-from statekeep.domain.commit import Commit
 from statekeep.storage.sqlite.checkpoint import Checkpointer
 from statekeep.storage.sqlite.connection import (
     DATABASE_FILE_NAME,
@@ -96,10 +95,6 @@ class Database:
         """Where everything goes that writes."""
         assert self._writer is not None, "the store is not open"
         return self._writer
-
-    def commit(self, commit: Commit) -> asyncio.Future[None]:
-        """See Writer.commit."""
-        return self.writer.commit(commit)
 
     def write(
         self, work: Callable[[apsw.Connection], Result], *, is_long: bool = False

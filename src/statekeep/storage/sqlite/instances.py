@@ -49,8 +49,8 @@ class SqliteInstances(InstanceStore):
 
     async def claim(self, key: InstanceKey) -> ClaimedInstance | None:
         def read(connection: apsw.Connection) -> ClaimedInstance | None:
-            found = connection.execute(_INSTANCE_ID, key).fetchall()
-            return _claim(connection, found[0][0]) if found else None
+            found = connection.execute(_INSTANCE_ID, key).get
+            return None if found is None else _claim(connection, found)
 
         return self._database.read(read)
 
@@ -58,7 +58,7 @@ class SqliteInstances(InstanceStore):
         return self._database.read(lambda connection: _claim(connection, instance_id))
 
     def commit(self, commit: Commit) -> asyncio.Future[None]:
-        return self._database.commit(commit)
+        return self._database.writer.enqueue(commit)
 
     async def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
         await self._change("set_status", instance_id=instance_id, status=status.value)
@@ -152,10 +152,10 @@ class SqliteInstances(InstanceStore):
 
 
 def _claim(connection: apsw.Connection, instance_id: InstanceId) -> ClaimedInstance | None:
-    rows = connection.execute(_CLAIM, (instance_id,)).fetchall()
+    rows: list[Row] = connection.execute(_CLAIM, (instance_id,)).fetchall()
     if not rows:
         return None
-    timers = connection.execute(_TIMERS_OF_INSTANCE, (instance_id,)).fetchall()
+    timers: list[Row] = connection.execute(_TIMERS_OF_INSTANCE, (instance_id,)).fetchall()
     return claimed_of(instance_id, rows[0], tuple(timer_of(*timer) for timer in timers))
 
 

@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import apsw
 
-from statekeep.domain.commit import Commit
 from statekeep.storage.sqlite.pace import Pace
 from statekeep.storage.sqlite.transaction import CommitUncertain, Failed, Transactions, Write
 
@@ -50,16 +49,21 @@ class Writer:
         self._is_closed = False
         self._broken: CommitUncertain | None = None
 
-    def commit(self, commit: Commit) -> asyncio.Future[None]:
-        """Put a commit into the next batch."""
-        return self._enqueue(commit)
+    def enqueue(self, write: Write) -> asyncio.Future[Any]:
+        """Put a write into the next batch. The future has its result once that is durable."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._writes.append(write)
+        self._futures.append(future)
+        if not self._is_scheduled:
+            self._schedule()
+        return future
 
     def write(
         self, work: Callable[[apsw.Connection], Result], *, is_long: bool = False
     ) -> asyncio.Future[Result]:
-        """Put any other write into the next batch. One that is long never runs on the event loop."""
+        """The same, typed, for what is no commit. A long write never runs on the event loop."""
         self._has_long_work |= is_long
-        return self._enqueue(work)
+        return self.enqueue(work)
 
     def run_between(self, chore: Chore) -> None:
         """Run something on the thread when no transaction is open; never, once the writer is closed."""
@@ -74,14 +78,6 @@ class Writer:
         self._is_closed = True
         self._chores.clear()
         self._thread.shutdown()
-
-    def _enqueue(self, write: Write) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._writes.append(write)
-        self._futures.append(future)
-        if not self._is_scheduled:
-            self._schedule()
-        return future
 
     def _schedule(self) -> None:
         self._is_scheduled = True
