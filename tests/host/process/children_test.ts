@@ -195,3 +195,21 @@ Deno.test("sessions are forgotten by size", async () => {
   assert.equal((await host.read(1, 1)).need, "snapshot");
   assert.ok((await host.read(4, 1)).view);
 });
+
+Deno.test("the number of an event never means another one, even of a later session", async () => {
+  await using host = await HostProcess.start(source);
+  const report = () => host.waitFor(({ op }) => op === "event");
+  await host.create(1);
+  await host.one(1, 1, "circular");
+  const first = report();
+  host.send({ op: "perform", i: 1, rev: 2 });
+  const { h } = await first;
+  host.send({ op: "discard", i: 1 });
+  await host.create(1);
+  await host.one(1, 1, "circular");
+  const second = report();
+  host.send({ op: "perform", i: 1, rev: 2 });
+  assert.notEqual((await second).h, h);
+  const stale = await host.one(1, 2, { event: { type: "unknown" }, h });
+  assert.equal(stale.steps[0].snapshot.context.same, undefined);
+});

@@ -174,12 +174,10 @@ Deno.test("no built-in module of Node can be imported, and trying harms nobody",
   ));
 
 Deno.test("a host does not start where the import map leaves a way to Node's modules", async () => {
-  for (const target of [undefined, 'data:text/javascript,throw new Error("no")']) {
-    await assert.rejects(
-      HostProcess.startEmpty({ imports: { "node:worker_threads": target }, quiet: true }),
-      /ended with 1/,
-    );
-  }
+  await assert.rejects(
+    HostProcess.startEmpty({ imports: { "node:worker_threads": undefined }, quiet: true }),
+    /ended with 1/,
+  );
 });
 
 const elsewhere = [

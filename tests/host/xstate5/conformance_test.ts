@@ -3,18 +3,8 @@
  */
 
 import assert from "node:assert/strict";
-import {
-  and,
-  assign,
-  cancel,
-  createMachine,
-  emit,
-  fromPromise,
-  not,
-  or,
-  raise,
-  stateIn,
-} from "xstate5";
+import * as ours from "xstate5";
+import { bundle } from "../support/bundle.ts";
 import type { MachineEvent } from "./support.ts";
 import { Instance } from "./support.ts";
 
@@ -40,9 +30,10 @@ interface Done {
   stopped: string[];
 }
 
-function implement({ machine, guards }: Case, done: Done) {
+function implement(xstate: typeof ours, { machine, guards }: Case, done: Done) {
+  const { assign, cancel, createMachine, emit, fromPromise, raise } = xstate;
   const combined = Object.fromEntries(
-    Object.entries(guards).map(([name, guard]) => [name, combine(guard)]),
+    Object.entries(guards).map(([name, guard]) => [name, combine(xstate, guard)]),
   );
   const later = (id: string) =>
     raise((_: Data, { type }: Data) => ({ type }), {
@@ -80,11 +71,12 @@ function implement({ machine, guards }: Case, done: Done) {
   } as Data);
 }
 
-function combine(guard: Data): Data {
-  if (guard.op === "and") return and(guard.of.map(combine));
-  if (guard.op === "or") return or(guard.of.map(combine));
-  if (guard.op === "not") return not(combine(guard.of[0]));
-  if (guard.op === "stateIn") return stateIn(guard.value);
+function combine(xstate: typeof ours, guard: Data): Data {
+  const inner = (each: Data) => combine(xstate, each);
+  if (guard.op === "and") return xstate.and(guard.of.map(inner));
+  if (guard.op === "or") return xstate.or(guard.of.map(inner));
+  if (guard.op === "not") return xstate.not(inner(guard.of[0]));
+  if (guard.op === "stateIn") return xstate.stateIn(guard.value);
   return guard;
 }
 
@@ -138,9 +130,9 @@ function expectedChildren(step: Data, running: Set<string>) {
   return { started, stopped };
 }
 
-function run(data: Case, restarts: boolean) {
+function run(xstate: typeof ours, data: Case, restarts: boolean) {
   const done: Done = { logs: [], started: [], stopped: [] };
-  const instance = new Instance(implement(data, done));
+  const instance = new Instance(implement(xstate, data, done));
   const running = new Set<string>();
   data.expected.every((expected, n) => {
     const act = () => {
@@ -176,9 +168,17 @@ function run(data: Case, restarts: boolean) {
 
 Deno.test("every recorded case is repeated", () => {
   assert.equal(cases.length, 300);
-  cases.forEach((data) => run(data, false));
+  cases.forEach((data) => run(ours, data, false));
 });
 
 Deno.test("every recorded case is repeated with a restart before each event", () => {
-  cases.forEach((data) => run(data, true));
+  cases.forEach((data) => run(ours, data, true));
+});
+
+Deno.test("a bundled and minified copy repeats them as well", async () => {
+  const code = await bundle('export * from "npm:xstate@5.33.3"', true);
+  const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  const bundled: typeof ours = await import(url);
+  assert.notEqual(bundled.createMachine, ours.createMachine);
+  cases.forEach((data) => run(bundled, data, true));
 });

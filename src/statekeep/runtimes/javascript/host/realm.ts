@@ -60,8 +60,8 @@ function versionsOfOurs(): Record<4 | 5, string> {
  * Deno's Node modules hand out what was taken away here (`node:worker_threads` starts a worker that has `Deno`), and some end the process when
  * they find it gone. Only the import map can deny them, so do not run where it misses one that this Deno has.
  *
- * A `null` entry denies. An entry that names another module does not: it is ignored where a module imports, statically, a built-in
- * that Deno itself has loaded.
+ * A `null` entry denies. An entry that names a `data:` module is let pass, but is weaker: it is ignored where a module imports, statically, a
+ * built-in that Deno itself has loaded.
  */
 function requireDeniedBuiltIns() {
   const { builtinModules } = process.getBuiltinModule("node:module");

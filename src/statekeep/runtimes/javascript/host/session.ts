@@ -31,6 +31,9 @@ interface Undone {
   readonly touchesChildren: boolean;
 }
 
+// Counted for the whole host: a number from before a session was forgotten must not mean an event of the next one.
+let handlesGiven = 0;
+
 // Beyond this many unanswered events of its children, an instance gets their JSON instead of the objects.
 const HANDLES_MAX = 10_000;
 
@@ -41,7 +44,6 @@ export class Session implements Surroundings {
   #live: LiveInstance | null = null;
   #undone: Undone[] = [];
   readonly #handles = new Map<number, MachineEvent>();
-  #handlesGiven = 0;
   #lastTold = "0";
   /** The answer that is being made will say how the children stand. */
   #isQuiet = false;
@@ -139,7 +141,7 @@ export class Session implements Surroundings {
   }
 
   eventForRoot(event: MachineEvent, childId: string | undefined) {
-    const h = ++this.#handlesGiven;
+    const h = ++handlesGiven;
     if (this.#handles.size < HANDLES_MAX) this.#handles.set(h, event);
     const child = childId === undefined ? "" : `"child":${stringify(childId)},`;
     const text = eventText(event, this.#host.eventBytesMax, (warning) => this.warn(warning));
