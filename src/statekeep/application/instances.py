@@ -17,7 +17,6 @@ from statekeep.domain.errors import (
     AlreadyExists,
     IdempotencyMismatch,
     InvalidParameter,
-    InvalidState,
     NotFound,
     Overloaded,
     RejectedByMachineAuthorizer,

@@ -36,7 +36,6 @@ from statekeep.domain.names import (
 )
 from statekeep.domain.timer import Timer
 
-
 Item = TypeVar("Item")
 
 
