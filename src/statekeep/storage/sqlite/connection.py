@@ -6,14 +6,16 @@ WAL with a synchronous COMMIT, so that what was committed survives a loss of pow
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import apsw
 
-from statekeep.storage.schema import load_schema_steps, missing_steps
+from statekeep.storage.schema import SchemaStep, load_schema_steps, missing_steps
 
 DATABASE_FILE_NAME: Final = "statekeep.db"
+SCHEMA_STEPS: Final = load_schema_steps(__package__)
 
 WRITER_CACHE_KIB: Final = 64 * 1024
 READER_CACHE_KIB: Final = 16 * 1024
@@ -25,12 +27,14 @@ BUSY_TIMEOUT_MS: Final = 2_000
 """For people with the `sqlite3` shell: within this process nobody waits for anybody."""
 
 
-def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+def open_writer(
+    path: Path, *, vfs: str | None = None, steps: Sequence[SchemaStep] = SCHEMA_STEPS
+) -> apsw.Connection:
     """The connection that writes. Creates the database and brings its schema up to date. Raises StoreTooNew."""
     _create_private(path)
     connection = _open(path, WRITER_CACHE_KIB, vfs)
     try:
-        _bring_up_to_date(connection)
+        _bring_up_to_date(connection, steps)
     except BaseException:
         connection.close()
         raise
@@ -72,8 +76,7 @@ def _open(path: Path, cache_kib: int, vfs: str | None) -> apsw.Connection:
     return connection
 
 
-def _bring_up_to_date(connection: apsw.Connection) -> None:
-    steps = load_schema_steps(__package__)
+def _bring_up_to_date(connection: apsw.Connection, steps: Sequence[SchemaStep]) -> None:
     for step in missing_steps(steps, connection.pragma("user_version")):
         # The version moves in the transaction of its step: a crash leaves the database before it or after it.
         with connection:

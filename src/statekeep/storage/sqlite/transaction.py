@@ -1,7 +1,7 @@
 """One transaction for a batch of writes.
 
 Writes of a batch fail alone. The batch is first written as if nothing could go wrong, which costs nothing per write; if something does,
-it is rolled back and written again with a savepoint around each.
+it is rolled back and written again with a savepoint around each; if that cannot be either, each is written in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from statekeep.storage.sqlite.commits import CommitWriter
 from statekeep.storage.sqlite.errors import in_words_of_port
 
 Work = Callable[[apsw.Connection], Any]
-"""A write of any other kind. It may be called twice, since a batch may be: what it does it does in the database only."""
+"""A write of any other kind. It may be called more than once, since a batch may be written again: all that it does it does in the database."""
 Write = Commit | Work
 
 
@@ -45,19 +45,25 @@ class Transactions:
 
         Raises CommitUncertain.
         """
+        if len(batch) > 1:
+            for attempt in (self._together, self._one_by_one):
+                try:
+                    return self._in_transaction(attempt, batch)
+                except CommitUncertain:
+                    raise
+                except Exception:
+                    # After some errors SQLite has given up the whole transaction: then each write gets one of its own.
+                    continue
+        return [self._in_its_own_transaction(write) for write in batch]
+
+    def _in_its_own_transaction(self, write: Write) -> Any:
         try:
-            return self._in_transaction(self._together, batch)
+            (result,) = self._in_transaction(self._together, [write])
         except CommitUncertain:
             raise
         except Exception as error:
-            if len(batch) == 1:
-                return [Failed(in_words_of_port(error))]
-        try:
-            return self._in_transaction(self._one_by_one, batch)
-        except CommitUncertain:
-            raise
-        except Exception as error:
-            return [Failed(in_words_of_port(error)) for _ in batch]
+            return Failed(in_words_of_port(error))
+        return result
 
     def _in_transaction(
         self, write: Callable[[Sequence[Write]], list[Any]], batch: Sequence[Write]
@@ -98,15 +104,15 @@ class Transactions:
         return results
 
     def _one_by_one(self, batch: Sequence[Write]) -> list[Any]:
-        return [self._alone(write) for write in batch]
+        return [self._with_savepoint(write) for write in batch]
 
-    def _alone(self, write: Write) -> Any:
+    def _with_savepoint(self, write: Write) -> Any:
         self._execute("SAVEPOINT one")
         try:
             (result,) = self._together([write])
         except Exception as error:
             if not self._connection.in_transaction:
-                raise  # SQLite gave up the whole transaction, with what was written before.
+                raise
             self._execute("ROLLBACK TO one")
             result = Failed(in_words_of_port(error))
         self._execute("RELEASE one")

@@ -1,0 +1,118 @@
+"""What is in the tables, and how it is found."""
+
+from __future__ import annotations
+
+import asyncio
+
+import apsw
+import apsw.ext
+import pytest
+
+from statekeep.domain.timer import TimerChanges
+from statekeep.storage.queries import load_queries
+from statekeep.storage.sqlite.connection import DATABASE_FILE_NAME, open_writer
+from tests.support.builders import (
+    a_commit,
+    a_key_use,
+    a_timer,
+    a_user,
+    create_instance,
+    create_instances,
+    lay_ground,
+)
+
+QUERIES = load_queries("statekeep.storage.sqlite")
+MAY_SCAN = {
+    # Tables that are empty nearly always, or have a row for each other table.
+    "newest_instance_id",
+    "orphaned_journal",
+}
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory):
+    """A connection to an empty database."""
+    connection = open_writer(tmp_path_factory.mktemp("schema") / DATABASE_FILE_NAME)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("name", sorted(set(QUERIES) - MAY_SCAN))
+def test_every_query_finds_its_rows_by_an_index(schema, name):
+    """None gets slower because there is more of what it does not look for."""
+    parameters = apsw.ext.query_info(schema, QUERIES[name]).bindings_count
+    bindings = (1,) * parameters
+    plan = schema.execute("EXPLAIN QUERY PLAN " + QUERIES[name], bindings).fetchall()
+    scans = [detail for *_, detail in plan if detail.startswith("SCAN")]
+    assert [scan for scan in scans if scan not in ("SCAN walk", "SCAN CONSTANT ROW")] == []
+
+
+def count_rows(path):
+    """How many rows each table has, but for SQLite's own."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    tables = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    ).fetchall()
+    counts = {t: connection.execute(f"SELECT count(*) FROM {t}").get for (t,) in tables}
+    connection.close()
+    return counts
+
+
+async def fill(store, instance_id, entries):
+    """An instance with some of everything."""
+    timers = TimerChanges(tuple(a_timer(seq) for seq in range(20)), ())
+    keys = tuple(a_key_use(f"k{number}") for number in range(20))
+    commit = a_commit(instance_id, 1, entries=entries)
+    await store.commit(commit._replace(timers=timers, keys=keys, due=("fetch",)))
+
+
+async def test_deletion_leaves_no_row_anywhere(open_sqlite, tmp_path):
+    """Private data is gone from every table, those that nobody lists included."""
+    path = tmp_path / "data" / DATABASE_FILE_NAME
+    store = await open_sqlite()
+    ground = await lay_ground(store)
+    kept = await create_instance(store, ground, "kept")
+    await fill(store, kept, 3)
+    before = count_rows(path)
+    gone = await create_instance(store, ground, "gone")
+    await fill(store, gone, 1_234)
+    assert count_rows(path) != before
+    await store.delete_instance(gone)
+    assert count_rows(path) == before
+
+
+async def test_a_deletion_that_was_cut_short_is_finished(open_sqlite, tmp_path):
+    """The instance was gone at once; the next start removes what was left of its journal."""
+    path = tmp_path / "data" / DATABASE_FILE_NAME
+    store = await open_sqlite()
+    ground = await lay_ground(store)
+    kept, gone = await create_instances(store, ground, ["kept", "gone"])
+    await fill(store, kept, 3)
+    before = count_rows(path)["journal"] - 1
+    await fill(store, gone, 5_000)
+    deletion = asyncio.ensure_future(store.delete_instance(gone))
+    await asyncio.sleep(0)
+    # In the batch that removes the instance; what follows takes ten more.
+    await store.create_user(a_user("eve"))
+    assert await store.claim_by_id(gone) is None
+    deletion.cancel()
+    await asyncio.gather(deletion, return_exceptions=True)
+    await store.close()
+    counts = count_rows(path)
+    assert counts["journal"] > before
+    assert counts["orphaned_journals"] == 1
+    store = await open_sqlite()
+    counts = count_rows(path)
+    assert counts["journal"] == before
+    assert counts["orphaned_journals"] == 0
+
+
+async def test_a_machine_goes_with_all_its_rows(open_sqlite, tmp_path):
+    """Its code above all."""
+    path = tmp_path / "data" / DATABASE_FILE_NAME
+    store = await open_sqlite()
+    await lay_ground(store, machine="kept")
+    before = count_rows(path)
+    ground = await lay_ground(store, machine="gone")
+    await store.delete_machine(ground.machine.id)
+    assert count_rows(path) == before
