@@ -30,6 +30,10 @@ class HostObserver(Protocol):
         """A report. Raises BadFrame or msgspec.DecodeError where it makes no sense."""
         ...
 
+    def rested(self, host: Host) -> None:
+        """It has answered everything."""
+        ...
+
     def ended(self, host: Host) -> None:
         """The process is gone; all its calls have failed already."""
         ...
@@ -170,6 +174,8 @@ class Host:
         del self._calls[request_id]
         if not call.answered.done():
             call.answered.set_result(call.frames)
+        if not self._calls:
+            self._observer.rested(self)
 
     def _on_end(self) -> None:
         self.is_alive = False

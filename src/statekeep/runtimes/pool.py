@@ -238,6 +238,9 @@ class _Deaf:
     def reported(self, host: Host, frame: protocol.HostFrame) -> None:
         """Logs of code that is only being looked at are nobody's."""
 
+    def rested(self, host: Host) -> None:
+        """Nobody waits for its place."""
+
     def ended(self, host: Host) -> None:
         """Nothing depends on it."""
 

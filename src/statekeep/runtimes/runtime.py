@@ -2,7 +2,8 @@
 
 A host may die under any request. Nothing it computed has been committed then, so the requests it had not answered are asked again of a new host -
 one at a time, each delivery by itself, while everything else for that version waits. The one that is alone when its host dies again is to blame and
-fails; all others get their answer.
+fails; all others get their answer. Nobody is blamed for the first death, not even one that was alone: something that was performed before may have
+been at work still.
 """
 
 from __future__ import annotations
@@ -90,11 +91,8 @@ class HostRuntime:
         if version.id in self._careful:
             return await self._step_carefully(version, standing, deliveries)
         host = self.pool.warm(version.id) or await self.pool.host(version)
-        try:
+        with contextlib.suppress(HostDied):
             return await self._step_on(host, standing, deliveries)
-        except HostDied as death:
-            if host.was_alone and len(deliveries) == 1:
-                return [Failed(_blamed(death))]
         return await self._step_carefully(version, standing, deliveries)
 
     def perform(self, version: MachineVersion, instance_id: InstanceId, revision: int) -> None:
@@ -181,6 +179,9 @@ class HostRuntime:
         else:
             self.listener.children_changed(instance_id, children)
 
+    def rested(self, host: Host) -> None:
+        self.pool.settled()
+
     def ended(self, host: Host) -> None:
         self.pool.forget(host)
         for instance_id in host.undone:
@@ -199,11 +200,8 @@ class HostRuntime:
         """Ask the host of a version, and where it dies, carefully a new one. Raises MachineError where that dies of it too."""
         if version.id not in self._careful:
             host = self.pool.warm(version.id) or await self.pool.host(version)
-            try:
+            with contextlib.suppress(HostDied):
                 return await attempt(host)
-            except HostDied as death:
-                if host.was_alone:
-                    raise _blamed(death) from death
         return await self._asked_carefully(version, attempt)
 
     async def _asked_carefully(
