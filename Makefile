@@ -46,13 +46,13 @@ lint: host
 	cd $(JAVASCRIPT) && $(DENO) fmt --check && $(DENO) lint && $(DENO) check host
 	cd tests/host && $(DENO) fmt --check && $(DENO) lint && $(DENO) check .
 
-test: lint test-host ## Set up, then run all checks and all tests but the slow ones (CI runs this)
+test: lint ## Set up, then run all checks and all tests but the slow ones (CI runs this)
 	$(BIN)/pytest -m "not slow"
 
-test-all: lint test-host ## The same with the slow tests: loads, soaks, kills
+test-all: lint ## The same with the slow tests: loads, soaks, kills
 	$(BIN)/pytest
 
-test-host: host ## The tests that run inside Deno
+test-host: host ## Only the tests that run inside Deno (pytest runs them too)
 	cd tests/host && $(DENO_LIMIT) $(DENO) test --allow-all --reporter=dot
 
 dev: host ## Start a server with an example machine on SQLite in ./.statekeep
