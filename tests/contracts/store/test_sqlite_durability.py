@@ -122,30 +122,30 @@ async def test_a_batch_that_was_not_committed_did_not_happen(open_sqlite, tmp_pa
     assert revisions == last_told(told)
 
 
-async def test_a_loss_of_power_loses_nothing_that_was_awaited(tmp_path):
+@pytest.mark.parametrize(
+    ("count", "snapshot_bytes"),
+    [pytest.param(20, 100, id="before any checkpoint"), pytest.param(80, 200_000, id="after some")],
+)
+async def test_a_loss_of_power_loses_nothing_that_was_awaited(tmp_path, count, snapshot_bytes):
     """All that is left is what was synced: files as they were at their last sync."""
     directory = tmp_path / "left"
     directory.mkdir()
     disk = Disk(synced_copy=directory)
     store = SqliteStore(tmp_path / "data", vfs=disk.name)
     await store.open()
-    ground = await lay_ground(store)
-    ids = await create_instances(store, ground, ["one", "two"])
-    # Enough for some checkpoints in between, and an end that is not one.
-    for base in range(1, 40):
-        for instance_id in ids:
-            commit = a_commit(instance_id, base)
-            entry = commit.entries[0]._replace(snapshot=bytes(200_000))
-            await store.commit(commit._replace(entries=(entry,)))
-    left = SqliteStore(directory)
+    instance_id = await create_instance(store, await lay_ground(store))
+    for base in range(1, count):
+        commit = a_commit(instance_id, base)
+        entry = commit.entries[0]._replace(snapshot=bytes(snapshot_bytes))
+        await store.commit(commit._replace(entries=(entry,)))
     disk.synced_copy = None
     await store.close()
+    left = SqliteStore(directory)
     await left.open()
-    for instance_id in ids:
-        claimed = await left.claim_by_id(instance_id)
-        assert claimed is not None
-        assert claimed.revision == 40
-    assert len((await left.list_transitions(ids[0], cursor=None)).items) == 40
+    claimed = await left.claim_by_id(instance_id)
+    assert claimed is not None
+    assert claimed.revision == count
+    assert len((await left.list_transitions(instance_id, cursor=None)).items) == count
     await left.close()
 
 

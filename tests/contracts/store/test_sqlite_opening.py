@@ -12,7 +12,13 @@ import pytest
 
 from statekeep.ports.store import StoreBusy, StoreTooNew, StoreUnusable
 from statekeep.storage.schema import SchemaStep
-from statekeep.storage.sqlite.connection import DATABASE_FILE_NAME, SCHEMA_STEPS, open_writer
+from statekeep.storage.sqlite.connection import (
+    DATABASE_FILE_NAME,
+    SCHEMA_STEPS,
+    open_checkpointer,
+    open_reader,
+    open_writer,
+)
 from tests.support.builders import a_user, lay_ground
 
 
@@ -146,3 +152,16 @@ def set_version(path, version):
     connection = apsw.Connection(str(path))
     connection.pragma("user_version", version)
     connection.close()
+
+
+class TestSettings:
+    def test_a_commit_waits_for_the_disk(self, tmp_path):
+        """On every connection, with the log checkpointed by nobody but us."""
+        path = tmp_path / DATABASE_FILE_NAME
+        for open_one in (open_writer, open_reader, open_checkpointer):
+            connection = open_one(path)
+            assert connection.pragma("journal_mode") == "wal"
+            assert connection.pragma("synchronous") == 2
+            assert connection.pragma("wal_autocheckpoint") == 0
+            assert connection.pragma("cache_size") < -10_000
+            connection.close()

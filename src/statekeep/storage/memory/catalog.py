@@ -42,6 +42,7 @@ class MemoryCatalog(Catalog):
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
+        self._machine_ids = itertools.count(1)
         self._organizations: dict[OrganizationId, Organization] = {}
         self._users: dict[UserId, User] = {}
         self._roles: dict[tuple[UserId, OrganizationId], Role] = {}
@@ -117,8 +118,8 @@ class MemoryCatalog(Catalog):
             raise AlreadyExists("there is such a machine")
         if organization_id not in self._organizations:
             raise NotFound("there is no such organization")
-        number = next(self._numbers)
-        self._machines[number] = Machine(number, organization_id, name, indexes, now, None)
+        machine = Machine(next(self._machine_ids), organization_id, name, indexes, now, None)
+        self._machines[machine.id] = machine
 
     async def machine(self, organization_id: OrganizationId, name: MachineName) -> Machine | None:
         wanted = (organization_id, name)

@@ -64,6 +64,7 @@ def _open(path: Path, cache_kib: int, vfs: str | None) -> apsw.Connection:
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     # Without it SQLite plans a query again whenever a parameter that might matter for the plan has another value: claims took 60 us, not 6.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    # All rows are fetched: statements behind one that has an answer would not run otherwise.
     connection.execute(f"""
         PRAGMA journal_mode = WAL;
         PRAGMA synchronous = FULL;
@@ -72,7 +73,7 @@ def _open(path: Path, cache_kib: int, vfs: str | None) -> apsw.Connection:
         PRAGMA wal_autocheckpoint = 0;
         PRAGMA journal_size_limit = {WAL_FILE_BYTES_KEPT};
         PRAGMA cache_size = -{cache_kib};
-    """)
+    """).fetchall()
     return connection
 
 
@@ -80,5 +81,5 @@ def _bring_up_to_date(connection: apsw.Connection, steps: Sequence[SchemaStep]) 
     for step in missing_steps(steps, connection.pragma("user_version")):
         # The version moves in the transaction of its step: a crash leaves the database before it or after it.
         with connection:
-            connection.execute(step.sql)
+            connection.execute(step.sql).fetchall()
             connection.pragma("user_version", step.number)

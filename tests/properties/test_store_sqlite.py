@@ -1,0 +1,349 @@
+"""The store in SQLite does what the store in memory does, whatever is asked of them and in whatever order."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+
+from statekeep.domain.commit import Commit, JournalEntry, KeyUse
+from statekeep.domain.errors import StatekeepError
+from statekeep.domain.event import Origin
+from statekeep.domain.instance import InstanceStatus
+from statekeep.domain.names import InstanceId, InstanceName, MachineName, VersionId
+from statekeep.domain.timer import Timer, TimerChanges
+from statekeep.ports.store import ConflictingRevision, Page, Store, Upload
+from statekeep.storage.memory.store import MemoryStore
+from statekeep.storage.sqlite.store import SqliteStore
+from tests.support.builders import (
+    NOW,
+    Ground,
+    a_key,
+    a_user,
+    a_version,
+    an_organization,
+    lay_ground,
+)
+
+# Few values of each kind, so that they meet.
+NAMES = st.sampled_from(["one", "two", "three"]).map(InstanceName)
+KEYS = st.sampled_from(["k1", "k2"])
+TIMES = st.sampled_from([1.0, 1.5, 2.0, 3.25])
+JSON = st.binary(max_size=20)
+MACHINES = st.sampled_from(["toggle", "other"]).map(MachineName)
+VERSIONS = st.sampled_from(["v1", "v2"])
+ORGANIZATIONS = st.sampled_from(["acme", "rival"])
+
+Call = Callable[[Store], Awaitable[Any]]
+
+
+class Stores(RuleBasedStateMachine):
+    """Every call goes to both; results and errors must be the same."""
+
+    instances = Bundle("instances")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.directory = Path(tempfile.mkdtemp())
+        self.memory = MemoryStore()
+        self.sqlite = SqliteStore(self.directory)
+        self.run(self.memory.open())
+        self.run(self.sqlite.open())
+        self.revisions: dict[InstanceId, int] = {}
+        self.timers: dict[InstanceId, int] = {}
+
+    def teardown(self) -> None:
+        self.run(self.sqlite.close())
+        self.runner.close()
+        shutil.rmtree(self.directory)
+
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        async def result() -> Any:
+            return await awaitable
+
+        return self.runner.run(result())
+
+    def ask(self, call: Call) -> Any:
+        """The answer of both."""
+        expected = self.run(outcome(self.memory, call))
+        assert self.run(outcome(self.sqlite, call)) == expected
+        return expected
+
+    @initialize()
+    def found(self) -> None:
+        self.grounds: list[Ground] = []
+        for organization in ("acme", "rival"):
+            self.grounds.append(self.ask(partial(lay_ground, organization=organization)))
+
+    # Instances.
+
+    @rule(target=instances, name=NAMES, which=st.integers(0, 1), twice=st.booleans())
+    def create(self, name: InstanceName, which: int, twice: bool) -> Any:
+        """One alone, or together with another of the same name."""
+        ground = self.grounds[which]
+        ids = [self.ask(new_instance_id) for _ in range(1 + twice)]
+        commits = [ground.creation(instance_id, name) for instance_id in ids]
+        results = self.ask(lambda store: all_of(store, commits))
+        for instance_id, result in zip(ids, results, strict=True):
+            self.revisions[instance_id] = 1 if result is None else 0
+        return multiple(*ids)
+
+    @rule(
+        instance_id=instances,
+        changes=st.lists(
+            st.tuples(
+                st.lists(st.tuples(JSON, JSON, st.sampled_from(Origin)), min_size=1, max_size=3),
+                st.lists(st.text(max_size=3), max_size=2),
+                st.lists(TIMES, max_size=2),
+                st.lists(st.integers(0, 6), max_size=2),
+                st.lists(st.tuples(KEYS, TIMES, st.none() | JSON), max_size=2),
+                st.sampled_from([0, 0, 0, 0, 0, -1, 1]),
+            ),
+            min_size=1,
+            max_size=4,
+        ),
+    )
+    def commit(self, instance_id: InstanceId, changes: list[Any]) -> None:
+        """Several at once, each on top of the one before, some of them on a wrong revision."""
+        revision, seq = self.revisions[instance_id], self.timers.get(instance_id, 0)
+        commits = []
+        for entries, due, timers_set, timers_removed, keys, error in changes:
+            journal = tuple(
+                JournalEntry(
+                    revision + 1 + number, 1e12 + revision + number, origin, event, snapshot
+                )
+                for number, (event, snapshot, origin) in enumerate(entries)
+            )
+            timers = tuple(
+                Timer(seq + number, "t", at, b"{}", None) for number, at in enumerate(timers_set)
+            )
+            seq += len(timers)
+            changed = TimerChanges(timers, tuple(timers_removed))
+            uses = tuple(KeyUse(key, b"hash", answer, expires) for key, expires, answer in keys)
+            base = revision + error
+            commits.append(Commit(instance_id, base, journal, tuple(due), changed, seq, uses))
+            revision += len(entries)
+        results = self.ask(lambda store: all_of(store, commits))
+        written = [c for c, result in zip(commits, results, strict=True) if result is None]
+        if written:
+            self.revisions[instance_id] = written[-1].entries[-1].revision
+        self.timers[instance_id] = seq
+
+    @rule(instance_id=instances, status=st.sampled_from(InstanceStatus))
+    def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
+        self.ask(lambda store: store.set_status(instance_id, status))
+
+    @rule(instance_id=instances)
+    def delete_instance(self, instance_id: InstanceId) -> None:
+        self.ask(lambda store: store.delete_instance(instance_id))
+
+    @rule(
+        instance_id=instances,
+        seq=st.integers(0, 6),
+        at=TIMES,
+        tries=st.integers(0, 5),
+        dead=st.booleans(),
+    )
+    def update_timer(
+        self, instance_id: InstanceId, seq: int, at: float, tries: int, dead: bool
+    ) -> None:
+        timer = Timer(seq, "other", at, b"other", None, tries, dead)
+        self.ask(lambda store: store.update_timer(instance_id, timer))
+
+    @rule(instance_id=instances, key=KEYS, answer=JSON)
+    def answer_key(self, instance_id: InstanceId, key: str, answer: bytes) -> None:
+        self.ask(lambda store: store.answer_key(instance_id, key, answer))
+
+    @rule(now_ms=TIMES)
+    def forget_expired_keys(self, now_ms: float) -> None:
+        self.ask(lambda store: store.forget_expired_keys(now_ms=now_ms))
+
+    # The catalog.
+
+    @rule(organization=ORGANIZATIONS, machine=MACHINES)
+    def create_machine(self, organization: str, machine: MachineName) -> None:
+        owner = an_organization(organization).id
+        self.ask(lambda store: store.create_machine(owner, machine, ("a",), NOW))
+
+    @rule(organization=ORGANIZATIONS, machine=MACHINES)
+    def delete_machine(self, organization: str, machine: MachineName) -> None:
+        async def delete(store: Store) -> None:
+            found = await store.machine(an_organization(organization).id, machine)
+            if found is not None:
+                await store.delete_machine(found.id)
+
+        self.ask(delete)
+
+    @rule(which=st.integers(0, 1), name=VERSIONS, code=JSON, make_current=st.booleans())
+    def publish(self, which: int, name: str, code: bytes, make_current: bool) -> None:
+        """Of a machine that may be gone, with an id that may have been used."""
+        version = a_version(self.grounds[which].machine, f"{which}{name}")
+        self.ask(lambda store: store.create_version(version, code, make_current=make_current))
+        self.ask(lambda store: store.version(version.id))
+        self.ask(lambda store: store.version_code(version.id))
+
+    @rule(name=VERSIONS, code=JSON, is_gzipped=st.booleans(), days=st.integers(0, 3))
+    def upload(self, name: str, code: bytes, is_gzipped: bool, days: int) -> None:
+        upload, expires_at = Upload(code, is_gzipped), NOW + timedelta(days=days)
+        version_id = VersionId(f"ver_toggle_0{name}")
+        self.ask(lambda store: store.save_upload(version_id, upload, expires_at=expires_at))
+
+    @rule(days=st.integers(0, 3), name=VERSIONS)
+    def forget_expired_uploads(self, days: int, name: str) -> None:
+        now = NOW + timedelta(days=days)
+        self.ask(lambda store: store.forget_expired_uploads(now=now))
+        self.ask(lambda store: store.upload(VersionId(f"ver_toggle_0{name}")))
+
+    @rule(organization=ORGANIZATIONS, name=KEYS, delete=st.booleans())
+    def change_key(self, organization: str, name: str, delete: bool) -> None:
+        owner = an_organization(organization).id
+        key = a_key(owner, name)
+        if delete:
+            self.ask(lambda store: store.delete_key(owner, key.id))
+        else:
+            self.ask(lambda store: store.create_key(key, name.encode()))
+        self.ask(lambda store: store.key(key.id))
+
+    @rule(name=st.sampled_from(["ada", "eve"]))
+    def create_user(self, name: str) -> None:
+        self.ask(lambda store: store.create_user(a_user(name)))
+        self.ask(lambda store: store.user_by_name(name))
+
+    # Looking.
+
+    @rule(until=TIMES, limit=st.integers(1, 3))
+    def look_at_timers(self, until: float, limit: int) -> None:
+        """Every page."""
+
+        async def look(store: Store) -> list[Any]:
+            found: list[Any] = []
+            while len(found) % limit == 0:
+                after = found[-1] if found else None
+                page = await store.timers_due_before(until, after=after, limit=limit)
+                if not page:
+                    break
+                found += page
+            return found
+
+        self.ask(look)
+
+    @rule(limit=st.integers(1, 3))
+    def look_at_unsettled(self, limit: int) -> None:
+        """Every page."""
+
+        async def look(store: Store) -> list[Any]:
+            found: list[Any] = []
+            while len(found) % limit == 0:
+                after = found[-1] if found else None
+                page = await store.unsettled_instances(after=after, limit=limit)
+                if not page:
+                    break
+                found += page
+            return found
+
+        self.ask(look)
+
+    @rule(instance_id=instances, now_ms=TIMES)
+    def look_at_instance(self, instance_id: InstanceId, now_ms: float) -> None:
+        async def look(store: Store) -> list[Any]:
+            keys = [await store.find_key(instance_id, key, now_ms=now_ms) for key in ("k1", "k2")]
+            return keys + await whole(lambda c: store.list_transitions(instance_id, cursor=c))
+
+        self.ask(look)
+
+    @rule(which=st.integers(0, 1), name=NAMES)
+    def look_at_name(self, which: int, name: InstanceName) -> None:
+        self.ask(lambda store: store.claim(self.grounds[which].key(name)))
+
+    @rule(organization=ORGANIZATIONS)
+    def look_at_lists(self, organization: str) -> None:
+        owner = an_organization(organization).id
+        self.ask(lambda store: whole(lambda c: store.list_keys(owner, cursor=c)))
+
+        async def look(store: Store) -> list[Any]:
+            machines = await whole(lambda c: store.list_machines(owner, cursor=c))
+            lists = [machines]
+            for machine in machines:
+                number = machine.id
+                lists.append(await whole(partial(list_by_cursor, store.list_versions, number)))
+                lists.append(await whole(partial(list_by_cursor, store.list_instances, number)))
+            return lists
+
+        self.ask(look)
+
+    @rule()
+    def restart(self) -> None:
+        """The numbers that are handed out next may differ, so memory catches up."""
+        self.run(self.sqlite.close())
+        self.sqlite = SqliteStore(self.directory)
+        self.run(self.sqlite.open())
+        ids = [store.new_instance_id() for store in (self.memory, self.sqlite)]
+        while ids[1] < ids[0]:
+            ids[1] = self.sqlite.new_instance_id()
+
+    @invariant()
+    def the_same_is_claimed(self) -> None:
+        """Whatever happened."""
+        for instance_id in self.revisions:
+            self.ask(partial(claim, instance_id))
+
+
+async def new_instance_id(store: Store) -> InstanceId:
+    """As a call among others."""
+    return store.new_instance_id()
+
+
+async def claim(instance_id: InstanceId, store: Store) -> Any:
+    """As a call among others."""
+    return await store.claim_by_id(instance_id)
+
+
+async def list_by_cursor(
+    read: Callable[..., Awaitable[Page[Any]]], scope: int, cursor: str | None
+) -> Page[Any]:
+    """One page of a list of one machine."""
+    return await read(scope, cursor=cursor)
+
+
+async def all_of(store: Store, commits: list[Commit]) -> list[Any]:
+    """Passed at once; what became of each."""
+    waiting = [store.commit(commit) for commit in commits]
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    return [result and type(result) for result in results]
+
+
+async def whole(read: Callable[[str | None], Awaitable[Page[Any]]]) -> list[Any]:
+    """A list without its pages."""
+    page = await read(None)
+    items = [*page.items]
+    while page.cursor is not None:
+        page = await read(page.cursor)
+        items += page.items
+    return items
+
+
+async def outcome(store: Store, call: Call) -> Any:
+    """The result, or the kind of error."""
+    try:
+        return await call(store)
+    except (StatekeepError, ConflictingRevision) as error:
+        return type(error)
+
+
+TestStores = Stores.TestCase
+TestStores.settings = settings(
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
