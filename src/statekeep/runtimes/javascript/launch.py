@@ -104,11 +104,15 @@ class DenoLauncher:
         return {"DENO_DIR": str(self._cache_dir), "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}
 
     def _import_map(self, code: str) -> str:
-        imports = dict(self._xstate_imports(code))
-        imports["xstate4"] = (DIST / self._manifest.xstate4.modules[""]).as_uri()
-        for name in self._manifest.denied:
-            refusal = f"throw new Error({json.dumps(name + ' is not available to machines')})"
-            imports[name] = f"data:text/javascript,{quote(refusal)}"
+        imports: dict[str, str | None] = dict(self._xstate_imports(code))
+        # For the host itself: it runs XState 4's children, and tells our copies from an author's own.
+        for name, copy in (
+            ("xstate4", self._manifest.xstate4),
+            ("xstate5", self._manifest.xstate5),
+        ):
+            imports[name] = (DIST / copy.modules[""]).as_uri()
+        # Null is a refusal of the resolver. A module that throws would not do: Deno serves built-ins that it has loaded already past it.
+        imports.update(dict.fromkeys(self._manifest.denied, None))
         return f"data:application/json,{quote(json.dumps({'imports': imports}))}"
 
     def _xstate_imports(self, code: str) -> Iterator[tuple[str, str]]:

@@ -75,7 +75,8 @@ function requireDeniedBuiltIns() {
 
 function resolves(specifier: string): boolean {
   try {
-    return !import.meta.resolve(specifier).startsWith("data:");
+    import.meta.resolve(specifier);
+    return true;
   } catch {
     return false;
   }
