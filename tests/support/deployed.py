@@ -16,7 +16,7 @@ ANSWER_SECONDS_MAX = 60
 CONNECTIONS_MAX = 256
 
 OPEN_TO_ALL = """
-import { assign, createMachine, fromCallback, fromPromise, raise, sendTo } from "npm:xstate@5";
+import { assign, createMachine, fromCallback, fromPromise, raise, sendTo, spawnChild, stopChild } from "npm:xstate@5";
 export const allowRead = () => true;
 export const allowWrite = () => true;
 """

@@ -28,42 +28,36 @@ const outcome = (name) => assign({
   public: ({ context }) => ({ ...context.public, outcomes: [...context.public.outcomes, name] }),
 });
 
+const call = fromPromise(async ({ input }) => { await (await post(input.context, input.n)).text(); });
+
 export default createMachine({
   id: "ledger",
-  type: "parallel",
   context: { public: { seen: [], outcomes: [] }, recorder: "" },
-  states: {
-    book: {
-      on: { add: { actions: [note, ({ context, event }) => { post(context, event.n); }] } },
+  on: {
+    add: { actions: [note, ({ context, event }) => { post(context, event.n); }] },
+    wind: { actions: [note, raise({ type: "ring" }, { delay: 300 })] },
+    ring: { actions: outcome("rung") },
+    call: {
+      actions: [
+        note,
+        spawnChild(call, {
+          id: ({ event }) => `call-${event.n}`,
+          input: ({ context, event }) => ({ context, n: event.n }),
+        }),
+      ],
     },
-    bell: {
-      initial: "still",
-      states: {
-        still: { on: { wind: { target: "wound", actions: note } } },
-        wound: { after: { 300: { target: "rung", actions: outcome("rung") } } },
-        rung: {},
-      },
+    "xstate.done.actor.*": {
+      actions: [outcome("done"), stopChild(({ event }) => event.actorId)],
     },
-    line: {
-      initial: "idle",
-      states: {
-        idle: { on: { call: { target: "calling", actions: note } } },
-        calling: {
-          invoke: {
-            id: "caller",
-            src: fromPromise(async ({ input }) => { await (await post(input.context, input.n)).text(); }),
-            input: ({ context, event }) => ({ context, n: event.n }),
-            onDone: { target: "idle", actions: outcome("done") },
-            onError: { target: "idle", actions: outcome("failed") },
-          },
-        },
-      },
+    "xstate.error.actor.*": {
+      actions: [outcome("failed"), stopChild(({ event }) => event.actorId)],
     },
   },
 });
 """
 )
-"""`add` is an action on the world, `call` a promise that acts on it, `wind` sets a timer. Each notes its `n` in the context."""
+"""`add` is an action on the world, `call` a promise that acts on it, `wind` sets a timer. Each notes its `n` in the context,
+and none is ever without a transition."""
 
 TRIES_MAX = 200
 """Looks at something that has to come about, a twentieth of a second apart."""
@@ -136,7 +130,7 @@ def outcomes_in(journal: list[dict[str, Any]]) -> list[str]:
 
 def _outcome(event_type: str) -> str | None:
     for prefix, name in (
-        ("xstate.after.", "rung"),
+        ("ring", "rung"),
         ("xstate.done.actor.", "done"),
         ("xstate.error.actor.", "failed"),
     ):
