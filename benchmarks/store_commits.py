@@ -5,7 +5,7 @@
 For each size of batch three figures, measured in turns so that a disk in a bad mood is in a bad mood for all of them:
 
 - `store`: Store.commit, as many calls at once as the batch has commits, each awaited.
-- `sqlite`: the same rows with bare apsw, executemany into the same tables, one transaction a batch; checkpoints as SQLite makes them.
+- `sqlite`: the same rows with bare apsw, executemany into two bare tables, one transaction a batch; checkpoints as SQLite makes them.
 - `sync`: 4 KiB written over in a file of fixed size and synced, once a batch. No durable store can do better.
 """
 
@@ -18,10 +18,11 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 import uvloop
@@ -136,12 +137,13 @@ async def all_of(store: SqliteStore, commits: list[Commit]) -> None:
         await written
 
 
+@contextmanager
 def bare(directory: Path, instances: int) -> Iterator[Callable[[list[Commit]], None]]:
     """The same tables in another file, written to without anything in between."""
     connection = apsw.Connection(str(directory / "bare.db"))
-    connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
-    schema = SqliteStore.__module__.rpartition(".")[0]
-    queries = load_queries(schema)
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    queries = load_queries("statekeep.storage.sqlite")
     connection.execute(
         "CREATE TABLE standings (instance_id INTEGER PRIMARY KEY, revision INTEGER, journal_id INTEGER,"
         " next_timer_seq INTEGER, due TEXT);"
@@ -170,6 +172,7 @@ def bare(directory: Path, instances: int) -> Iterator[Callable[[list[Commit]], N
     connection.close()
 
 
+@contextmanager
 def syncs(directory: Path) -> Iterator[Callable[[], None]]:
     """Writes over one block after the other of a file and waits for each."""
     size = 4096
@@ -191,17 +194,18 @@ def syncs(directory: Path) -> Iterator[Callable[[], None]]:
 
 async def measure(options: Options, batch: int) -> None:
     """Print the three rows of one size of batch."""
-    with tempfile.TemporaryDirectory(dir=options.directory) as name:
-        directory = Path(name)
-        store = SqliteStore(directory / "store")
+    with (
+        tempfile.TemporaryDirectory(dir=options.directory) as name,
+        bare(Path(name), options.instances) as write_bare,
+        syncs(Path(name)) as sync,
+    ):
+        directory = Path(name) / "store"
+        store = SqliteStore(directory)
         await store.open()
         work = await fill(store, options.instances)
         other = Work([InstanceId(number + 1) for number in range(options.instances)])
-        bare_store, disk = bare(directory, options.instances), syncs(directory)
-        write_bare, sync = next(bare_store), next(disk)
         lanes = [Lane("store"), Lane("sqlite"), Lane("sync")]
-        rounds = int(options.seconds / ROUND_SECONDS)
-        for _ in range(rounds):
+        for _ in range(int(options.seconds / ROUND_SECONDS)):
             await run_store(lanes[0], store, work, batch)
             run_bare(lanes[1], write_bare, other, batch)
             run_sync(lanes[2], sync)
@@ -210,9 +214,7 @@ async def measure(options: Options, batch: int) -> None:
             print(lane.line(batch))
         if batch >= 32:
             events = batch * len(lanes[0].seconds)
-            print_size(directory / "store" / DATABASE_FILE_NAME, events, options.instances)
-        bare_store.close()  # type: ignore[attr-defined]
-        disk.close()  # type: ignore[attr-defined]
+            print_size(directory / DATABASE_FILE_NAME, events, options.instances)
 
 
 async def run_store(lane: Lane, store: SqliteStore, work: Work, batch: int) -> None:
@@ -254,9 +256,8 @@ def cpu_seconds() -> float:
 def print_size(path: Path, events: int, instances: int) -> None:
     """What is on the disk."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    pages = dict(
-        connection.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name").fetchall()
-    )
+    rows = connection.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name")
+    pages: dict[Any, Any] = dict(rows.fetchall())
     connection.close()
     journal = pages.pop("journal")
     of_instances = sum(size for name, size in pages.items() if "instances" in name)

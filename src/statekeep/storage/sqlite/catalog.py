@@ -154,7 +154,11 @@ class SqliteCatalog(Catalog):
         return next((Upload(code, bool(is_gzipped)) for code, is_gzipped in rows), None)
 
     async def forget_expired_uploads(self, *, now: datetime) -> int:
-        return await self._change("forget_expired_uploads", now=microseconds_of(now))
+        def forget(connection: apsw.Connection) -> int:
+            _run(connection, "forget_expired_uploads", now=microseconds_of(now))
+            return connection.changes()
+
+        return await self._database.write(forget, is_long=True)
 
     async def create_version(
         self, version: MachineVersion, code: bytes, *, make_current: bool

@@ -74,7 +74,7 @@ class Writer:
     async def close(self) -> None:
         """Write what waits, and whatever arrives while it is written."""
         while self._writes or self._is_thread_busy:
-            await self.write(_nothing)
+            await asyncio.wait([self.write(_nothing)])
         self._is_closed = True
         self._chores.clear()
         self._thread.shutdown()
@@ -132,8 +132,10 @@ class Writer:
 
     def _take_back(self, done: Callable[[Any], None], future: asyncio.Future[Any]) -> None:
         self._is_thread_busy = False
-        done(future.result())
-        self._flush()
+        try:
+            done(future.result())
+        finally:
+            self._flush()
 
 
 def _nothing(*_: object) -> None:
