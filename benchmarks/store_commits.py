@@ -257,7 +257,7 @@ def print_size(path: Path, events: int, instances: int) -> None:
     """What is on the disk."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     rows = connection.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name")
-    pages: dict[Any, Any] = dict(rows.fetchall())
+    pages: dict[str, Any] = {str(name): size for name, size in rows}
     connection.close()
     journal = pages.pop("journal")
     of_instances = sum(size for name, size in pages.items() if "instances" in name)
