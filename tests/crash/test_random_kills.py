@@ -79,6 +79,7 @@ def kill_repeatedly(data_dir: Path, kills: int) -> None:
                 # The one place where a time decides: any moment will do, and no two runs pick the same.
                 time.sleep(moments.uniform(0.05, 1.0))
                 server.process.kill()
+                server.process.wait()
                 for sender in running:
                     sender.result()
         with server_process(data_dir, *OPTIONS) as server, deployment(server, token) as user:
