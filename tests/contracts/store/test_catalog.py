@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -60,6 +61,18 @@ class TestPeople:
         with pytest.raises(NotFound):
             await store.create_organization(an_organization(), UserId("usr_nobody"))
         assert await store.organization(an_organization().id) is None
+
+    async def test_half_a_write_is_undone_among_others(self, store):
+        """An organization without its first member is none, also where other writes of the moment succeed."""
+        results = await asyncio.gather(
+            store.create_user(a_user("ada")),
+            store.create_organization(an_organization(), UserId("usr_nobody")),
+            store.create_user(a_user("eve")),
+            return_exceptions=True,
+        )
+        assert [type(result) for result in results] == [type(None), NotFound, type(None)]
+        assert await store.organization(an_organization().id) is None
+        assert await store.user_by_name("eve") is not None
 
     async def test_an_id_of_an_organization_is_taken_once(self, store):
         """The first keeps it."""

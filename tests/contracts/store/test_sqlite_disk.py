@@ -90,10 +90,9 @@ class TestSlow:
     async def test_a_disk_that_recovers_is_used_from_the_loop_again(self, store, disk, ids):
         """Nothing is faster there."""
         disk.seconds_per_sync = 0.0
-        base = 6
-        while threading.get_ident() not in disk.threads:
+        for base in range(6, 200):
             await store.commit(a_commit(ids[0], base))
-            base += 1
+        assert threading.get_ident() in disk.threads
 
     async def test_closing_waits_for_the_disk(self, store, disk, ids, open_sqlite):
         """What is being synced and what waits behind it are both written."""
@@ -106,6 +105,16 @@ class TestSlow:
         await asyncio.gather(*waiting)
         store = await open_sqlite()
         assert (await store.claim_by_id(ids[0])).revision == 8
+
+
+async def test_a_bad_commit_costs_no_sync_of_its_own(store, disk, ids):
+    """Nor does it take the good ones apart: they are still one batch."""
+    before = disk.syncs
+    commits = [a_commit(instance_id, 1) for instance_id in ids]
+    commits[7] = a_commit(ids[7], 5)
+    results = await asyncio.gather(*map(store.commit, commits), return_exceptions=True)
+    assert sum(result is None for result in results) == len(ids) - 1
+    assert disk.syncs == before + 1
 
 
 class TestFull:

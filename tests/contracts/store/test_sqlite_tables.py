@@ -81,6 +81,23 @@ async def test_deletion_leaves_no_row_anywhere(open_sqlite, tmp_path):
     assert count_rows(path) == before
 
 
+async def test_a_refused_commit_leaves_no_row_anywhere(open_sqlite, tmp_path):
+    """Not even one that nothing points at. The good one beside it adds its entry."""
+    path = tmp_path / "data" / DATABASE_FILE_NAME
+    store = await open_sqlite()
+    ground = await lay_ground(store)
+    first, second = await create_instances(store, ground, ["one", "two"])
+    before = count_rows(path)
+    results = await asyncio.gather(
+        store.commit(a_commit(first, 1)),
+        store.commit(a_commit(second, 5)._replace(keys=(a_key_use(),))),
+        store.commit(ground.creation(store.new_instance_id(), "one")),
+        return_exceptions=True,
+    )
+    assert [result is None for result in results] == [True, False, False]
+    assert count_rows(path) == before | {"journal": before["journal"] + 1}
+
+
 async def test_a_deletion_that_was_cut_short_is_finished(open_sqlite, tmp_path):
     """The instance was gone at once; the next start removes what was left of its journal."""
     path = tmp_path / "data" / DATABASE_FILE_NAME
