@@ -158,8 +158,9 @@ def statekeep(folder: Path) -> Iterator[Target]:
         (folder / "statekeep.log").open("w") as log,
         _running([*command, "--data-dir", str(data_dir)], port, log) as process,
     ):
-        credentials = json.loads((data_dir / "credentials.json").read_text())
         url = f"http://127.0.0.1:{port}"
+        await_health(url)
+        credentials = json.loads((data_dir / "credentials.json").read_text())
         headers = {"authorization": f"Bearer {credentials['token']}"}
         with httpx.Client(base_url=url, headers=headers, timeout=60) as admin:
             token = deploy(admin)
@@ -168,6 +169,12 @@ def statekeep(folder: Path) -> Iterator[Target]:
                 made = user.post("/machines/toggle", json={"slug": f"k{n}"})
                 made.raise_for_status()
         yield Target(url, "/machines/toggle/i/k%d/events", token, process.pid)
+
+
+def await_health(url: str) -> None:
+    """Wait until a server that listens is ready."""
+    while not httpx.get(f"{url}/healthz", timeout=60).is_success:
+        time.sleep(0.05)
 
 
 def deploy(admin: httpx.Client) -> str:

@@ -52,9 +52,9 @@ class Senders:
     def _next(self) -> tuple[str, dict[str, Any]]:
         with self._lock:
             instance = self._random.choice(INSTANCES)
-            event = {"type": self._random.choice(KINDS), "n": next(self._numbers)}
-            self.sent[instance].add(event["n"])
-            return instance, event
+            n = next(self._numbers)
+            self.sent[instance].add(n)
+            return instance, {"type": self._random.choice(KINDS), "n": n}
 
 
 def kill_repeatedly(data_dir: Path, kills: int) -> None:

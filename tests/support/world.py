@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
 from datetime import UTC, datetime
 
 import msgspec
@@ -47,7 +46,7 @@ class SlowStore(MemoryStore):
         self.commits: list[Commit] = []
         self.fail_next: BaseException | None = None
 
-    def commit(self, commit: Commit) -> Awaitable[None]:
+    def commit(self, commit: Commit) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
         self.waiting.append((commit, future))
         if not self.is_slow:

@@ -7,12 +7,13 @@ way. Everything here is changed by the turn of the instance and by nothing else,
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from statekeep.domain.errors import StatekeepError
-from statekeep.domain.event import Delivery
+from statekeep.domain.event import Delivery, Origin
 from statekeep.domain.instance import (
     ClaimedInstance,
     InstanceKey,
@@ -49,6 +50,12 @@ class Letter:
         self.key = key
         self.body_hash = body_hash
         self.on_handled = on_handled
+
+    @property
+    def restarts_settling(self) -> bool:
+        """Does its event begin the time anew that the instance has for settling?"""
+        origin = self.delivery.origin
+        return origin is Origin.CLIENT or origin is Origin.TIMER or origin is Origin.CREATION
 
     def fail(self, error: StatekeepError) -> None:
         """Nothing came of it."""
@@ -142,7 +149,8 @@ class Resident:
         self.held: list[Letter] = []
         """What children sent while the instance was paused."""
         self.waiters: list[Waiter] = []
-        self.settle_deadline = 0.0
+        self.settle_deadline = math.inf
+        """Loop time; infinite while nothing has to settle."""
         self.turn: asyncio.Task[None] | None = None
         self.wake: asyncio.Event | None = None
         self.committing: deque[asyncio.Future[None]] = deque()

@@ -49,7 +49,6 @@ from statekeep.ports.store import InstanceStore
 
 _log = logging.getLogger(__name__)
 
-_RESTARTS_SETTLING: Final = frozenset({Origin.CREATION, Origin.CLIENT, Origin.TIMER})
 _KEYS_KEPT_MS: Final = IDEMPOTENCY_KEYS_KEPT_FOR.total_seconds() * 1000
 
 
@@ -211,7 +210,7 @@ class Turns:
         draft = self._draft(resident)
         accepted: list[tuple[Letter, InstanceView]] = []
         followers: list[Letter] = []
-        now_ms = self._clock.now_ms()
+        now_ms = round(self._clock.now_ms(), 3)
         for n, (letter, outcome) in enumerate(zip(burst, outcomes, strict=True)):
             if isinstance(outcome, Stepped):
                 try:
@@ -259,7 +258,10 @@ class Turns:
         keys = self._keys(accepted, is_settled)
         commit = draft.commit(keys=keys, new=new)
         self._move_head(resident, draft)
-        if any(letter.delivery.origin in _RESTARTS_SETTLING for letter, _ in accepted):
+        if not is_settled and (
+            resident.settle_deadline == math.inf
+            or any(letter.restarts_settling for letter, _ in accepted)
+        ):
             resident.settle_deadline = self._loop.time() + self._settle_timeout
         batch = Batch(
             accepted,
@@ -287,7 +289,7 @@ class Turns:
         resident.live = draft.live
 
     def _submit(self, resident: Resident, commit: Commit, batch: Batch) -> asyncio.Future[None]:
-        committing = asyncio.ensure_future(self._store.commit(commit))
+        committing = self._store.commit(commit)
         resident.committing.append(committing)
         committing.add_done_callback(
             lambda done: self._on_committed(resident, batch, done.exception())
@@ -357,6 +359,8 @@ class Turns:
     def _keys(
         self, accepted: Sequence[tuple[Letter, InstanceView]], is_settled: bool
     ) -> tuple[KeyUse, ...]:
+        if all(letter.key is None for letter, _ in accepted):
+            return ()
         expires_at = self._clock.now_ms() + _KEYS_KEPT_MS
         return tuple(
             [

@@ -60,7 +60,7 @@ class CommitDraft:
         return not self._entries
 
     def add(self, delivery: Delivery, stepped: Stepped, *, now_ms: float) -> InstanceView:
-        """Take what one delivery did; returns the view after it. Raises MachineError where a bound is exceeded."""
+        """Take what one delivery did at `now_ms`, rounded to microseconds; returns the view after it. Raises MachineError where a bound is exceeded."""
         if stepped.timer_ops or delivery.timer_seq is not None:
             self._change_timers(delivery.timer_seq, stepped.timer_ops, now_ms)
         for macrostep in stepped.macrosteps:
@@ -89,7 +89,7 @@ class CommitDraft:
 
     def _add_macrostep(self, delivery: Delivery, macrostep: Macrostep, now_ms: float) -> None:
         self.revision += 1
-        self.ts = max(round(now_ms, 3), round(self.ts + TS_STEP_MS, 3))
+        self.ts = now_ms if now_ms > self.ts else round(self.ts + TS_STEP_MS, 3)
         self.snapshot = macrostep.snapshot
         origin, event = delivery.origin, delivery.event.json
         if macrostep.is_silent:

@@ -10,6 +10,7 @@ Overloaded where there is no room on the disk; nothing is then written, and read
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -85,7 +86,7 @@ class InstanceStore(Protocol):
         """The same by number."""
         ...
 
-    def commit(self, commit: Commit) -> Awaitable[None]:
+    def commit(self, commit: Commit) -> asyncio.Future[None]:
         """Write everything in `commit` in one transaction, together with whatever else waits (group commit).
 
         The call itself takes the commit's place in line: of two commits the one passed first is written first, and awaited results

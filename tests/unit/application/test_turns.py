@@ -448,3 +448,14 @@ async def test_housekeeping_is_no_transition(world):
     assert world.store.commits[-1].entries[0].origin is Origin.HOUSEKEEPING
     assert world.store.commits[-1].due == ()
     assert len(await events(world)) == 2
+
+
+async def test_children_started_after_a_settle_timeout_have_time_of_their_own(impatient):
+    """A child that the error event of another starts is waited for and stopped in its turn, not for ever."""
+    world = impatient
+    await world.create()
+    await world.send("SPAWN", id="x")
+    resident = world.resident()
+    again = world.sending("SPAWN", id="y")
+    assert log_of(await again) == ["SPAWN", "lost.x", "SPAWN"]
+    assert resident.owed == ("y",)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -89,7 +89,7 @@ class MemoryStore(MemoryCatalog, Store):
             created_at=stored.created.created_at,
         )
 
-    def commit(self, commit: Commit) -> Awaitable[None]:
+    def commit(self, commit: Commit) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
         try:
             self._apply(commit)
