@@ -65,7 +65,8 @@ class _File(apsw.VFSFile):
         if disk.is_broken:
             raise apsw.IOError("input/output error")
         disk.is_syncing.set()
-        disk.may_sync.wait()
+        if not disk.may_sync.wait(timeout=10):
+            raise apsw.IOError("stuck: the event loop itself seems to wait")
         time.sleep(disk.seconds_per_sync)
         super().xSync(flags)
         disk.syncs += 1
