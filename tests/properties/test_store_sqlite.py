@@ -127,8 +127,10 @@ class Stores(RuleBasedStateMachine):
             timers = tuple(
                 Timer(seq + number, "t", at, b"{}", None) for number, at in enumerate(timers_set)
             )
+            # Only what was set before can be removed: numbers are handed out once, in order.
+            removed = tuple(number for number in timers_removed if number < seq)
             seq += len(timers)
-            changed = TimerChanges(timers, tuple(timers_removed))
+            changed = TimerChanges(timers, removed)
             uses = tuple(KeyUse(key, b"hash", answer, expires) for key, expires, answer in keys)
             base = revision + error
             commits.append(Commit(instance_id, base, journal, tuple(due), changed, seq, uses))
