@@ -265,6 +265,8 @@ def _http_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         lifespan="off",
         access_log=False,
         log_config=None,
+        # How the world reaches the server is a setting (public_url), not a header that anyone can send.
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=int(closing),

@@ -7,7 +7,6 @@ step timeout is ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -92,7 +91,7 @@ class Host:
         return bool(self._calls or self.children or self.undone)
 
     def ask(
-        self, encode: Callable[[int], bytes], *, expects: int = 1, is_use: bool = True
+        self, request: bytes, *, expects: int = 1, is_use: bool = True
     ) -> asyncio.Future[list[HostFrame]]:
         """Send a request. The answers come in order; a single frame that refuses the whole request ends it early.
 
@@ -110,18 +109,18 @@ class Host:
         self._calls[request_id] = Call(expects, now, is_use, answered)
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(self._step_timeout, self._check)
-        self.process.send(encode(request_id))
+        self.process.send(b'{"id":%d,%b}\n' % (request_id, request))
         return answered
 
-    def tell(self, frame: bytes) -> None:
+    def tell(self, request: bytes) -> None:
         """Send a request that is not answered."""
         if self.is_alive:
-            self.process.send(frame)
+            self.process.send(b"{%b}\n" % request)
 
     async def retire(self) -> None:
         """End it once it has done all it was asked."""
         try:
-            await self.ask(protocol.ping)
+            await self.ask(protocol.PING)
         except HostDied:
             return
         self.process.kill("it was no longer needed")

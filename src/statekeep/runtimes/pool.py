@@ -159,7 +159,7 @@ class Pool:
             timeout_seconds=self._settings.start_timeout_seconds,
         )
         limits = self._settings.host_limits
-        frames = await host.ask(lambda request_id: protocol.load(request_id, text, limits))
+        frames = await host.ask(protocol.load(text, limits))
         [frame] = frames
         if frame.error is not None:
             raise protocol.error_of(frame.error)
@@ -227,7 +227,7 @@ class Pool:
             for host in list(self._hosts.values()):
                 if host.is_busy or loop.time() - host.last_used < self._settings.idle_seconds:
                     # A loop in a promise's callback holds no request up until the next one comes.
-                    _expect_nothing(host.ask(protocol.ping, is_use=False))
+                    _expect_nothing(host.ask(protocol.PING, is_use=False))
                 else:
                     self._retire(host)
 

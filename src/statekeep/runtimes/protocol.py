@@ -53,24 +53,20 @@ class HostLimits(msgspec.Struct, frozen=True, rename="camel"):
     deny_private_network: bool
 
 
-# Requests
+# Requests: what stands between the braces of a frame. Whoever sends one that is answered puts the id before it.
 
 
-def load(request_id: int, code: str, limits: HostLimits) -> bytes:
+def load(code: str, limits: HostLimits) -> bytes:
     """The first frame of a host."""
-    return b'{"op":"load","id":%d,"code":%b,"limits":%b}\n' % (
-        request_id,
+    return b'"op":"load","code":%b,"limits":%b' % (
         msgspec.json.encode(code),
         msgspec.json.encode(limits),
     )
 
 
-def create(
-    request_id: int, instance_id: int, name: str, context: bytes, auth: bytes | None
-) -> bytes:
+def create(instance_id: int, name: str, context: bytes, auth: bytes | None) -> bytes:
     """Enter the initial state."""
-    return b'{"op":"create","id":%d,"i":%d,"name":"%b","context":%b,"auth":%b,"authorize":%b}\n' % (
-        request_id,
+    return b'"op":"create","i":%d,"name":"%b","context":%b,"auth":%b,"authorize":%b' % (
         instance_id,
         name.encode(),
         context,
@@ -79,73 +75,62 @@ def create(
     )
 
 
-def step(
-    request_id: int,
-    standing: Standing,
-    deliveries: Sequence[Delivery],
-    *,
-    with_snapshot: bool,
-) -> bytes:
-    """Deliver events on top of a revision."""
-    return b'{"op":"step","id":%d,%b,"events":[%b]}\n' % (
-        request_id,
-        _standing(standing, with_snapshot),
-        b",".join(map(_delivery, deliveries)),
-    )
+def step(deliveries: Sequence[Delivery]) -> bytes:
+    """Deliver events one after the other. Has to be put `on` a revision."""
+    if len(deliveries) == 1:
+        return b'"op":"step","events":[%b]' % _delivery(deliveries[0])
+    return b'"op":"step","events":[%b]' % b",".join(map(_delivery, deliveries))
 
 
-def read(
-    request_id: int, standing: Standing, auths: Iterable[bytes], *, with_snapshot: bool
-) -> bytes:
-    """Ask allowRead for each auth context."""
-    return b'{"op":"read","id":%d,%b,"auths":[%b]}\n' % (
-        request_id,
-        _standing(standing, with_snapshot),
-        b",".join(auths),
-    )
+def read(auths: Iterable[bytes]) -> bytes:
+    """Ask allowRead for each auth context. Has to be put `on` a revision."""
+    return b'"op":"read","auths":[%b]' % b",".join(auths)
 
 
-def perform(request_id: int | None, instance_id: int, revision: int) -> bytes:
+def on(standing: Standing, request: bytes, *, with_snapshot: bool) -> bytes:
+    """A request about one revision of an instance, for a host that holds it or, with the snapshot, for any."""
+    # Names of instances have no character that JSON escapes (domain.names), so they need no encoder.
+    instance_id, name, revision, snapshot = standing
+    if with_snapshot:
+        return b'%b,"i":%d,"name":"%b","rev":%d,"snapshot":%b' % (
+            request,
+            instance_id,
+            name.encode(),
+            revision,
+            snapshot,
+        )
+    return b'%b,"i":%d,"name":"%b","rev":%d' % (request, instance_id, name.encode(), revision)
+
+
+def perform(instance_id: int, revision: int) -> bytes:
     """Say that everything up to a revision is durable."""
-    identified = b"" if request_id is None else b'"id":%d,' % request_id
-    return b'{"op":"perform",%b"i":%d,"rev":%d}\n' % (identified, instance_id, revision)
+    return b'"op":"perform","i":%d,"rev":%d' % (instance_id, revision)
 
 
-def stop(request_id: int, instance_id: int) -> bytes:
+def stop(instance_id: int) -> bytes:
     """Stop the children that are due."""
-    return b'{"op":"stop","id":%d,"i":%d}\n' % (request_id, instance_id)
+    return b'"op":"stop","i":%d' % instance_id
 
 
-def save(request_id: int, instance_id: int) -> bytes:
+def save(instance_id: int) -> bytes:
     """Read the snapshot as it is now."""
-    return b'{"op":"save","id":%d,"i":%d}\n' % (request_id, instance_id)
+    return b'"op":"save","i":%d' % instance_id
 
 
 def discard(instance_id: int) -> bytes:
     """Forget the session of an instance."""
-    return b'{"op":"discard","i":%d}\n' % instance_id
+    return b'"op":"discard","i":%d' % instance_id
 
 
-def ping(request_id: int) -> bytes:
-    """Ask for a sign of life."""
-    return b'{"op":"ping","id":%d}\n' % request_id
-
-
-def _standing(standing: Standing, with_snapshot: bool) -> bytes:
-    # Names of instances have no character that JSON escapes (domain.names), so they need no encoder.
-    head = b'"i":%d,"name":"%b","rev":%d' % (
-        standing.instance_id,
-        standing.name.encode(),
-        standing.revision,
-    )
-    return head + b',"snapshot":' + standing.snapshot if with_snapshot else head
+PING: Final = b'"op":"ping"'
+"""Ask for a sign of life."""
 
 
 def _delivery(delivery: Delivery) -> bytes:
-    if delivery.lost_child is not None:
-        return msgspec.json.encode({"lost": delivery.lost_child.id, "why": delivery.lost_child.why})
     if delivery.auth is not None:
         return b'{"event":%b,"auth":%b}' % (delivery.event.json, delivery.auth)
+    if delivery.lost_child is not None:
+        return msgspec.json.encode({"lost": delivery.lost_child.id, "why": delivery.lost_child.why})
     if delivery.handle is not None:
         return b'{"event":%b,"h":%d}' % (delivery.event.json, delivery.handle)
     return b'{"event":%b}' % delivery.event.json

@@ -75,9 +75,7 @@ class HostRuntime:
         auth: bytes | None,
     ) -> Outcome:
         async def attempt(host: Host) -> Outcome:
-            [frame] = await host.ask(
-                lambda request_id: protocol.create(request_id, instance_id, name, context, auth)
-            )
+            [frame] = await host.ask(protocol.create(instance_id, name, context, auth))
             _raise_if_failed(frame)
             [outcome] = _outcomes([frame])
             self._note(host, instance_id, 0, [outcome])
@@ -99,7 +97,7 @@ class HostRuntime:
         host = self._undone.pop(instance_id, None)
         if host is not None:
             host.undone.discard(instance_id)
-            host.tell(protocol.perform(None, instance_id, revision))
+            host.tell(protocol.perform(instance_id, revision))
 
     async def perform_children(
         self, version: MachineVersion, instance_id: InstanceId, revision: int
@@ -111,21 +109,15 @@ class HostRuntime:
         return await self._ask_children(
             host,
             instance_id,
-            lambda request_id: protocol.perform(request_id, instance_id, revision),
+            protocol.perform(instance_id, revision),
         )
 
     async def read(
         self, version: MachineVersion, standing: Standing, auths: Sequence[bytes]
     ) -> ReadAnswer:
         async def attempt(host: Host) -> ReadAnswer:
-            frame = await self._ask_standing(
-                host,
-                standing,
-                lambda request_id, full: protocol.read(
-                    request_id, standing, auths, with_snapshot=full
-                ),
-            )
-            return protocol.read_answer_of(frame[0], len(auths))
+            frames = await self._ask_standing(host, standing, protocol.read(auths))
+            return protocol.read_answer_of(frames[0], len(auths))
 
         return await self._asked(version, attempt)
 
@@ -133,14 +125,12 @@ class HostRuntime:
         self, version: MachineVersion, instance_id: InstanceId
     ) -> ChildrenState:
         host = self._holding(version, instance_id)
-        return await self._ask_children(
-            host, instance_id, lambda request_id: protocol.stop(request_id, instance_id)
-        )
+        return await self._ask_children(host, instance_id, protocol.stop(instance_id))
 
     async def save(self, version: MachineVersion, instance_id: InstanceId) -> SavedState:
         host = self._holding(version, instance_id)
         try:
-            [frame] = await host.ask(lambda request_id: protocol.save(request_id, instance_id))
+            [frame] = await host.ask(protocol.save(instance_id))
         except HostDied as death:
             raise HostLost from death
         if frame.need is not None:
@@ -248,40 +238,32 @@ class HostRuntime:
         self, host: Host, standing: Standing, deliveries: Sequence[Delivery]
     ) -> Sequence[Outcome]:
         frames = await self._ask_standing(
-            host,
-            standing,
-            lambda request_id, full: protocol.step(
-                request_id, standing, deliveries, with_snapshot=full
-            ),
-            expects=len(deliveries),
+            host, standing, protocol.step(deliveries), expects=len(deliveries)
         )
         outcomes = _outcomes(frames)
         self._note(host, standing.instance_id, standing.revision, outcomes)
         return outcomes
 
     async def _ask_standing(
-        self,
-        host: Host,
-        standing: Standing,
-        encode: Callable[[int, bool], bytes],
-        *,
-        expects: int = 1,
+        self, host: Host, standing: Standing, request: bytes, *, expects: int = 1
     ) -> list[HostFrame]:
         """Ask about an instance, with its snapshot only where the host seems not to hold that revision."""
         if host.sessions.get(standing.instance_id) == standing.revision:
-            frames = await host.ask(lambda request_id: encode(request_id, False), expects=expects)
+            short = protocol.on(standing, request, with_snapshot=False)
+            frames = await host.ask(short, expects=expects)
             if frames[-1].need is None:
                 _raise_if_failed(frames[-1])
                 return frames
-        frames = await host.ask(lambda request_id: encode(request_id, True), expects=expects)
+        full = protocol.on(standing, request, with_snapshot=True)
+        frames = await host.ask(full, expects=expects)
         _raise_if_failed(frames[-1])
         return frames
 
     async def _ask_children(
-        self, host: Host, instance_id: InstanceId, encode: Callable[[int], bytes]
+        self, host: Host, instance_id: InstanceId, request: bytes
     ) -> ChildrenState:
         try:
-            [frame] = await host.ask(encode)
+            [frame] = await host.ask(request)
         except HostDied as death:
             raise HostLost from death
         if frame.need is not None:
