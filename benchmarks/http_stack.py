@@ -26,8 +26,8 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from statekeep.api.http.errors import ErrorAnswers
+from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.hot import HotRoutes
-from statekeep.api.http.one_write import OneWriteProtocol
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.instances import Instances
 from statekeep.domain.access import SCOPES, AuthContext
@@ -122,7 +122,8 @@ def serve(name: str, port: int) -> None:
         APPS[name](),
         port=port,
         loop="uvloop",
-        http=OneWriteProtocol,
+        http=ExpressProtocol,
+        proxy_headers=False,
         ws="none",
         lifespan="off",
         log_level="warning",

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from statekeep import crash_points
 from statekeep.api.http.app import build_app
-from statekeep.api.http.one_write import OneWriteProtocol
+from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.first_start import FirstStart
@@ -260,7 +260,7 @@ def _http_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http=OneWriteProtocol,
+        http=ExpressProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -268,7 +268,6 @@ def _http_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         # How the world reaches the server is a setting (public_url), not a header that anyone can send.
         proxy_headers=False,
         server_header=False,
-        date_header=False,
         timeout_graceful_shutdown=int(closing),
     )
 

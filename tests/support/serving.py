@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import uvicorn
 
-from statekeep.api.http.one_write import OneWriteProtocol
+from statekeep.api.http.express import ExpressProtocol
 from tests.support.api import Api, Headers, running_api
 
 
@@ -68,7 +68,8 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 "",
                 port=0,
-                http=OneWriteProtocol,
+                http=ExpressProtocol,
+                proxy_headers=False,
                 ws="none",
                 lifespan="off",
                 log_config=None,

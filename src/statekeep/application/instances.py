@@ -98,17 +98,33 @@ class Instances:
         gets the first one's answer and delivers nothing. Raises NotFound, RejectedByMachineAuthorizer, InvalidState (paused), MachineError, TooLarge,
         IdempotencyMismatch and Overloaded; in each case nothing changed.
         """
+        if idempotency_key is None:
+            answer = self.post_event(caller, machine, instance, event)
+            if answer is not None:
+                return await answer
         organization_id = require_scope(caller, "events.write")
-        if self._is_draining:
-            raise _draining()
-        key = InstanceKey(organization_id, machine, instance)
-        resident = self._residents.at_hand(key) or await self._find(key)
+        self._require_no_drain()
+        resident = await self._find(InstanceKey(organization_id, machine, instance))
         letter = Letter(Delivery(event, Origin.CLIENT, caller.claims), self._loop.create_future())
         if idempotency_key is not None:
             return await self._send_once(resident, letter, idempotency_key)
         self._turns.post(resident, letter)
         assert letter.answer is not None
         return await letter.answer
+
+    def post_event(
+        self, caller: AuthContext, machine: MachineName, instance: InstanceName, event: Event
+    ) -> asyncio.Future[InstanceView] | None:
+        """`send_event` to an instance that is in memory, without waiting: the future is its answer. None, and nothing done, where it is not."""
+        organization_id = require_scope(caller, "events.write")
+        self._require_no_drain()
+        resident = self._residents.at_hand(InstanceKey(organization_id, machine, instance))
+        if resident is None:
+            return None
+        answer: asyncio.Future[InstanceView] = self._loop.create_future()
+        letter = Letter(Delivery(event, Origin.CLIENT, caller.claims), answer)
+        self._turns.post(resident, letter)
+        return answer
 
     async def create(
         self,
@@ -124,8 +140,7 @@ class Instances:
         AlreadyExists, and what `send_event` raises.
         """
         organization_id = require_scope(caller, "instances.write")
-        if self._is_draining:
-            raise _draining()
+        self._require_no_drain()
         key = InstanceKey(organization_id, machine, instance)
         version = await self._version_for(organization_id, machine, version_id)
         # Whoever is told that it exists may read it at once: so the first creation has to be durable, or have failed.
@@ -298,6 +313,10 @@ class Instances:
 
     # Inside
 
+    def _require_no_drain(self) -> None:
+        if self._is_draining:
+            raise Overloaded("the server is shutting down", retry_after_seconds=2)
+
     async def _find(self, key: InstanceKey) -> Resident:
         resident = await self._residents.find(key)
         if resident is None:
@@ -404,10 +423,6 @@ class Instances:
 
 _LAST_CHANCE_SECONDS: Final = 2.0
 """For answers and last commits, once waiting for children is over."""
-
-
-def _draining() -> Overloaded:
-    return Overloaded("the server is shutting down", retry_after_seconds=2)
 
 
 def _require_same(first: bytes, second: bytes) -> None:

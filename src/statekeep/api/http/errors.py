@@ -29,6 +29,7 @@ STATUS_OF: Final[Mapping[type[errors.StatekeepError], int]] = {
     errors.IdempotencyMismatch: 422,
     errors.MachineError: 422,
     errors.Overloaded: 503,
+    errors.StatekeepError: 500,
 }
 
 

@@ -5,6 +5,7 @@ Works on the bytes of ASGI in the order in which they arrive and allocates littl
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -66,6 +67,37 @@ class HotRoutes:
                 return
         await self._fallback(scope, receive, send)
 
+    def post_event(
+        self, path: str, headers: dict[bytes, bytes], body: bytes
+    ) -> asyncio.Future[InstanceView] | None:
+        """Send the event of a whole request to /machines/M/i/I/events at once; the future is its answer.
+
+        None, and nothing done, where there is something to wait for first, or the path is another. Raises what is wrong with the request.
+        """
+        segments = path.split("/")
+        if self._answering("POST", segments) != self._send_event:
+            return None
+        caller = known_caller(headers, self._authenticator)
+        if caller is None:
+            return None
+        return self._instances.post_event(
+            caller,
+            machine_in_path(segments[2]),
+            instance_in_path(segments[4]),
+            event_of(_read_event(body)),
+        )
+
+    def view_reply(self, view: InstanceView) -> Reply:
+        """A state as the answer to a request that changed something."""
+        body = state_json(view)
+        return Reply(200, [*_HEADERS, (b"content-length", b"%d" % len(body))], body)
+
+    def error_reply(self, error: Exception) -> Reply:
+        """An error as an answer."""
+        reply = self._errors.of(error)
+        reply.headers.extend(cors.HEADERS)
+        return reply
+
     def _answering(self, method: str, segments: list[str]) -> _Answering | None:
         # The segments of /machines/M/i/I/events are "", machines, M, i, I, events.
         match len(segments):
@@ -96,12 +128,9 @@ class HotRoutes:
         except ClientGone:
             return
         except Exception as error:
-            reply = self._errors.of(error)
-            reply.headers.extend(cors.HEADERS)
+            reply = self.error_reply(error)
         else:
-            body = state_json(view)
-            length = (b"content-length", b"%d" % len(body))
-            reply = Reply(200, [*_HEADERS, length], body)
+            reply = self.view_reply(view)
             if scope["method"] != "POST":
                 reply.headers.append(_NO_STORE)
         await send_reply(reply, send)

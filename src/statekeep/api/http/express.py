@@ -1,0 +1,141 @@
+"""Events past the framework: uvicorn's HTTP protocol, with a short way for the request that nearly all requests are.
+
+uvicorn parses every request. One that sends an event, in one piece, from a caller that is known, to an instance in memory then goes to the
+use case at once, and its answer to the socket: without the scope, the task and the messages of ASGI, which cost more than the event
+itself. Every other request takes the usual way, and so does one that turns out to be of another kind only when it has arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from statekeep.api.http.hot import HotRoutes
+from statekeep.api.http.one_write import OneWriteProtocol
+from statekeep.api.http.reply import Reply
+from statekeep.domain.instance import InstanceView
+
+BODY_BYTES_MAX: Final = 16 * 1024
+"""Larger events are rare, and not in a hurry."""
+
+_STATUS_LINES: Final = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
+}
+
+
+class ExpressProtocol(OneWriteProtocol):
+    """For `uvicorn.Config(http=...)`. Takes the short way where the app is HotRoutes."""
+
+    def on_message_begin(self) -> None:
+        """As uvicorn does, but for the scope, which an express request does not need."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def on_headers_complete(self) -> None:
+        """Choose the way."""
+        headers = dict(self.headers)
+        if self._is_express(headers):
+            cycle = ExpressCycle(headers, keep_alive=self.parser.should_keep_alive())
+            self.cycle = cast(RequestResponseCycle, cycle)
+        else:
+            self._take_usual_way()
+
+    def on_message_complete(self) -> None:
+        """An express request has arrived."""
+        cycle: Any = self.cycle
+        if type(cycle) is not ExpressCycle or cycle.response_complete:
+            super().on_message_complete()
+            return
+        app = cast(HotRoutes, self.app)
+        try:
+            answer = app.post_event(self.url.decode("ascii"), cycle.headers, bytes(cycle.body))
+        except Exception as error:
+            self._reply(cycle, app.error_reply(error))
+            return
+        if answer is None:
+            self._take_usual_way_after_all(cycle)
+        else:
+            answer.add_done_callback(lambda done: self._answer(cycle, done))
+
+    def _is_express(self, headers: dict[bytes, bytes]) -> bool:
+        length = headers.get(b"content-length", b"")
+        last = cast("RequestResponseCycle | None", self.cycle)
+        return (
+            self.url.endswith(b"/events")
+            and self.parser.get_method() == b"POST"
+            and length.isdigit()
+            and len(length) < 6
+            and int(length) <= BODY_BYTES_MAX
+            and b"idempotency-key" not in headers
+            and b"%" not in self.url
+            and (last is None or last.response_complete)
+            and not self.expect_100_continue
+            and not self.parser.should_upgrade()
+            and self.parser.get_http_version() == "1.1"
+            and type(self.app) is HotRoutes
+        )
+
+    def _take_usual_way(self) -> None:
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers.extend(headers)
+        super().on_headers_complete()
+
+    def _take_usual_way_after_all(self, cycle: ExpressCycle) -> None:
+        cycle.response_complete = True
+        self._take_usual_way()
+        self.cycle.body += cycle.body
+        super().on_message_complete()
+
+    def _answer(self, cycle: ExpressCycle, done: asyncio.Future[InstanceView]) -> None:
+        app = cast(HotRoutes, self.app)
+        error = done.exception()
+        if error is None:
+            self._reply(cycle, app.view_reply(done.result()))
+        else:
+            self._reply(cycle, app.error_reply(cast(Exception, error)))
+
+    def _reply(self, cycle: ExpressCycle, reply: Reply) -> None:
+        cycle.response_complete = True
+        if cycle.disconnected:
+            return
+        head = [_STATUS_LINES[reply.status]]
+        for name, value in self.server_state.default_headers:
+            head += (name, b": ", value, b"\r\n")
+        for name, value in reply.headers:
+            head += (name, b": ", value, b"\r\n")
+        if not cycle.keep_alive:
+            head.append(b"connection: close\r\n")
+        head += (b"\r\n", reply.body)
+        self._joining.transport.write(b"".join(head))
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+
+class ExpressCycle:
+    """An express request under way, with what uvicorn's protocol looks at in a request of its own."""
+
+    __slots__ = ("body", "disconnected", "headers", "keep_alive", "more_body", "response_complete")
+
+    def __init__(self, headers: dict[bytes, bytes], *, keep_alive: bool) -> None:
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.body = bytearray()
+        self.more_body = True
+        self.disconnected = False
+        self.response_complete = False
+
+    @property
+    def message_event(self) -> ExpressCycle:
+        """What uvicorn sets when more has arrived."""
+        return self
+
+    def set(self) -> None:
+        """Nobody waits for parts."""

@@ -1,0 +1,156 @@
+"""Events that take the short way are answered as by the usual way, whatever their connection does."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.serving import Served, serving_api
+
+EVENTS = "/machines/door/i/front/events"
+OPEN = b'{"event":"open"}'
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serving_api() as served:
+        yield served
+
+
+@contextmanager
+def connection(served: Served) -> Iterator[socket.socket]:
+    address = urlsplit(served.url)
+    assert address.hostname is not None
+    assert address.port is not None
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connected:
+        yield connected
+
+
+def request(
+    served: Served,
+    body: bytes = OPEN,
+    *headers: str,
+    path: str = EVENTS,
+    version: str = "1.1",
+    token: str | None = None,
+) -> bytes:
+    credentials = served.admin["authorization"] if token is None else f"Bearer {token}"
+    lines = [
+        f"POST {path} HTTP/{version}",
+        "host: here",
+        f"authorization: {credentials}",
+        f"content-length: {len(body)}",
+        *headers,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def read_answer(connected: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """The next answer, and not a byte more."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += connected.recv(1)
+    first, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines if line)
+    body = b""
+    while len(body) < int(headers["content-length"]):
+        body += connected.recv(int(headers["content-length"]) - len(body))
+    return int(first.split()[1]), headers, body
+
+
+def ask(served: Served, asked: bytes) -> tuple[int, dict[str, str], bytes]:
+    with connection(served) as connected:
+        connected.sendall(asked)
+        return read_answer(connected)
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "token"),
+    [
+        (OPEN, EVENTS, None),
+        (b'{"event":{"type":"open","n":1}}', EVENTS, None),
+        (b"", EVENTS, None),
+        (b"nonsense", EVENTS, None),
+        (b'{"event":{}}', EVENTS, None),
+        (OPEN, "/machines/door/i/nowhere/events", None),
+        (OPEN, "/machines/n.o/i/nowhere/events", None),
+        (OPEN, "/machines/door/events", None),
+        (OPEN, "/machines//i//events", None),
+        (OPEN, EVENTS, "forged"),
+    ],
+)
+def test_both_ways_answer_alike(served: Served, body: bytes, path: str, token: str | None) -> None:
+    """Status, headers and body, but for what is new in every answer."""
+    ask(served, request(served))  # from here on the caller is known
+    short = ask(served, request(served, body, path=path, token=token))
+    usual = ask(served, request(served, body, "expect: 100-continue-not", path=path, token=token))
+    longer = request(served, body and body + b" " * 20_000, path=path, token=token)
+    for status, headers, text in (usual, ask(served, longer)):
+        assert status == short[0]
+        assert headers.keys() == short[1].keys()
+        if status != 200:
+            assert text == short[2]
+
+
+def test_a_connection_is_kept(served: Served) -> None:
+    """One request after the other, and requests of the other way between them."""
+    with connection(served) as connected:
+        for _ in range(3):
+            connected.sendall(request(served))
+            assert read_answer(connected)[0] == 200
+            connected.sendall(request(served, OPEN, "idempotency-key: k"))
+            assert read_answer(connected)[0] == 200
+
+
+def test_requests_sent_ahead_are_answered_in_order(served: Served) -> None:
+    """Pipelined requests of both ways."""
+    asked = [
+        request(served),
+        request(served, path="/machines/door/i/nowhere/events"),
+        request(served, OPEN, "idempotency-key: k"),
+        request(served),
+    ]
+    with connection(served) as connected:
+        connected.sendall(b"".join(asked))
+        assert [read_answer(connected)[0] for _ in asked] == [200, 404, 200, 200]
+
+
+def test_a_request_may_come_in_pieces(served: Served) -> None:
+    """Byte by byte."""
+    with connection(served) as connected:
+        for byte in request(served):
+            connected.sendall(bytes([byte]))
+        assert read_answer(connected)[0] == 200
+
+
+def test_a_connection_that_is_to_be_closed_is(served: Served) -> None:
+    """After the answer, which says so."""
+    for asked in (request(served, OPEN, "connection: close"), request(served, version="1.0")):
+        with connection(served) as connected:
+            connected.sendall(asked)
+            status, headers, _ = read_answer(connected)
+            assert (status, headers["connection"]) == (200, "close")
+            assert connected.recv(1) == b""
+
+
+def test_a_client_that_leaves_harms_nobody(served: Served) -> None:
+    """Before its request is whole, and before its answer."""
+    with connection(served) as connected:
+        connected.sendall(request(served)[:-3])
+    with connection(served) as connected:
+        connected.sendall(request(served))
+    assert ask(served, request(served))[0] == 200
+
+
+def test_a_lie_about_the_length_is_not_believed(served: Served) -> None:
+    """Lengths that are no numbers end the connection or the request, never the server."""
+    for length in ("-1", "1e3", "99999999999999999999", "2, 2"):
+        asked = request(served).replace(b"content-length: 16", f"content-length: {length}".encode())
+        with connection(served) as connected:
+            connected.sendall(asked)
+            assert connected.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 413")
+    assert ask(served, request(served))[0] == 200
