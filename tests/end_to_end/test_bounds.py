@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from statekeep.domain.limits import HOSTS_MAX as HOSTS_DEFAULT_MAX
 from tests.support.deployed import OPEN_TO_ALL, Deployment, deployment
 from tests.support.server import RunningServer, server_process
 
@@ -218,4 +219,50 @@ def host_pids(server: RunningServer) -> list[int]:
 
 
 def _command_line(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return [""]  # It has ended since it was listed.
+
+
+@pytest.mark.slow
+def test_many_versions_and_many_instances(tmp_path: Path) -> None:
+    """200 versions and 10,000 instances: everything answers, the pool and the memory stay within their bounds."""
+    versions, instances = 200, 10_000
+    with server_process(tmp_path / "data") as server, deployment(server) as user:
+        user.deploy("bounds", MACHINE)
+        ids = [user.new_version("bounds", f"{MACHINE}\n// {n}") for n in range(versions)]
+        with ThreadPoolExecutor(16) as clients:
+            peak = clients.submit(_peak_memory_mib, server, lambda: not ids)
+            for n, version in enumerate(ids):
+                user.create("bounds", f"v{n}", machineVersionId=version)
+            names = [f"n{n}" for n in range(instances)]
+            list(clients.map(lambda name: user.create("bounds", name), names))
+            states = list(
+                clients.map(lambda name: user.sent("bounds", name, {"type": "count"}), names)
+            )
+            assert set(map(count_of, states)) == {1}
+            for n in range(versions):
+                assert count_of(user.sent("bounds", f"v{n}", {"type": "count"})) == 1
+            hosts = len(host_pids(server))
+            ids.clear()
+        assert hosts <= HOSTS_DEFAULT_MAX
+        assert peak.result() < 1_500
+        sys.stdout.write(f"peak memory {peak.result()} MiB with {hosts} hosts at the end\n")
+
+
+def _peak_memory_mib(server: RunningServer, is_over: Callable[[], bool]) -> int:
+    """The most that the server and its hosts took together, shared pages counted once."""
+    peak = 0
+    while not is_over():
+        peak = max(peak, sum(map(_pss_mib, [server.process.pid, *host_pids(server)])))
+        time.sleep(0.2)
+    return peak
+
+
+def _pss_mib(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0  # It has ended since it was listed.
+    return int(text.split("Pss:")[1].split()[0]) // 1024

@@ -46,9 +46,21 @@ async function evaluate(code: string): Promise<Record<string, unknown>> {
   nameModule(url);
   try {
     return await import(url);
+  } catch (error) {
+    throw withRemedy(error);
   } finally {
     revokeObjectURL(url);
   }
+}
+
+/** Deno tells which of its options forbids an import; the author has to know what to do. */
+function withRemedy(error: unknown): unknown {
+  const { message } = failure(error, "bad-version");
+  if (!/--no-npm|--no-remote|--allow-import|not installed|import map|Module not found/.test(message)) return error;
+  return new HostError(
+    "bad-version",
+    `${message}\nA machine can import "npm:xstate@4", "npm:xstate@5" and their parts. Bundle everything else into the module.`,
+  );
 }
 
 function inspect(exports: Record<string, unknown>, warn: (text: string) => void): LoadedModule {
