@@ -11,7 +11,8 @@ moody machine is moody to all; figures are medians, ratios are taken within the 
 - `peer`: with --peer, a hand-written Node.js server from DIR: `node server.mjs DATABASE PORT`, which has to take the same requests at
   /machines/toggle/i/NAME. Nothing of it is in this repository.
 
-Bare group commits of the same rows are measured by benchmarks/store_commits.py.
+- `commits`: bare group commits of rows like those that an event writes, by SQLite without anything around it, in batches of 1 and of 32
+  (benchmarks/store_commits.py, which looks closer).
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from rich.console import Console
 from rich.table import Table
+from store_commits import Lane, Work, bare, run_bare
+
+from statekeep.domain.names import InstanceId
 
 HERE = Path(__file__).parent
 INSTANCES = 1_000
@@ -252,6 +256,20 @@ def creations(script: Path, target: Target, seconds: int, run: int) -> Load:
     return _wrk(script, target.url, 32, seconds, ["/machines/toggle", "-1", body, target.token])
 
 
+def bare_commits(folder: Path, batch: int, seconds: float) -> Load:
+    """Rows of events per second, and how long a batch took, on the disk that the server used."""
+    folder.mkdir()
+    lane = Lane("sqlite")
+    work = Work([InstanceId(number + 1) for number in range(INSTANCES)])
+    with bare(folder, INSTANCES) as write:
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            run_bare(lane, write, work, batch)
+    took = statistics.quantiles(lane.seconds, n=100)
+    count = len(lane.seconds) * batch
+    return Load(count, count / sum(lane.seconds), took[49] * 1e3, took[98] * 1e3, 0)
+
+
 def hot_count(target: Target) -> int:
     """How many events the hot instance counted."""
     headers = {"authorization": f"Bearer {target.token}"}
@@ -306,6 +324,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                         lost += max(0, load.requests - (hot_count(ours) - counted))
             created = creations(script, ours, options.seconds, run)
             loads["statekeep"].setdefault("creations c=32", []).append(created)
+            for batch in (1, 32):
+                done = bare_commits(folder / f"bare-{run}-{batch}", batch, options.seconds)
+                loads.setdefault("commits", {}).setdefault(f"batches of {batch}", []).append(done)
         memory["after"] = memory_mib(ours.pid)
     events = sum(
         load.requests
