@@ -53,10 +53,13 @@ async function evaluate(code: string): Promise<Record<string, unknown>> {
   }
 }
 
+const FORBIDDEN_IMPORT =
+  /--no-npm|--no-remote|--allow-import|not installed|import map|Module not found/;
+
 /** Deno tells which of its options forbids an import; the author has to know what to do. */
 function withRemedy(error: unknown): unknown {
   const { message } = failure(error, "bad-version");
-  if (!/--no-npm|--no-remote|--allow-import|not installed|import map|Module not found/.test(message)) return error;
+  if (!FORBIDDEN_IMPORT.test(message)) return error;
   return new HostError(
     "bad-version",
     `${message}\nA machine can import "npm:xstate@4", "npm:xstate@5" and their parts. Bundle everything else into the module.`,
