@@ -16,7 +16,7 @@ from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import InstanceId
 from statekeep.runtimes import protocol
 from statekeep.runtimes.process import HostDied, HostProcess
-from statekeep.runtimes.protocol import BadFrame, HostFrame
+from statekeep.runtimes.protocol import BadFrame, HostFrame, bad_frame
 
 _GRACE_SECONDS: Final = 0.05
 """Between finding a host silent and ending it, so that what waits in the pipe is read first: the server may have been the slow one."""
@@ -166,7 +166,7 @@ class Host:
     def _on_reply(self, request_id: int, frame: HostFrame) -> None:
         call = self._calls.get(request_id)
         if call is None:
-            raise BadFrame("an answer to nothing")
+            raise bad_frame("an answer to nothing")
         call.frames.append(frame)
         if len(call.frames) < call.expects and frame.need is None and frame.error is None:
             return

@@ -38,8 +38,10 @@ from statekeep.ports.runtime import ReadAnswer, SavedState, Standing
 class BadFrame(MachineError):
     """A host sent something that is no frame of the protocol."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"its host broke the protocol: {what}")
+
+def bad_frame(what: str) -> BadFrame:
+    """The error for a frame with this fault."""
+    return BadFrame(f"the machine's host broke the protocol: {what}")
 
 
 class HostLimits(msgspec.Struct, frozen=True, rename="camel"):
@@ -251,7 +253,7 @@ def outcome_of(frame: ResultFrame) -> Outcome:
         return Ignored()
     if frame.later:
         return Later()
-    raise BadFrame("a result without any content")
+    raise bad_frame("a result without any content")
 
 
 def error_of(frame: FailureFrame) -> StatekeepError:
@@ -271,21 +273,21 @@ def children_of(frame: HostFrame) -> ChildrenState:
 def read_answer_of(frame: HostFrame, asked: int) -> ReadAnswer:
     """Answer to read."""
     if not frame.view or len(frame.allowed) != asked:
-        raise BadFrame("a read without its answer")
+        raise bad_frame("a read without its answer")
     return ReadAnswer(bytes(frame.view), frame.allowed)
 
 
 def saved_state_of(frame: HostFrame) -> SavedState:
     """Answer to save."""
     if not frame.view or not frame.snapshot:
-        raise BadFrame("a save without its answer")
+        raise bad_frame("a save without its answer")
     return SavedState(_snapshot(frame.snapshot), bytes(frame.view))
 
 
 def event_of(raw: msgspec.Raw) -> Event:
     """An event that a host reports."""
     if not raw:
-        raise BadFrame("an event without its event")
+        raise bad_frame("an event without its event")
     json = bytes(raw)
     return Event(_decode_type(json).type, json)
 
@@ -298,7 +300,7 @@ def _macrostep(frame: _MacrostepFrame) -> Macrostep:
 def _snapshot(raw: msgspec.Raw) -> bytes:
     json = bytes(raw)
     if len(json) > SNAPSHOT_BYTES_MAX:
-        raise BadFrame("a snapshot over its bound")
+        raise bad_frame("a snapshot over its bound")
     return json
 
 
@@ -306,6 +308,6 @@ def _timer_op(frame: _TimerOpFrame) -> TimerOp:
     if frame.cancel is not None:
         return CancelTimer(frame.cancel)
     if frame.set is None or not frame.event or not 0 <= frame.delay < float("inf"):
-        raise BadFrame("a timer that cannot be set")
+        raise bad_frame("a timer that cannot be set")
     after = bytes(frame.after) or None
     return SetTimer(frame.set, frame.delay, bytes(frame.event), after)

@@ -37,7 +37,7 @@ from statekeep.runtimes import protocol
 from statekeep.runtimes.host import Host
 from statekeep.runtimes.pool import Pool
 from statekeep.runtimes.process import HostDied
-from statekeep.runtimes.protocol import BadFrame, HostFrame
+from statekeep.runtimes.protocol import HostFrame, bad_frame
 
 Answer = TypeVar("Answer")
 
@@ -158,7 +158,7 @@ class HostRuntime:
             self.listener.logged(host.version, instance_id, frame.stream, frame.ts, frame.text)
             return
         if frame.op is None:
-            raise BadFrame("neither a reply nor a report")
+            raise bad_frame("neither a reply nor a report")
         if instance_id is None:
             return
         host.note_children(instance_id, frame.live)
@@ -313,7 +313,7 @@ def _outcomes(frames: Sequence[HostFrame]) -> list[Outcome]:
 
 def _outcome(frame: HostFrame, n: int) -> Outcome:
     if frame.r is None or frame.n != n:
-        raise BadFrame("an answer to something else")
+        raise bad_frame("an answer to something else")
     return protocol.outcome_of(frame.r)
 
 

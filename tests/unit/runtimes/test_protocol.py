@@ -1,0 +1,245 @@
+"""Requests to frames and frames to values, without a process."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from statekeep.domain.errors import InvalidCode, MachineError, TooLarge
+from statekeep.domain.event import Delivery, Event, LostChild, Origin
+from statekeep.domain.limits import SNAPSHOT_BYTES_MAX
+from statekeep.domain.names import InstanceId, InstanceName
+from statekeep.domain.step import (
+    ChildrenState,
+    Effects,
+    Failed,
+    Ignored,
+    Later,
+    Macrostep,
+    Refused,
+    Stepped,
+)
+from statekeep.domain.timer import CancelTimer, SetTimer
+from statekeep.ports.runtime import Standing
+from statekeep.runtimes import protocol
+from statekeep.runtimes.protocol import BadFrame, HostLimits
+
+STANDING = Standing(InstanceId(7), InstanceName("a|b~c"), 3, b'{"value":"on","context":{}}')
+GO = Event("go", b'{"type":"go","n":1}')
+VIEW = {"state": "on", "tags": [], "done": False}
+STEP = {"snapshot": {"value": "on", "context": {}}, "view": VIEW}
+
+
+def sent(request: bytes) -> dict[str, object]:
+    """The frame that a request becomes."""
+    frame: dict[str, object] = json.loads(b'{"id":1,%b}' % request)
+    assert b"\n" not in request
+    assert frame.pop("id") == 1
+    return frame
+
+
+def outcome(**result: object):
+    """What a result stands for."""
+    frame = protocol.decode_frame(msgspec.json.encode({"re": 1, "r": result}))
+    assert frame.r is not None
+    return protocol.outcome_of(frame.r)
+
+
+# Requests
+
+
+def test_load() -> None:
+    """The code travels as a string, whatever is in it, and limits by their names."""
+    limits = HostLimits(1, 2, 3, 4, 5, deny_private_network=True)
+    frame = sent(protocol.load('"quoted"\n\\', limits))
+    assert frame["code"] == '"quoted"\n\\'
+    assert frame["limits"] == {
+        "contextBytes": 1,
+        "macrosteps": 2,
+        "logBytes": 3,
+        "sessions": 4,
+        "sessionBytes": 5,
+        "denyPrivateNetwork": True,
+    }
+
+
+def test_create() -> None:
+    """Without an auth context nobody is asked."""
+    frame = sent(protocol.create(7, "one", b'{"a":1}', b'{"sub":"me"}'))
+    assert frame == {
+        "op": "create",
+        "i": 7,
+        "name": "one",
+        "context": {"a": 1},
+        "auth": {"sub": "me"},
+        "authorize": True,
+    }
+    frame = sent(protocol.create(7, "one", b"{}", None))
+    assert (frame["auth"], frame["authorize"]) == (None, False)
+
+
+def test_step() -> None:
+    """Each kind of delivery has its form, and the snapshot comes only where it is wanted."""
+    deliveries = [
+        Delivery(GO, Origin.CLIENT, b'{"sub":"me"}'),
+        Delivery(GO, Origin.TIMER, timer_seq=4),
+        Delivery(GO, Origin.CHILD, handle=9),
+        Delivery(GO, Origin.LOST_CHILD, lost_child=LostChild('a "child"', "why")),
+    ]
+    request = protocol.step(deliveries)
+    event = {"type": "go", "n": 1}
+    expected = {
+        "op": "step",
+        "i": 7,
+        "name": "a|b~c",
+        "rev": 3,
+        "events": [
+            {"event": event, "auth": {"sub": "me"}},
+            {"event": event},
+            {"event": event, "h": 9},
+            {"lost": 'a "child"', "why": "why"},
+        ],
+    }
+    assert sent(protocol.on(STANDING, request, with_snapshot=False)) == expected
+    full = sent(protocol.on(STANDING, request, with_snapshot=True))
+    assert full == {**expected, "snapshot": {"value": "on", "context": {}}}
+    alone = protocol.on(STANDING, protocol.step(deliveries[:1]), with_snapshot=False)
+    assert sent(alone)["events"] == expected["events"][:1]  # type: ignore[index]
+
+
+def test_the_rest() -> None:
+    """Requests about an instance, and a sign of life."""
+    read = protocol.on(STANDING, protocol.read([b"{}", b'{"a":1}']), with_snapshot=False)
+    assert sent(read)["auths"] == [{}, {"a": 1}]
+    assert sent(protocol.perform(7, 3)) == {"op": "perform", "i": 7, "rev": 3}
+    assert sent(protocol.stop(7)) == {"op": "stop", "i": 7}
+    assert sent(protocol.save(7)) == {"op": "save", "i": 7}
+    assert sent(protocol.discard(7)) == {"op": "discard", "i": 7}
+    assert sent(protocol.PING) == {"op": "ping"}
+
+
+# Replies
+
+
+def test_an_event_that_was_accepted() -> None:
+    """Snapshots, views and events pass through as the bytes they came as."""
+    own = {**STEP, "event": {"type": "own"}, "silent": True}
+    stepped = outcome(
+        steps=[STEP, own],
+        timers=[
+            {"set": "t", "delay": 5, "event": {"type": "x"}, "after": {"path": ["a"], "n": 0}},
+            {"cancel": "u"},
+        ],
+        due=["a"],
+        live=2,
+        effects="children",
+    )
+    view, snapshot = msgspec.json.encode(VIEW), b'{"value":"on","context":{}}'
+    assert stepped == Stepped(
+        (
+            Macrostep(None, snapshot, view),
+            Macrostep(b'{"type":"own"}', snapshot, view, is_silent=True),
+        ),
+        (SetTimer("t", 5, b'{"type":"x"}', b'{"path":["a"],"n":0}'), CancelTimer("u")),
+        ("a",),
+        2,
+        Effects.CHILDREN,
+    )
+    done = {**STEP, "view": {**VIEW, "done": True}}
+    finished = outcome(steps=[done])
+    assert isinstance(finished, Stepped)
+    assert finished.is_done
+    assert finished.effects is Effects.NONE
+
+
+def test_events_that_were_not() -> None:
+    """Each reason is a value of its own."""
+    assert outcome(denied=True) == Refused()
+    assert outcome(ignored=True) == Ignored()
+    assert outcome(later=True) == Later()
+    failed = outcome(error={"code": "machine-error", "message": "its words", "stack": "at x"})
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, MachineError)
+    assert (failed.error.message, failed.error.stack) == ("its words", "at x")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("context-too-large", TooLarge),
+        ("bad-version", InvalidCode),
+        ("machine-error", MachineError),
+        ("something new", MachineError),
+    ],
+)
+def test_codes_are_errors(code: str, kind: type[Exception]) -> None:
+    """Codes that nobody knows are the machine failing."""
+    frame = protocol.decode_frame(
+        msgspec.json.encode({"re": 1, "error": {"code": code, "message": "m"}})
+    )
+    assert frame.error is not None
+    assert type(protocol.error_of(frame.error)) is kind
+
+
+def test_reads_saves_and_children() -> None:
+    """The other answers."""
+    frame = protocol.decode_frame(b'{"re":1,"view":{"a": 1},"allowed":[true,false]}')
+    assert protocol.read_answer_of(frame, 2) == (b'{"a": 1}', (True, False))
+    frame = protocol.decode_frame(b'{"re":1,"view":{},"snapshot":{"value":1}}')
+    assert protocol.saved_state_of(frame) == (b'{"value":1}', b"{}")
+    frame = protocol.decode_frame(b'{"re":1,"due":["a"],"live":3}')
+    assert protocol.children_of(frame) == ChildrenState(("a",), 3)
+    frame = protocol.decode_frame(b'{"op":"event","i":7,"h":2,"event":{"type":"x"}}')
+    assert protocol.event_of(frame.event) == Event("x", b'{"type":"x"}')
+
+
+# A host that lies
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b'{"re":"1"}',
+        b'{"re":1,"r":{"steps":[{"view":{}}]}}',
+        b'{"re":1,"r":{"steps":[{"view":{},"snapshot":{}}],"effects":"all"}}',
+        b'{"re":1,"r":{"due":[1]}}',
+        b'{"op":"rule","i":1}',
+        b'{"op":"log","i":1,"stream":3}',
+    ],
+)
+def test_what_is_no_frame(line: bytes) -> None:
+    """It is not taken for one."""
+    with pytest.raises(msgspec.DecodeError):
+        protocol.decode_frame(line)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {},
+        {"steps": [STEP], "timers": [{}]},
+        {"steps": [STEP], "timers": [{"set": "t", "delay": -1, "event": {}}]},
+        {"steps": [STEP], "timers": [{"set": "t", "delay": 1}]},
+        {"steps": [{**STEP, "snapshot": "x" * SNAPSHOT_BYTES_MAX}]},
+    ],
+)
+def test_results_that_make_no_sense(result: dict[str, object]) -> None:
+    """They are faults of the host."""
+    with pytest.raises(BadFrame):
+        outcome(**result)
+
+
+def test_answers_with_parts_missing() -> None:
+    """A read without its answer, a save without its snapshot, an event without itself."""
+    nothing = protocol.decode_frame(b'{"re":1,"view":{},"allowed":[true]}')
+    with pytest.raises(BadFrame):
+        protocol.read_answer_of(nothing, 2)
+    with pytest.raises(BadFrame):
+        protocol.saved_state_of(nothing)
+    with pytest.raises(BadFrame):
+        protocol.event_of(nothing.event)
