@@ -136,6 +136,7 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         author_log,
         settle_timeout_seconds=settings.settle_timeout.total_seconds(),
         on_timers=timers.schedule,
+        on_growth=residents.resized,
         on_void=residents.remove,
     )
     instances = Instances(store, runtime, residents, turns, clock, author_log)

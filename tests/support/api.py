@@ -187,6 +187,7 @@ def _instances(store: MemoryStore, runtime: ToyRuntime, clock: FakeClock) -> Ins
         author_log,
         settle_timeout_seconds=limits.SETTLE_TIMEOUT.total_seconds(),
         on_timers=TimerService(store, clock, retry_after_seconds=1).schedule,
+        on_growth=residents.resized,
         on_void=residents.remove,
     )
     instances = Instances(store, runtime, residents, turns, clock, author_log)

@@ -113,6 +113,7 @@ class World:
             self.recorder,
             settle_timeout_seconds=settle_timeout_seconds,
             on_timers=self.timers.schedule,
+            on_growth=self.residents.resized,
             on_void=self.residents.remove,
         )
         self.instances = Instances(

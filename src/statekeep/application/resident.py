@@ -116,6 +116,7 @@ class Resident:
         "void_because",
         "waiters",
         "wake",
+        "weighed_bytes",
     )
 
     def __init__(
@@ -159,6 +160,8 @@ class Resident:
         self.void_because: StatekeepError | None = None
         """Why what is in memory is not what is in the store: the instance must be claimed again."""
         self.keys_under_way: dict[str, Letter] = {}
+        self.weighed_bytes = 0
+        """The size of the snapshot when it was last weighed."""
 
     @classmethod
     def of(cls, claimed: ClaimedInstance) -> Resident:

@@ -76,7 +76,10 @@ class Residents:
 
     def resized(self, resident: Resident) -> None:
         """Weigh it again, and make room if that is too much."""
+        if self._by_id.get(resident.id) is not resident:
+            return
         size = resident.size_bytes
+        resident.weighed_bytes = len(resident.snapshot)
         self._bytes += size - self._sizes.get(resident.id, 0)
         self._sizes[resident.id] = size
         if len(self._by_key) > self._count_max or self._bytes > self._bytes_max:

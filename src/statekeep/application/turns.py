@@ -49,6 +49,8 @@ from statekeep.ports.store import InstanceStore
 
 _log = logging.getLogger(__name__)
 
+_GROWTH_BYTES: Final = 1024
+"""By how much a snapshot may grow or shrink before the resident is weighed again."""
 _KEYS_KEPT_MS: Final = IDEMPOTENCY_KEYS_KEPT_FOR.total_seconds() * 1000
 
 
@@ -67,7 +69,8 @@ class Batch(NamedTuple):
 
 
 class Turns:
-    """Moves residents forward. `on_timers` hears of timers once they are durable, `on_void` of residents that must not be used any more."""
+    """Moves residents forward. `on_timers` hears of timers once they are durable, `on_growth` of residents whose size has
+    changed, `on_void` of those that must not be used any more."""
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Turns:
         *,
         settle_timeout_seconds: float,
         on_timers: Callable[[InstanceId, tuple[Timer, ...]], None],
+        on_growth: Callable[[Resident], None],
         on_void: Callable[[Resident], None],
     ) -> None:
         self._runtime = runtime
@@ -88,6 +92,7 @@ class Turns:
         self._author_log = author_log
         self._settle_timeout = settle_timeout_seconds
         self._on_timers = on_timers
+        self._on_growth = on_growth
         self._on_void = on_void
         self._loop = asyncio.get_running_loop()
         self._background: set[asyncio.Future[None]] = set()
@@ -305,6 +310,8 @@ class Turns:
         resident.snapshot = batch.snapshot
         resident.view = batch.published[-1].view
         resident.committed_due = batch.due
+        if abs(len(batch.snapshot) - resident.weighed_bytes) > _GROWTH_BYTES:
+            self._on_growth(resident)
         for view, is_silent in batch.published:
             if not is_silent:
                 self._notifier.publish(InstanceChanged(resident.id, resident.key, view))

@@ -60,7 +60,8 @@ class HostRuntime:
         self.pool: Pool
         self.listener: RuntimeListener
         self._careful: dict[VersionId, _Turnstile] = {}
-        self._undone: dict[InstanceId, Host] = {}
+        self._undone: dict[InstanceId, tuple[Host, int]] = {}
+        """Hosts that owe effects, and up to which revision: a later step may have decided more before the first was performed."""
 
     async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
         loaded = await self.pool.inspect(_unpublished(organization_id), code)
@@ -94,18 +95,16 @@ class HostRuntime:
         return await self._step_carefully(version, standing, deliveries)
 
     def perform(self, version: MachineVersion, instance_id: InstanceId, revision: int) -> None:
-        host = self._undone.pop(instance_id, None)
+        host = self._owing(instance_id, revision)
         if host is not None:
-            host.undone.discard(instance_id)
             host.tell(protocol.perform(instance_id, revision))
 
     async def perform_children(
         self, version: MachineVersion, instance_id: InstanceId, revision: int
     ) -> ChildrenState:
-        host = self._undone.pop(instance_id, None)
+        host = self._owing(instance_id, revision)
         if host is None:
             raise HostLost
-        host.undone.discard(instance_id)
         return await self._ask_children(
             host,
             instance_id,
@@ -284,9 +283,17 @@ class HostRuntime:
             host.note_children(instance_id, outcome.live)
             if outcome.effects is not Effects.NONE:
                 host.undone.add(instance_id)
-                self._undone[instance_id] = host
+                self._undone[instance_id] = (host, revision)
         if revision:
             host.remember_session(instance_id, revision)
+
+    def _owing(self, instance_id: InstanceId, revision: int) -> Host | None:
+        """The host that decided effects up to `revision`, which from now on does not owe them any more."""
+        host, decided = self._undone.get(instance_id, (None, 0))
+        if host is not None and revision >= decided:
+            del self._undone[instance_id]
+            host.undone.discard(instance_id)
+        return host
 
     def _holding(self, version: MachineVersion, instance_id: InstanceId) -> Host:
         host = self.pool.warm(version.id)

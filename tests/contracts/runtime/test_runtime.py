@@ -183,6 +183,17 @@ async def test_actions_run_when_performed(bench: Bench) -> None:
     assert "an action" in text
 
 
+async def test_effects_of_steps_that_overlap_all_happen(bench: Bench) -> None:
+    """A second step decided before the first was performed: each is performed with its own revision."""
+    version = bench.version(MACHINE)
+    await bench.created(version)
+    await bench.step(version, sent("log"))
+    await bench.step(version, sent("log"))
+    for revision in (2, 3):
+        bench.runtime.perform(version, InstanceId(1), revision)
+    await until(lambda: len(bench.listener.logs) == 2)
+
+
 async def test_discarded_effects_never_happen(bench: Bench) -> None:
     """A decision that was thrown away has no consequences."""
     version = bench.version(MACHINE)

@@ -55,3 +55,16 @@ async def test_weight_counts_too():
         await world.create(name, filling="x" * 20_000)
     assert len(world.residents) < 4
     assert world.resident("f") is not None
+
+
+async def test_instances_that_grow_count_too():
+    """What an instance weighs is what it weighs now, not when it came."""
+    world = await World(ToyRuntime()).set_up()
+    world.residents._bytes_max = 100_000
+    for name in "abcdef":
+        await world.create(name)
+    for name in "abcdef":
+        await world.send("x" * 20_000, name=name)
+    assert len(world.residents) < 5
+    assert world.resident("f") is not None
+    assert log_of(await world.send("y", name="a"))[1:] == ["y"]
