@@ -22,7 +22,8 @@ _SECRETS: Final = re.compile(
 )
 _REDACTED: Final = "[redacted]"
 # They tell of every request at the level at which we tell of starts and stops.
-_TALKATIVE: Final = ("httpx", "httpcore")
+_TALKATIVE: Final = ("httpx", "httpcore", "uvicorn")
+"""What they tell at info is told by us, or of no interest."""
 _SHARED: Final[list[Processor]] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,

@@ -9,9 +9,10 @@ is an error too.
 # No `from __future__ import annotations`: types of fields are read at run time, in the module of whoever derives from Settings.
 
 import difflib
+import os
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
@@ -197,6 +198,19 @@ def read_settings_file(app: App, commands: tuple[str, ...], arguments: ArgumentC
 
 SOURCES: Final = (Env(ENVIRONMENT_PREFIX, command=False), read_settings_file)
 """For `App(config=...)`: what is asked in this order for whatever the command line left open."""
+
+
+def misspelled_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str | None]:
+    """Variables that begin like ours and set nothing, each with the one that may have been meant."""
+    known = [field.name.upper() for field in fields(Settings)]
+    ours = [name for name in environment if name.startswith(ENVIRONMENT_PREFIX)]
+    unknown = [name for name in ours if name.removeprefix(ENVIRONMENT_PREFIX) not in known]
+    return {name: _nearest(name.removeprefix(ENVIRONMENT_PREFIX), known) for name in unknown}
+
+
+def _nearest(name: str, known: Sequence[str]) -> str | None:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return ENVIRONMENT_PREFIX + nearest[0] if nearest else None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statekeep.cli.main import app
-from statekeep.settings import Settings, format_duration, parse_duration
+from statekeep.settings import Settings, format_duration, misspelled_variables, parse_duration
 
 
 @pytest.fixture
@@ -219,3 +219,12 @@ def test_other_text_is_no_duration(text):
     """Digits, perhaps a fraction, perhaps a unit."""
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)?", text) is None:
         assert parse_duration(text) is None
+
+
+def test_variables_that_set_nothing_are_found() -> None:
+    """With the one that may have been meant; those that do not begin like ours are nobody's business."""
+    environment = {"STATEKEEP_PROT": "1", "STATEKEEP_PORT": "2", "STATEKEEP_ZZZ": "3", "PORT": "4"}
+    assert misspelled_variables(environment) == {
+        "STATEKEEP_PROT": "STATEKEEP_PORT",
+        "STATEKEEP_ZZZ": None,
+    }

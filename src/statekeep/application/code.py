@@ -57,6 +57,8 @@ def _gunzip(code: bytes) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(code)) as stream:
             module = stream.read(CODE_BYTES_MAX + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise InvalidCode(f"the code is not gzipped: {error}", parameter="file") from error
+        raise InvalidCode(
+            "the code was announced as gzipped, and is not", parameter="file"
+        ) from error
     require_code_size(module, gzipped=False)
     return module

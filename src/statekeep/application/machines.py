@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from statekeep.application.confirmation import MACHINE_PROOF, require_confirmation
 from statekeep.domain.access import AuthContext, require_scope
-from statekeep.domain.errors import InvalidParameter, NotFound
+from statekeep.domain.errors import AlreadyExists, InvalidParameter, NotFound
 from statekeep.domain.limits import INDEXES_MAX
 from statekeep.domain.machine import Machine
 from statekeep.domain.names import MachineName, OrganizationId, parse_machine_name
@@ -34,9 +34,11 @@ class Machines:
     async def create(self, caller: AuthContext, name: MachineName, indexes: Sequence[str]) -> None:
         """A machine without versions. Raises AlreadyExists where the name is taken."""
         organization_id = require_scope(caller, "machines.write")
-        await self._catalog.create_machine(
-            organization_id, name, _parse_indexes(indexes), datetime_of(self._clock.now_ms())
-        )
+        now = datetime_of(self._clock.now_ms())
+        try:
+            await self._catalog.create_machine(organization_id, name, _parse_indexes(indexes), now)
+        except AlreadyExists as error:
+            raise AlreadyExists(f"machine {name} exists already") from error
 
     async def get(self, caller: AuthContext, name: MachineName) -> Machine:
         """Raises NotFound."""

@@ -536,7 +536,9 @@ class Turns:
     def _fail(self, resident: Resident, letter: Letter, error: StatekeepError) -> None:
         letter.fail(error)
         if isinstance(error, MachineError):
-            text = f"{letter.delivery.event.type}: {error.stack or error.message}"
+            text = f"{letter.delivery.event.type}: {error.message}"
+            if error.stack is not None:
+                text = f"{text}\n{error.stack}"
             self._author_log.write(
                 resident.version,
                 resident.key,

@@ -73,5 +73,14 @@ Stop with Ctrl-C.
 def _curl(token: str, url: str, body: str) -> str:
     headers = (f"authorization: Bearer {token}", "content-type: application/json")
     return shlex.join(
-        ["curl", "-sS", url, *(part for header in headers for part in ("-H", header)), "-d", body]
+        [
+            "curl",
+            "-sS",
+            "-w",
+            r"\n",
+            url,
+            *(part for header in headers for part in ("-H", header)),
+            "-d",
+            body,
+        ]
     )

@@ -14,6 +14,7 @@ import msgspec
 
 from statekeep.domain.errors import (
     InvalidCode,
+    InvalidParameter,
     MachineError,
     StatekeepError,
     TooLarge,
@@ -260,6 +261,8 @@ def error_of(frame: FailureFrame) -> StatekeepError:
     """The error that a failure stands for. Codes nobody knows are the author's machine failing."""
     if frame.code == "context-too-large":
         return TooLarge(frame.message)
+    if frame.code == "reserved-event":
+        return InvalidParameter(frame.message, parameter="event")
     if frame.code == "bad-version":
         return InvalidCode(frame.message, parameter="code")
     return MachineError(frame.message, stack=frame.stack)

@@ -70,7 +70,11 @@ class CreateInstance(Request):
 
     slug: InstanceSlug
     context: Annotated[
-        dict[str, Any], Meta(description="Merged over the machine's own initial context.")
+        dict[str, Any],
+        Meta(
+            description="Its keys replace those of the machine's own initial context. An XState 5 machine whose context is a"
+            " function of `input` gets it as input instead."
+        ),
     ] = field(default_factory=dict)
     machine_version_id: Annotated[
         VersionId | None, Meta(description="The machine's current version where it is left out.")
@@ -84,7 +88,7 @@ class SendEvent(Request):
 
 
 class SetInstanceStatus(Request):
-    """Paused instances refuse events and let their timers lapse."""
+    """Paused instances refuse events."""
 
     status: InstanceStatus
 

@@ -9,7 +9,13 @@ import signal
 import msgspec
 import pytest
 
-from statekeep.domain.errors import InvalidCode, MachineError, Overloaded, TooLarge
+from statekeep.domain.errors import (
+    InvalidCode,
+    InvalidParameter,
+    MachineError,
+    Overloaded,
+    TooLarge,
+)
 from statekeep.domain.event import Delivery, Event, Origin
 from statekeep.domain.names import InstanceId, OrganizationId
 from statekeep.domain.step import Effects, Failed, Ignored, Later, Refused, Stepped
@@ -90,6 +96,38 @@ async def test_the_caller_is_asked_for(bench: Bench) -> None:
     outcomes = await bench.step(version, sent("secret"), sent("secret", auth=None), sent("count"))
     assert outcomes[0] == Refused()
     assert view_of(outcomes[2])["publicContext"] == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    "kind", ["xstate.done.actor.call", "xstate.after.60000.(machine).calling", "xstate.init", "*"]
+)
+async def test_events_of_xstates_own_cannot_be_sent(bench: Bench, kind: str) -> None:
+    """A caller cannot say that a promise was fulfilled; a child can."""
+    version = bench.version(MACHINE)
+    await bench.created(version)
+    refused, counted = await bench.step(version, sent(kind), sent("count"))
+    assert isinstance(refused, Failed)
+    assert isinstance(refused.error, InvalidParameter)
+    assert refused.error.parameter == "event"
+    assert view_of(counted)["publicContext"] == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["done.invoke.x", "done.state.x", "error.platform.x", "xstate.after(1)#x", "xstate.stop"],
+)
+async def test_nor_those_of_xstate_4(bench: Bench, kind: str) -> None:
+    """The same under the names of XState 4; names that only look alike are the author's."""
+    version = bench.version("""
+import { createMachine } from "npm:xstate@4";
+export default createMachine({ initial: "a", states: { a: {} }, on: { "done.x": ".a" } });
+export const allowRead = () => true, allowWrite = () => true;
+""")
+    await bench.created(version)
+    refused, taken = await bench.step(version, sent(kind), sent("done.x"))
+    assert isinstance(refused, Failed)
+    assert isinstance(refused.error, InvalidParameter)
+    assert isinstance(taken, Stepped)
 
 
 async def test_a_failure_leaves_the_next_as_it_was(bench: Bench) -> None:
@@ -392,7 +430,9 @@ export const allowRead = () => true, allowWrite = () => true;
         (b"export default 7; export const allowRead = 1, allowWrite = 2;", "machine|default"),
         (b"import 'npm:left-pad'; export default 1;", "Bundle everything else"),
         (b"import 'https://example.com/x.js'; export default 1;", "Bundle everything else"),
-        (b"import 'node:fs'; export default 1;", "node:fs"),
+        (b"import 'node:fs'; export default 1;", "Bundle everything else"),
+        (b"import { setup } from 'xstate'; export default 1;", "npm:xstate@5"),
+        (b"const a: string = 1; export default 1;", "compile or bundle TypeScript"),
         (b"throw new Error('at once');", "at once"),
         (b"for (;;);", "did not answer"),
     ],

@@ -82,7 +82,7 @@ async def test_one_failure_in_a_burst_is_its_own(world):
     assert [type(result) for result in results[1:3]] == [MachineError, RejectedByMachineAuthorizer]
     assert log_of(results[3]) == ["a", "b"]
     assert await world.log() == ["a", "b"]
-    assert world.recorder.logs == ["FAIL: at author.js:1"]
+    assert world.recorder.logs == ["FAIL: it threw\nat author.js:1"]
 
 
 async def test_a_finished_instance_ignores_events(world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,7 +12,7 @@ from cyclopts import Parameter
 from statekeep.cli.output import CommandFailed
 from statekeep.ports.store import StoreBusy
 from statekeep.ports.tokens import BrokenServerKey
-from statekeep.settings import Settings
+from statekeep.settings import Settings, misspelled_variables
 
 if TYPE_CHECKING:
     from statekeep.bootstrap import ReadyInfo
@@ -36,6 +37,7 @@ def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None]) -> int
     from statekeep.logs import configure_logging
 
     configure_logging(settings.log_level, settings.log_format)
+    _warn_of_misspellings()
     try:
         return bootstrap.serve(settings, on_ready)
     except (StoreBusy, BrokenServerKey) as error:
@@ -44,7 +46,20 @@ def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None]) -> int
         if error.errno in {errno.EADDRINUSE, errno.EADDRNOTAVAIL}:
             reason = f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
             raise CommandFailed(reason) from error
+        if error.filename is not None:
+            reason = f"cannot use the data directory {settings.data_dir}: {error.strerror}"
+            raise CommandFailed(reason) from error
+        if isinstance(error, socket.gaierror):
+            reason = f"cannot listen on {settings.host}: {error.strerror}"
+            raise CommandFailed(reason) from error
         raise CommandFailed(str(error)) from error
+
+
+def _warn_of_misspellings() -> None:
+    import structlog
+
+    for name, meant in misspelled_variables().items():
+        structlog.get_logger(__name__).warning("unknown_setting", variable=name, did_you_mean=meant)
 
 
 def _log_where(info: ReadyInfo) -> None:

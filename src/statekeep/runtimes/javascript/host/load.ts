@@ -53,17 +53,20 @@ async function evaluate(code: string): Promise<Record<string, unknown>> {
   }
 }
 
-const FORBIDDEN_IMPORT =
-  /--no-npm|--no-remote|--allow-import|not installed|import map|Module not found/;
+const REMEDIES: [RegExp, string][] = [
+  [
+    /--no-npm|--no-remote|--allow-import|not installed|import map|null entry|Module not found/,
+    'A machine can import "npm:xstate@4", "npm:xstate@5" and their parts. Bundle everything else into the module.',
+  ],
+  [/does not provide an export named/, 'Plain "xstate" is XState 4. Import "npm:xstate@5" for 5.'],
+  [/SyntaxError/, "A version is JavaScript: compile or bundle TypeScript before it is uploaded."],
+];
 
 /** Deno tells which of its options forbids an import; the author has to know what to do. */
 function withRemedy(error: unknown): unknown {
   const { message } = failure(error, "bad-version");
-  if (!FORBIDDEN_IMPORT.test(message)) return error;
-  return new HostError(
-    "bad-version",
-    `${message}\nA machine can import "npm:xstate@4", "npm:xstate@5" and their parts. Bundle everything else into the module.`,
-  );
+  const remedy = REMEDIES.find(([pattern]) => pattern.test(message))?.[1];
+  return remedy === undefined ? error : new HostError("bad-version", `${message}\n${remedy}`);
 }
 
 function inspect(exports: Record<string, unknown>, warn: (text: string) => void): LoadedModule {

@@ -32,8 +32,14 @@ export interface Author {
   readonly allowWrite: Authorizer;
 }
 
-/** Events by which XState runs its own machinery. A machine cannot mean them, so nobody may send them. */
-const RESERVED = new Set(["", "*", "xstate.init", "xstate.stop"]);
+/**
+ * Events by which XState runs its own machinery: ends of children and states, delays. A caller who could send them could say
+ * that a payment went through. `xstate.route` is meant for callers.
+ */
+const RESERVED = {
+  4: /^$|^\*$|^xstate\.|^done\.(invoke|state)\.|^error\.(platform|execution|communication)\b/,
+  5: /^$|^\*$|^xstate\.(?!route$)/,
+};
 
 export class Turns {
   readonly #author: Author;
@@ -104,8 +110,12 @@ export class Turns {
     { event, auth }: { event: MachineEvent; auth: Json },
     step: PendingStep,
   ): string {
-    if (typeof event?.type !== "string" || RESERVED.has(event.type)) {
-      throw new HostError("machine-error", `The event type ${stringify(event?.type)} is reserved`);
+    if (typeof event?.type !== "string" || RESERVED[this.#author.driver.major].test(event.type)) {
+      const type = stringify(event?.type);
+      throw new HostError(
+        "reserved-event",
+        `${type} is an event of XState's own: nobody can send it`,
+      );
     }
     const question = {
       type: "event",
