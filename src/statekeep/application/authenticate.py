@@ -7,6 +7,7 @@ a key or a user was forgotten may still answer its own request; its result is no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from statekeep.domain import limits
@@ -27,10 +28,9 @@ _Headers = tuple[bytes | None, bytes | None, bytes | None]
 
 
 class _Checked(NamedTuple):
-    """A caller, until when it may be believed, and whose token it was."""
+    """A caller, and whose token it was."""
 
     caller: AuthContext
-    until_ms: float
     subject: KeyId | UserId
 
 
@@ -50,7 +50,7 @@ class Authenticator:
         headers = (authorization, organization, act)
         # The first look-up would do without the second but for the time of a call, on the path of every event.
         checked = self._remembered.young.get(headers) or self._remembered.get(headers)
-        if checked is None or checked.until_ms <= self._clock.now_ms():
+        if checked is None or checked.caller.expires_at_ms <= self._clock.now_ms():
             return None
         return checked.caller
 
@@ -93,31 +93,32 @@ class Authenticator:
         )
         if organization and _text(organization) != key.organization_id:
             raise MissingOrganization("the key belongs to another organization")
-        caller = AuthContext(key.organization_id, None, key.scopes, claims.auth_context)
-        return _Checked(caller, _until_ms(claims.expires_at), key_id)
+        caller = AuthContext(
+            key.organization_id,
+            None,
+            key.scopes,
+            claims.auth_context,
+            expires_at_ms=_until_ms(claims.expires_at),
+        )
+        return _Checked(caller, key_id)
 
     async def _check_session(self, token: str, organization: bytes | None) -> _Checked:
         claims = self._tokens.verify_session(token, now=self._now_s())
         memberships = await self._catalog.memberships(claims.user_id)
         membership = _pick(memberships, organization)
-        if membership is None:
-            caller = AuthContext(
-                None, claims.user_id, frozenset(), claims.auth_context, len(memberships) > 1
-            )
-        else:
-            caller = AuthContext(
-                membership.organization.id,
-                claims.user_id,
-                SCOPES_BY_ROLE[membership.role],
-                claims.auth_context,
-            )
-        return _Checked(caller, _until_ms(claims.expires_at), claims.user_id)
+        caller = AuthContext(
+            None if membership is None else membership.organization.id,
+            claims.user_id,
+            frozenset() if membership is None else SCOPES_BY_ROLE[membership.role],
+            claims.auth_context,
+            is_member_of_several=membership is None and len(memberships) > 1,
+            expires_at_ms=_until_ms(claims.expires_at),
+        )
+        return _Checked(caller, claims.user_id)
 
     def _acting(self, caller: AuthContext, act: bytes) -> AuthContext:
         require_scope(caller, KEYS_SCOPE)
-        return AuthContext(
-            caller.organization_id, caller.user_id, caller.scopes, self._tokens.read_claims(act)
-        )
+        return replace(caller, claims=self._tokens.read_claims(act))
 
     def _now_s(self) -> float:
         return self._clock.now_ms() / 1000

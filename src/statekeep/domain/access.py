@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -81,7 +82,7 @@ class AuthContext:
 
     `claims` is the JSON of what authorisers of machines get to see as `authContext`. `user_id` is None for a key. `organization_id` is None only for a
     member who has not said which organization is meant and belongs to none or to several; `is_member_of_several` tells which.
-    Such a caller has no scopes.
+    Such a caller has no scopes. The caller is not to be believed any more from `expires_at_ms` on (ms since the epoch).
     """
 
     organization_id: OrganizationId | None
@@ -89,6 +90,7 @@ class AuthContext:
     scopes: frozenset[str]
     claims: bytes
     is_member_of_several: bool = False
+    expires_at_ms: float = math.inf
 
 
 def require_organization(caller: AuthContext) -> OrganizationId:
