@@ -263,6 +263,14 @@ class Stores(RuleBasedStateMachine):
 
         self.ask(look)
 
+    @rule(instance_id=instances, revision=st.integers(0, 20))
+    def look_at_what_followed(self, instance_id: InstanceId, revision: int) -> None:
+        async def look(store: Store) -> list[Any]:
+            portions = store.transitions_after(instance_id, revision)
+            return [transition async for portion in portions for transition in portion]
+
+        self.ask(look)
+
     @rule(which=st.integers(0, 1), name=NAMES)
     def look_at_name(self, which: int, name: InstanceName) -> None:
         self.ask(lambda store: store.claim(self.grounds[which].key(name)))

@@ -37,6 +37,9 @@ IDEMPOTENCY_KEYS_KEPT_FOR = timedelta(hours=24)
 PAGE_SIZE = 100
 """Items of one page of a list."""
 
+JOURNAL_PORTION_BYTES_MAX = 256 * KIB
+"""What is read of a journal at once, unless a single entry is larger."""
+
 BURST_EVENTS_MAX = 64
 """Events of one instance that go to the host in one frame."""
 PIPELINED_BURSTS_MAX = 8

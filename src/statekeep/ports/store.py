@@ -11,7 +11,7 @@ Overloaded where there is no room on the disk; nothing is then written, and read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from datetime import datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -112,6 +112,15 @@ class InstanceStore(Protocol):
         self, instance_id: InstanceId, *, cursor: str | None
     ) -> Page[Transition]:
         """Newest first, without housekeeping entries. Pages stay correct while new entries arrive."""
+        ...
+
+    def transitions_after(
+        self, instance_id: InstanceId, revision: int
+    ) -> AsyncGenerator[Sequence[Transition], None]:
+        """Transitions past `revision` up to what is durable at the first step, oldest first, in portions of a bounded size.
+
+        None is left out but housekeeping entries. Ends early where the instance is deleted meanwhile; nothing where there is none.
+        """
         ...
 
     async def timers_due_before(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.errors import AlreadyExists, InvalidState, NotFound
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
+from statekeep.domain.limits import PAGE_SIZE
 from statekeep.domain.names import InstanceId
 from statekeep.domain.timer import Timer
 from statekeep.ports.store import (
@@ -158,13 +159,25 @@ class MemoryStore(MemoryCatalog, Store):
     async def list_transitions(
         self, instance_id: InstanceId, *, cursor: str | None
     ) -> Page[Transition]:
+        numbered = ((found.revision, found) for found in self._transitions(instance_id))
+        return read_page(numbered, f"transitions of {instance_id}", cursor)
+
+    async def transitions_after(
+        self, instance_id: InstanceId, revision: int
+    ) -> AsyncGenerator[Sequence[Transition], None]:
+        found = [entry for entry in self._transitions(instance_id) if entry.revision > revision]
+        for first in range(0, len(found), PAGE_SIZE):
+            if instance_id not in self._instances:
+                return
+            yield found[first : first + PAGE_SIZE]
+
+    def _transitions(self, instance_id: InstanceId) -> list[Transition]:
         stored = self._instances.get(instance_id)
-        transitions = (
-            (entry.revision, Transition(entry.revision, entry.ts, entry.event, entry.snapshot))
+        return [
+            Transition(entry.revision, entry.ts, entry.event, entry.snapshot)
             for entry in (stored.journal if stored else ())
             if entry.origin is not Origin.HOUSEKEEPING
-        )
-        return read_page(transitions, f"transitions of {instance_id}", cursor)
+        ]
 
     async def timers_due_before(
         self, until: float, *, after: DueTimer | None, limit: int

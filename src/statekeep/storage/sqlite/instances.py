@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Final
 
 import apsw
@@ -18,6 +18,7 @@ from statekeep.ports.store import DueTimer, InstanceStore, Page, StoredKeyUse, T
 from statekeep.storage.pages import NEWEST, ROWS_MAX, first_number, page_of
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.database import Database, Row
+from statekeep.storage.sqlite.replay import Replay
 from statekeep.storage.sqlite.rows import claimed_of, instance_info_of, timer_of
 
 _QUERIES: Final = load_queries(__package__)
@@ -101,6 +102,11 @@ class SqliteInstances(InstanceStore):
 
         rows = await self._database.scan(read)
         return page_of([(number, Transition(*columns)) for number, *columns in rows], listing)
+
+    def transitions_after(
+        self, instance_id: InstanceId, revision: int
+    ) -> AsyncGenerator[Sequence[Transition], None]:
+        return Replay(self._database, instance_id, revision).portions()
 
     async def timers_due_before(
         self, until: float, *, after: DueTimer | None, limit: int

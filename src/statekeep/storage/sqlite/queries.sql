@@ -107,6 +107,20 @@ SELECT journal.id, journal.revision, journal.ts, journal.event, journal.snapshot
 FROM walk JOIN journal ON journal.id = walk.id
 WHERE walk.origin <> :housekeeping LIMIT :limit;
 
+-- Back along a journal, without the entries themselves: these may be large.
+-- name: walk_back
+WITH RECURSIVE walk (id, previous_id, revision) AS (
+  SELECT id, previous_id, revision FROM journal WHERE id = :first AND instance_id = :instance_id
+  UNION ALL
+  SELECT journal.id, journal.previous_id, journal.revision
+  FROM walk JOIN journal ON journal.id = walk.previous_id
+  WHERE journal.revision > :revision
+)
+SELECT id, previous_id FROM walk WHERE revision > :revision LIMIT :limit;
+
+-- name: entry
+SELECT origin, revision, ts, event, snapshot FROM journal WHERE id = :journal_id;
+
 -- name: timers_due_before
 SELECT instance_id, seq, due_at FROM timers
 WHERE is_dead = 0 AND due_at < :until AND (due_at, instance_id, seq) > (:due_at, :instance_id, :seq)
