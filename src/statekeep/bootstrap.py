@@ -32,6 +32,7 @@ from statekeep.application.organizations import Organizations
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
+from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorOutput
 from statekeep.domain import limits
 from statekeep.domain.machine import MachineVersion
@@ -77,10 +78,16 @@ class Server:
     """A server that is put together and runs, but for its HTTP side. Made by `running_server`."""
 
     def __init__(
-        self, app: ASGIApp, instances: Instances, timers: TimerService, credentials: Credentials
+        self,
+        app: ASGIApp,
+        instances: Instances,
+        watching: Watching,
+        timers: TimerService,
+        credentials: Credentials,
     ) -> None:
         self.app = app
         self.instances = instances
+        self.watching = watching
         self.credentials = credentials
         self.is_ready = False
         self._timers = timers
@@ -88,6 +95,7 @@ class Server:
     async def drain(self, timeout_seconds: float) -> None:
         """Start nothing new and let what is under way come to an end, or run out of time."""
         self.is_ready = False
+        self.watching.close()
         await self._timers.stop()
         await self.instances.drain(timeout_seconds)
 
@@ -128,10 +136,11 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     timers = TimerService(
         store, clock, retry_after_seconds=settings.delivery_retry_after.total_seconds()
     )
+    notifier = LocalNotifier()
     turns = Turns(
         runtime,
         store,
-        LocalNotifier(),
+        notifier,
         clock,
         author_log,
         settle_timeout_seconds=settings.settle_timeout.total_seconds(),
@@ -139,9 +148,11 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         on_growth=residents.resized,
         on_void=residents.remove,
     )
-    instances = Instances(store, runtime, residents, turns, clock, author_log)
+    instances = Instances(store, runtime, residents, turns, notifier, clock, author_log)
     runtime.listener = instances
     timers.instances = instances
+    watching = Watching(residents, runtime, store)
+    notifier.listen(watching.hear)
     await _start_workers(stack, timers, Recovery(store, instances), Housekeeping(store, clock))
     authenticator = Authenticator(store, tokens, clock)
     services = Services(
@@ -151,9 +162,11 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         versions=Versions(store, runtime, tokens, clock, entropy),
         keys=Keys(store, tokens, authenticator, clock, entropy),
         organizations=Organizations(store, authenticator, clock, entropy),
+        watching=watching,
+        clock=clock,
     )
     app = build_app(services, is_ready=lambda: server.is_ready, public_url=settings.public_url)
-    server = Server(app, instances, timers, credentials)
+    server = Server(app, instances, watching, timers, credentials)
     return server
 
 
@@ -262,7 +275,12 @@ def _http_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         app,
         loop="none",
         http=ExpressProtocol,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=limits.SOCKET_MESSAGE_BYTES_MAX,
+        ws_ping_interval=limits.SOCKET_PING_INTERVAL.total_seconds(),
+        ws_ping_timeout=limits.SOCKET_PONG_TIMEOUT.total_seconds(),
+        # A compressor takes more memory than everything else about a socket.
+        ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
         log_config=None,

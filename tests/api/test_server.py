@@ -67,12 +67,16 @@ async def test_unknown_routes(front: Api, path: str) -> None:
     assert error["code"] == "not-found"
 
 
-@pytest.mark.parametrize(
-    "path", ["/logs", "/idps", "/billing", "/rt", "/machines/door/indexes/x/query"]
-)
+@pytest.mark.parametrize("path", ["/logs", "/idps", "/billing", "/machines/door/indexes/x/query"])
 async def test_routes_of_later_releases(front: Api, path: str) -> None:
     """They do not exist yet."""
     await front.expect(404, "GET", path)
+
+
+async def test_the_realtime_socket_wants_an_upgrade(front: Api) -> None:
+    """A plain request to it is told so."""
+    answer = await front.get("/rt")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
 
 
 @pytest.mark.parametrize(

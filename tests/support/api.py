@@ -22,6 +22,7 @@ from statekeep.application.organizations import Organizations
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
+from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorOutput
 from statekeep.domain import limits
 from statekeep.domain.access import Role
@@ -146,9 +147,12 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
+        instances, watching = _instances(store, runtime, clock)
         services = Services(
             authenticator=authenticator,
-            instances=_instances(store, runtime, clock),
+            instances=instances,
+            watching=watching,
+            clock=clock,
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy),
             keys=Keys(store, tokens, authenticator, clock, entropy),
@@ -174,15 +178,17 @@ async def running_api(
         yield api
 
 
-def _instances(store: MemoryStore, runtime: ToyRuntime, clock: FakeClock) -> Instances:
+def _instances(
+    store: MemoryStore, runtime: ToyRuntime, clock: FakeClock
+) -> tuple[Instances, Watching]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
-    author_log = AuthorOutput()
+    author_log, notifier = AuthorOutput(), LocalNotifier()
     turns = Turns(
         runtime,
         store,
-        LocalNotifier(),
+        notifier,
         clock,
         author_log,
         settle_timeout_seconds=limits.SETTLE_TIMEOUT.total_seconds(),
@@ -190,6 +196,8 @@ def _instances(store: MemoryStore, runtime: ToyRuntime, clock: FakeClock) -> Ins
         on_growth=residents.resized,
         on_void=residents.remove,
     )
-    instances = Instances(store, runtime, residents, turns, clock, author_log)
+    instances = Instances(store, runtime, residents, turns, notifier, clock, author_log)
     runtime.listener = instances
-    return instances
+    watching = Watching(residents, runtime, store)
+    notifier.listen(watching.hear)
+    return instances, watching

@@ -11,6 +11,7 @@ import msgspec
 from statekeep.application.instances import Instances
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
+from statekeep.application.watching import Watching
 from statekeep.domain.access import SCOPES, AuthContext
 from statekeep.domain.commit import Commit
 from statekeep.domain.event import Event
@@ -23,7 +24,7 @@ from statekeep.domain.names import (
     UserId,
     VersionId,
 )
-from statekeep.ports.notifier import InstanceChanged
+from statekeep.ports.notifier import InstanceChanged, InstanceDeleted, Notification
 from statekeep.storage.memory.store import MemoryStore
 from statekeep.workers.timers import TimerService
 
@@ -75,11 +76,18 @@ class Recorder:
 
     def __init__(self) -> None:
         self.changes: list[InstanceChanged] = []
+        self.deletions: list[InstanceDeleted] = []
+        self.watching: Watching | None = None
         self.logs: list[str] = []
         self.timers: list[tuple[int, int]] = []
 
-    def publish(self, change: InstanceChanged) -> None:
-        self.changes.append(change)
+    def publish(self, notification: Notification) -> None:
+        if isinstance(notification, InstanceChanged):
+            self.changes.append(notification)
+        else:
+            self.deletions.append(notification)
+        if self.watching is not None:
+            self.watching.hear(notification)
 
     def write(self, version, instance, *, is_error, ts, text) -> None:
         self.logs.append(text)
@@ -117,8 +125,15 @@ class World:
             on_void=self.residents.remove,
         )
         self.instances = Instances(
-            self.store, runtime, self.residents, self.turns, self.clock, self.recorder
+            self.store,
+            runtime,
+            self.residents,
+            self.turns,
+            self.recorder,
+            self.clock,
+            self.recorder,
         )
+        self.watching = self.recorder.watching = Watching(self.residents, runtime, self.store)
         self.timers.instances = self.instances
         runtime.listener = self.instances
 

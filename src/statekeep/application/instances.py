@@ -42,6 +42,7 @@ from statekeep.domain.step import ChildrenState, Stepped
 from statekeep.domain.timer import Timer
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock, datetime_of
+from statekeep.ports.notifier import InstanceDeleted, Notifier
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import Page, Store, Transition
 
@@ -68,6 +69,7 @@ class Instances:
         runtime: Runtime,
         residents: Residents,
         turns: Turns,
+        notifier: Notifier,
         clock: Clock,
         author_log: AuthorLog,
     ) -> None:
@@ -75,6 +77,7 @@ class Instances:
         self._runtime = runtime
         self._residents = residents
         self._turns = turns
+        self._notifier = notifier
         self._clock = clock
         self._author_log = author_log
         self._creating: dict[InstanceKey, asyncio.Future[None]] = {}
@@ -229,6 +232,7 @@ class Instances:
         if resident.committing:
             await asyncio.wait(list(resident.committing))
         await self._store.delete_instance(resident.id)
+        self._notifier.publish(InstanceDeleted(resident.id))
 
     # What the world does
 

@@ -312,9 +312,8 @@ class Turns:
         resident.committed_due = batch.due
         if abs(len(batch.snapshot) - resident.weighed_bytes) > _GROWTH_BYTES:
             self._on_growth(resident)
-        for view, is_silent in batch.published:
-            if not is_silent:
-                self._notifier.publish(InstanceChanged(resident.id, resident.key, view))
+        if not all(is_silent for _, is_silent in batch.published):
+            self._notifier.publish(InstanceChanged(resident.id, resident.view.revision))
         if batch.timers_set:
             self._on_timers(resident.id, batch.timers_set)
         if batch.effects is Effects.ACTIONS:

@@ -50,6 +50,27 @@ MACROSTEPS_PER_EVENT_MAX = 1_000
 """Macrosteps that one event may cause by undelayed sends of the machine to itself."""
 TIMERS_PER_INSTANCE_MAX = 10_000
 
+WATCHER_REST = timedelta(microseconds=100)
+"""How long the watchers of an instance rest between two updates, for each of them: to tell one takes half of that."""
+READERS_ASKED_ABOUT_AT_ONCE = 200
+"""Auth contexts about which a machine's `allowRead` is asked in one frame."""
+
+SOCKET_MESSAGE_BYTES_MAX = 16 * KIB
+"""What a client sends over a realtime socket at once: names and an id."""
+SOCKET_SUBSCRIPTIONS_MAX = 1_000
+"""Subscriptions of one realtime socket."""
+SOCKET_IDLE_TIMEOUT = timedelta(seconds=330)
+"""A realtime socket whose client says nothing for so long is closed. The official client pings every 300 s."""
+SOCKET_PING_INTERVAL = timedelta(seconds=60)
+"""How often the server asks whether the other end of a realtime socket is still there."""
+SOCKET_PONG_TIMEOUT = timedelta(seconds=30)
+STRANGER_LINGER = timedelta(seconds=60)
+"""How long a realtime socket with a bad token stays open: the official client reconnects at once, without end."""
+STREAM_PULSE = timedelta(seconds=15)
+"""A stream of events that has nothing to tell says so this often, so that neither end waits for a dead one."""
+REQUEST_ID_LENGTH_MAX = 128
+"""Characters by which a client names a subscription."""
+
 SETTLE_TIMEOUT = timedelta(seconds=90)
 STEP_TIMEOUT = timedelta(seconds=5)
 DRAIN_TIMEOUT = timedelta(seconds=10)

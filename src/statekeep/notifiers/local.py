@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from statekeep.ports.notifier import InstanceChanged
+from statekeep.ports.notifier import Notification
 
 
 class LocalNotifier:
@@ -14,13 +14,13 @@ class LocalNotifier:
     """
 
     def __init__(self) -> None:
-        self._listeners: list[Callable[[InstanceChanged], None]] = []
+        self._listeners: list[Callable[[Notification], None]] = []
 
-    def listen(self, listener: Callable[[InstanceChanged], None]) -> None:
-        """Have `listener` called with every change from now on."""
+    def listen(self, listener: Callable[[Notification], None]) -> None:
+        """Have `listener` called with every notification from now on."""
         self._listeners.append(listener)
 
-    def publish(self, change: InstanceChanged) -> None:
-        """Hand the change to everyone who listens."""
+    def publish(self, notification: Notification) -> None:
+        """Hand the notification to everyone who listens."""
         for listener in self._listeners:
-            listener(change)
+            listener(notification)

@@ -73,7 +73,7 @@ async def test_what_is_added_meanwhile_is_for_the_next_time(store, ground):
     (number,) = await create_instances(store, ground, ["one"])
     for base in range(1, 600, 50):
         await store.commit(a_commit(number, base, entries=50))
-    seen = []
+    seen: list[int] = []
     async for portion in store.transitions_after(number, 0):
         if not seen:
             await store.commit(a_commit(number, 601))
@@ -87,7 +87,7 @@ async def test_a_deletion_ends_it(store, ground):
     (number,) = await create_instances(store, ground, ["one"])
     for base in range(1, 1_200, 50):
         await store.commit(a_commit(number, base, entries=50))
-    seen = []
+    seen: list[int] = []
     async for portion in store.transitions_after(number, 0):
         seen += [transition.revision for transition in portion]
         await store.delete_instance(number)

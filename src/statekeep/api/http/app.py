@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
+from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 
 from statekeep import __version__
@@ -18,10 +19,18 @@ from statekeep.api.http import cors, openapi, routes
 from statekeep.api.http.endpoint import PathEndpoint, Responder, RouteResponder
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.hot import HotRoutes
-from statekeep.api.http.pages import DocumentResponder, HealthResponder, PageResponder
+from statekeep.api.http.pages import (
+    DocumentResponder,
+    HealthResponder,
+    PageResponder,
+    upgrade_wanted,
+)
+from statekeep.api.http.routes.realtime import REALTIME_PATH
 from statekeep.api.http.routes.versions import UPLOAD_PATH
 from statekeep.api.http.services import Services
+from statekeep.api.http.stream import STREAM_PATH, StreamResponder
 from statekeep.api.http.uploads import UploadResponder
+from statekeep.api.realtime.socket import RealtimeEndpoint
 from statekeep.wire import codecs
 from statekeep.wire.answers import Error
 
@@ -43,12 +52,15 @@ def build_app(
     """
     errors = errors or ErrorAnswers()
     base_url = None if public_url is None else public_url.rstrip("/")
-    responders = {
+    responders: Responders = {
         **_from_table(services, base_url),
         **_public(services, is_ready, base_url),
+        (STREAM_PATH, "GET"): StreamResponder(services.authenticator, services.watching),
+        (REALTIME_PATH, "GET"): upgrade_wanted,
     }
+    realtime = RealtimeEndpoint(services.authenticator, services.watching, services.clock)
     cold = Starlette(
-        routes=_by_path(responders, errors),
+        routes=[*_by_path(responders, errors), WebSocketRoute(REALTIME_PATH, realtime)],
         exception_handlers={HTTPException: _answer_framework_error},
     )
     # `/machines/` is not `/machines`: an empty name is no name.

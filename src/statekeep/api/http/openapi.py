@@ -26,6 +26,7 @@ from statekeep.wire.fields import INSTANCE_NAME_PATTERN, MACHINE_NAME_PATTERN
 Document = dict[str, Any]
 
 _REASONS: Final = {
+    101: "The protocol is WebSocket from here on.",
     200: "Done.",
     201: "Done.",
     204: "Done.",
@@ -195,7 +196,7 @@ def _responses(route: Route) -> Document:
 def _success(route: Route) -> Document:
     response: Document = {"description": _REASONS[route.status]}
     if route.answer is not None:
-        response["content"] = {"application/json": {"schema": _reference(route.answer)}}
+        response["content"] = {route.answer_media_type: {"schema": _reference(route.answer)}}
     return response
 
 

@@ -11,7 +11,8 @@ from statekeep.api.http.openapi import Document
 from statekeep.api.http.reference import render
 from statekeep.api.http.reply import Headers, Reply, answer_reply, json_reply
 from statekeep.domain.errors import Overloaded
-from statekeep.wire.answers import Health
+from statekeep.wire import codecs
+from statekeep.wire.answers import Error, Health
 
 _PAGE_HEADERS: Headers = [
     (b"content-type", b"text/html; charset=utf-8"),
@@ -53,3 +54,9 @@ class PageResponder:
 
     async def __call__(self, _request: Request) -> Reply:
         return self._reply
+
+
+async def upgrade_wanted(_request: Request) -> Reply:
+    """What a request to the realtime socket gets that wants no WebSocket (RFC 9110, 15.5.22)."""
+    body = codecs.encode(Error("this is a WebSocket: connect with wss:// or ws://"))
+    return json_reply(426, body, [(b"upgrade", b"websocket"), (b"connection", b"upgrade")])

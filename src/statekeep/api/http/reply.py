@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from typing import Final, NamedTuple
 
-from starlette.types import Send
+from starlette.types import Receive, Send
 
 from statekeep.wire import codecs
 from statekeep.wire.answers import Answer
@@ -16,6 +20,14 @@ JSON_HEADERS: Final[Headers] = [
     # Answers hold private things: states, and once even the secret of a key.
     (b"cache-control", b"no-store"),
 ]
+
+
+class StreamReply(NamedTuple):
+    """Status and headers, and a body that comes in parts, perhaps for ever."""
+
+    status: int
+    headers: Headers
+    parts: AsyncGenerator[bytes, None]
 
 
 class Reply(NamedTuple):
@@ -44,3 +56,29 @@ async def send_reply(reply: Reply, send: Send) -> None:
     """Send it whole."""
     await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
     await send({"type": "http.response.body", "body": reply.body})
+
+
+async def send_stream(reply: StreamReply, receive: Receive, send: Send) -> None:
+    """Send part after part, each once there is room for it, until they end or the client is gone."""
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    with suppress(TimeoutError):
+        async with aclosing(reply.parts) as parts, asyncio.timeout(None) as connection:
+            leaving = asyncio.create_task(_left(receive))
+
+            def hang_up(left: asyncio.Task[None]) -> None:
+                if not left.cancelled():
+                    connection.reschedule(-math.inf)
+
+            leaving.add_done_callback(hang_up)
+            try:
+                async for part in parts:
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            finally:
+                leaving.remove_done_callback(hang_up)
+                leaving.cancel()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -90,6 +90,7 @@ class Route:
     is_body_optional: bool = False
     form: Mapping[str, Any] | None = None
     answer: type[Answer] | None = None
+    answer_media_type: str = "application/json"
     status: int = 200
     errors: tuple[type[StatekeepError], ...] = ()
     query: tuple[QueryParameter, ...] = ()

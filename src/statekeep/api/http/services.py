@@ -10,6 +10,8 @@ from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
 from statekeep.application.versions import Versions
+from statekeep.application.watching import Watching
+from statekeep.ports.clock import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,3 +24,5 @@ class Services:
     versions: Versions
     keys: Keys
     organizations: Organizations
+    watching: Watching
+    clock: Clock

@@ -10,6 +10,7 @@ from statekeep.api.http.routes import (
     keys,
     machines,
     organizations,
+    realtime,
     server,
     versions,
 )
@@ -18,6 +19,7 @@ ALL: Final[tuple[Route, ...]] = (
     *machines.ROUTES,
     *versions.ROUTES,
     *instances.ROUTES,
+    *realtime.ROUTES,
     *keys.ROUTES,
     *organizations.ROUTES,
     *server.ROUTES,
