@@ -15,11 +15,21 @@ HERE = Path(__file__).parent
 @pytest.mark.parametrize("door", ["door4.js", "door5.js"])
 def test_the_official_client_works(running_server: RunningServer, door: str) -> None:
     """With nothing changed but the host: client_test.ts says what works, for machines of both majors of XState."""
+    run(running_server, "client_test.ts", door)
+
+
+def test_its_subscriptions_work(running_server: RunningServer) -> None:
+    """realtime_test.ts says which."""
+    run(running_server, "realtime_test.ts", "board.js")
+
+
+def run(server: RunningServer, test: str, machine: str) -> None:
+    """A test in Deno, with the code of a machine."""
     run_deno(
         *("test", "--quiet", "--no-prompt", "--allow-env", f"--config={HERE / 'deno.json'}"),
         *("--allow-net=127.0.0.1", f"--allow-read={HERE}"),
-        str(HERE / "client_test.ts"),
+        str(HERE / test),
         "--",
-        *(running_server.url, running_server.token, running_server.organization_id),
-        str(HERE / door),
+        *(server.url, server.token, server.organization_id),
+        str(HERE / machine),
     )

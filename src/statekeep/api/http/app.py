@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
-from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 
 from statekeep import __version__
@@ -60,13 +59,13 @@ def build_app(
     }
     realtime = RealtimeEndpoint(services.authenticator, services.watching, services.clock)
     cold = Starlette(
-        routes=[*_by_path(responders, errors), WebSocketRoute(REALTIME_PATH, realtime)],
+        routes=_by_path(responders, errors),
         exception_handlers={HTTPException: _answer_framework_error},
     )
     # `/machines/` is not `/machines`: an empty name is no name.
     cold.router.redirect_slashes = False
     return HotRoutes(
-        services.authenticator, services.instances, errors, cors.allow_any_origin(cold)
+        services.authenticator, services.instances, errors, realtime, cors.allow_any_origin(cold)
     )
 
 
