@@ -174,7 +174,9 @@ async def fan_out(
     for _ in range(updates):
         began = time.perf_counter()
         sending = asyncio.ensure_future(client.post("/machines/toggle/i/k0/events", content=EVENT))
-        sending.add_done_callback(lambda _, began=began: answers.append(time.perf_counter() - began))
+        sending.add_done_callback(
+            lambda _, began=began: answers.append(time.perf_counter() - began)
+        )
         times = await arrivals.expect(count)
         (await sending).raise_for_status()
         delays += [at - began for at in times]

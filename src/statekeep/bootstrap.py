@@ -23,6 +23,7 @@ from statekeep import crash_points
 from statekeep.api.http.app import build_app
 from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.services import Services
+from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.first_start import FirstStart
 from statekeep.application.instances import Instances
@@ -275,12 +276,7 @@ def _http_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         app,
         loop="none",
         http=ExpressProtocol,
-        ws="websockets-sansio",
-        ws_max_size=limits.SOCKET_MESSAGE_BYTES_MAX,
-        ws_ping_interval=limits.SOCKET_PING_INTERVAL.total_seconds(),
-        ws_ping_timeout=limits.SOCKET_PONG_TIMEOUT.total_seconds(),
-        # A compressor takes more memory than everything else about a socket.
-        ws_per_message_deflate=False,
+        ws=RealtimeConnection,
         lifespan="off",
         access_log=False,
         log_config=None,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import uvicorn
 
 from statekeep.api.http.express import ExpressProtocol
+from statekeep.api.realtime.connection import RealtimeConnection
 from tests.support.api import Api, Headers, running_api
 
 
@@ -70,7 +71,7 @@ class _Server(uvicorn.Server):
                 port=0,
                 http=ExpressProtocol,
                 proxy_headers=False,
-                ws="none",
+                ws=RealtimeConnection,
                 lifespan="off",
                 log_config=None,
                 access_log=False,

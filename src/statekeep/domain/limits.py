@@ -64,6 +64,8 @@ SOCKET_IDLE_TIMEOUT = timedelta(seconds=330)
 SOCKET_PING_INTERVAL = timedelta(seconds=60)
 """How often the server asks whether the other end of a realtime socket is still there."""
 SOCKET_PONG_TIMEOUT = timedelta(seconds=30)
+SOCKET_CLOSE_TIMEOUT = timedelta(seconds=10)
+"""For the handshakes that open and close a realtime socket."""
 STRANGER_LINGER = timedelta(seconds=60)
 """How long a realtime socket with a bad token stays open: the official client reconnects at once, without end."""
 STREAM_PULSE = timedelta(seconds=15)

@@ -66,27 +66,27 @@ class _AnyMessage(Struct, rename="camel"):
     request_id: Any = None
 
 
-_decode: Final[Callable[[str], ClientMessage]] = msgspec.json.Decoder(ClientMessage).decode
+_decode: Final[Callable[[bytes], ClientMessage]] = msgspec.json.Decoder(ClientMessage).decode
 _decode_any: Final = msgspec.json.Decoder(_AnyMessage).decode
 encode: Final = msgspec.json.Encoder().encode
 
 
-def read_message(text: str) -> ClientMessage:
+def read_message(text: bytes) -> ClientMessage:
     """Raises UnreadableMessage."""
     try:
         return _decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableMessage(str(error), _request_id_in(text)) from error
 
 
-def update_json(update: InstanceUpdate, state: bytes) -> str:
+def update_json(update: InstanceUpdate, state: bytes) -> bytes:
     """An update with `state`, which is a JSON object."""
-    return (encode(update)[:-1] + b"," + state[1:]).decode()
+    return encode(update)[:-1] + b"," + state[1:]
 
 
-def _request_id_in(text: str) -> str | None:
+def _request_id_in(text: bytes) -> str | None:
     try:
         request_id = _decode_any(text).request_id
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return request_id if isinstance(request_id, str) else None

@@ -29,7 +29,7 @@ from statekeep.api.http.routes.versions import UPLOAD_PATH
 from statekeep.api.http.services import Services
 from statekeep.api.http.stream import STREAM_PATH, StreamResponder
 from statekeep.api.http.uploads import UploadResponder
-from statekeep.api.realtime.socket import RealtimeEndpoint
+from statekeep.api.realtime.hub import Hub
 from statekeep.wire import codecs
 from statekeep.wire.answers import Error
 
@@ -57,7 +57,7 @@ def build_app(
         (STREAM_PATH, "GET"): StreamResponder(services.authenticator, services.watching),
         (REALTIME_PATH, "GET"): upgrade_wanted,
     }
-    realtime = RealtimeEndpoint(services.authenticator, services.watching, services.clock)
+    hub = Hub(services.authenticator, services.watching, services.clock, lambda _: True)
     cold = Starlette(
         routes=_by_path(responders, errors),
         exception_handlers={HTTPException: _answer_framework_error},
@@ -65,7 +65,7 @@ def build_app(
     # `/machines/` is not `/machines`: an empty name is no name.
     cold.router.redirect_slashes = False
     return HotRoutes(
-        services.authenticator, services.instances, errors, realtime, cors.allow_any_origin(cold)
+        services.authenticator, services.instances, errors, hub, cors.allow_any_origin(cold)
     )
 
 

@@ -1,5 +1,4 @@
-"""The routes that carry nearly all requests, without a framework: send an event, read an instance, create one. And the realtime socket,
-since a framework's frames would stay in memory for as long as that is open.
+"""The routes that carry nearly all requests, without a framework: send an event, read an instance, create one.
 
 Works on the bytes of ASGI in the order in which they arrive and allocates little. All else goes to the app behind.
 """
@@ -19,8 +18,8 @@ from statekeep.api.http.body import ClientGone, read_body
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.reply import Reply, send_reply
 from statekeep.api.http.route import instance_in_path, machine_in_path
-from statekeep.api.http.routes.realtime import REALTIME_PATH
 from statekeep.api.http.views import state_json
+from statekeep.api.realtime.hub import Hub
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.instances import Instances
 from statekeep.domain.access import AuthContext
@@ -45,29 +44,23 @@ _read_creation = codecs.decoder_for(requests.CreateInstance)
 
 
 class HotRoutes:
-    """An ASGI app that answers the hot routes itself, hands WebSockets to `realtime` and everything else to `fallback`."""
+    """An ASGI app that answers the hot routes itself and hands everything else to `fallback`. `realtime` is for the connections that become WebSockets."""
 
     def __init__(
         self,
         authenticator: Authenticator,
         instances: Instances,
         errors: ErrorAnswers,
-        realtime: ASGIApp,
+        realtime: Hub,
         fallback: ASGIApp,
     ) -> None:
         self._authenticator = authenticator
         self._instances = instances
         self._errors = errors
-        self._realtime = realtime
+        self.realtime = realtime
         self._fallback = fallback
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """The app that answers, at once: the frame of a coroutine here would last as long as a socket does."""
-        if scope["type"] == "websocket" and scope["path"] == REALTIME_PATH:
-            return self._realtime(scope, receive, send)
-        return self._serve(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
         if path.startswith("/machines/"):
             segments = path.split("/")
