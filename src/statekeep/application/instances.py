@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -45,6 +46,8 @@ from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import Page, Store, Transition
 
+_log = logging.getLogger(__name__)
+
 _INITIALIZATION: Final = Event("xstate.init", b'{"type":"xstate.init"}')
 
 
@@ -80,6 +83,8 @@ class Instances:
         self._creating: dict[InstanceKey, asyncio.Future[None]] = {}
         self._is_draining = False
         self._loop = asyncio.get_running_loop()
+        self._recovering: set[asyncio.Task[None]] = set()
+        turns.on_left = self._on_left
 
     # What callers do
 
@@ -119,7 +124,7 @@ class Instances:
         organization_id = require_scope(caller, "events.write")
         self._require_no_drain()
         resident = self._residents.at_hand(InstanceKey(organization_id, machine, instance))
-        if resident is None:
+        if resident is None or resident.void_because is not None:
             return None
         answer: asyncio.Future[InstanceView] = self._loop.create_future()
         letter = Letter(Delivery(event, Origin.CLIENT, caller.claims), answer)
@@ -213,11 +218,11 @@ class Instances:
         organization_id = require_scope(caller, "instances.admin")
         resident = await self._find(InstanceKey(organization_id, machine, instance))
         await self._store.set_status(resident.id, status)
+        # It may have left memory meanwhile and been claimed again, with the status that it had before.
+        resident = self._residents.at_hand_by_id(resident.id) or resident
         resident.status = status
-        if status is InstanceStatus.RUNNING and resident.held:
-            held, resident.held = resident.held, []
-            for letter in held:
-                self._turns.post(resident, letter)
+        if status is InstanceStatus.RUNNING:
+            self._turns.resume(resident)
 
     async def delete(
         self, caller: AuthContext, machine: MachineName, instance: InstanceName
@@ -225,10 +230,15 @@ class Instances:
         """Remove an instance with all its data. What waits for it fails. Raises NotFound."""
         organization_id = require_scope(caller, "instances.admin")
         resident = await self._find(InstanceKey(organization_id, machine, instance))
-        self._turns.void(resident, NotFound(f"instance {instance} was deleted"))
+        gone = NotFound(f"instance {instance} was deleted")
+        self._turns.void(resident, gone)
         if resident.committing:
             await asyncio.wait(list(resident.committing))
         await self._store.delete_instance(resident.id)
+        # Until then it could be found in the store, and may have been claimed from there.
+        claimed_again = self._residents.at_hand_by_id(resident.id)
+        if claimed_again is not None:
+            self._turns.void(claimed_again, gone)
 
     # What the world does
 
@@ -269,12 +279,17 @@ class Instances:
             self._turns.ensure_turn(resident)
 
     def child_sent(
-        self, instance_id: InstanceId, event: Event, handle: int, children: ChildrenState
+        self,
+        instance_id: InstanceId,
+        event: Event,
+        handle: int,
+        children: ChildrenState,
+        child: str | None,
     ) -> None:
         resident = self._residents.at_hand_by_id(instance_id)
         if resident is not None:
             resident.due, resident.live = children
-            letter = Letter(Delivery(event, Origin.CHILD, handle=handle))
+            letter = Letter(Delivery(event, Origin.CHILD, handle=handle, child=child))
             resident.mailbox.append(letter)
             self._turns.ensure_turn(resident)
 
@@ -312,6 +327,24 @@ class Instances:
             self._turns.lapse_all()
 
     # Inside
+
+    def _on_left(self, resident: Resident) -> None:
+        """Its children went along. By what is durable it may wait for them, and then nobody else would tell it."""
+        reason = resident.void_because
+        if resident.committed_due and not isinstance(reason, NotFound):
+            pause = reason.retry_after_seconds if isinstance(reason, Overloaded) else 1
+            self._loop.call_later(pause, self._take_up_again, resident.id)
+
+    def _take_up_again(self, instance_id: InstanceId) -> None:
+        recovering = self._loop.create_task(self._recover_quietly(instance_id))
+        self._recovering.add(recovering)
+        recovering.add_done_callback(self._recovering.discard)
+
+    async def _recover_quietly(self, instance_id: InstanceId) -> None:
+        try:
+            await self.recover(instance_id)
+        except Exception:
+            _log.exception("instance %d could not be taken up again", instance_id)
 
     def _require_no_drain(self) -> None:
         if self._is_draining:
@@ -369,6 +402,7 @@ class Instances:
             self._loop.create_future(),
             on_handled=on_handled,
         )
+        self._residents.expect(resident.id, decided)
         outcome = await self._runtime.create(version, resident.id, key.name, context, auth)
         if isinstance(outcome, Stepped):
             self._turns.begin(resident, letter, outcome, new)
@@ -397,6 +431,8 @@ class Instances:
                     self._turns.post(resident, letter)
                     assert letter.answer is not None
                     return await letter.answer
+                _require_same(used.body_hash, letter.body_hash)
+                view = await self._first_answer(resident, used.answer)
             except BaseException as error:
                 # Whoever repeated the request meanwhile waits for this answer too.
                 letter.fail(
@@ -407,8 +443,6 @@ class Instances:
                 raise
             finally:
                 del resident.keys_under_way[key]
-            _require_same(used.body_hash, letter.body_hash)
-            view = await self._first_answer(resident, used.answer)
             letter.reply(view)
             return view
         _require_same(first.body_hash, letter.body_hash)

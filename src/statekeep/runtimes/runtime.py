@@ -164,7 +164,7 @@ class HostRuntime:
         children = protocol.children_of(frame)
         if frame.op == "event":
             event = protocol.event_of(frame.event)
-            self.listener.child_sent(instance_id, event, frame.h, children)
+            self.listener.child_sent(instance_id, event, frame.h, children, frame.child)
         else:
             self.listener.children_changed(instance_id, children)
 

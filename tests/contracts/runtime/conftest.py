@@ -43,7 +43,7 @@ class Listener:
     lost: list[InstanceId] = field(default_factory=list)
     logs: list[tuple[InstanceId | None, int, str]] = field(default_factory=list)
 
-    def child_sent(self, instance_id, event, handle, children) -> None:
+    def child_sent(self, instance_id, event, handle, children, child) -> None:
         self.sent.append((instance_id, event, handle, children))
 
     def children_changed(self, instance_id, children) -> None:
