@@ -30,7 +30,7 @@ from statekeep.domain.instance import (
     InstanceStatus,
     InstanceView,
 )
-from statekeep.domain.limits import DELIVERY_TRIES_MAX
+from statekeep.domain.limits import CHILD_LETTERS_MAX, DELIVERY_TRIES_MAX
 from statekeep.domain.machine import Machine, MachineVersion, VersionInfo
 from statekeep.domain.names import (
     InstanceId,
@@ -287,8 +287,12 @@ class Instances:
         child: str | None,
     ) -> None:
         resident = self._residents.at_hand_by_id(instance_id)
-        if resident is not None:
-            resident.due, resident.live = children
+        if resident is None:
+            return
+        resident.due, resident.live = children
+        if len(resident.mailbox) + len(resident.held) >= CHILD_LETTERS_MAX:
+            self._turns.lose_children(resident, "its children sent more events than may wait")
+        else:
             letter = Letter(Delivery(event, Origin.CHILD, handle=handle, child=child))
             resident.mailbox.append(letter)
             self._turns.ensure_turn(resident)

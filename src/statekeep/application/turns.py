@@ -476,6 +476,12 @@ class Turns:
             resident.has_to_recover = True
             self.ensure_turn(resident)
 
+    def lose_children(self, resident: Resident, why: str) -> None:
+        """End all children, and with them what is decided and not committed. Those that were due are owed their error events."""
+        self._runtime.discard(resident.version, resident.id)
+        self._write_log(resident, f"the children were stopped: {why}")
+        self.children_lost(resident)
+
     def _remind(self, resident: Resident) -> None:
         """Put the error events of children that never answered before everything else."""
         resident.has_to_recover = False
@@ -627,13 +633,12 @@ class Turns:
             text = f"{letter.delivery.event.type}: {error.message}"
             if error.stack is not None:
                 text = f"{text}\n{error.stack}"
-            self._author_log.write(
-                resident.version,
-                resident.key,
-                is_error=True,
-                ts=self._clock.now_ms(),
-                text=text,
-            )
+            self._write_log(resident, text)
+
+    def _write_log(self, resident: Resident, text: str) -> None:
+        self._author_log.write(
+            resident.version, resident.key, is_error=True, ts=self._clock.now_ms(), text=text
+        )
 
     def _look_again(self, resident: Resident) -> None:
         """No host could be had for what children sent, which nobody will send again."""

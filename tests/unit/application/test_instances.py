@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from statekeep.domain.errors import IdempotencyMismatch, MachineError, NotFound, Overloaded
+from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceStatus
+from statekeep.domain.step import ChildrenState
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, KEY, MACHINE, NAME, World, log_of, until
 
@@ -245,3 +247,25 @@ async def test_a_failed_commit_does_not_leave_an_instance_waiting_for_its_child(
         while len(world.recorder.changes) < 3:
             await asyncio.wait([asyncio.ensure_future(asyncio.sleep(0.001))])
     assert await world.log() == ["SPAWN", "lost.x"]
+
+
+async def test_a_child_that_floods_a_paused_instance_is_lost(world, monkeypatch):
+    """What children send is bounded too: beyond the bound they are stopped, and the instance hears that they are lost."""
+    monkeypatch.setattr("statekeep.application.instances.CHILD_LETTERS_MAX", 3)
+    await world.create()
+    sending = world.sending("SPAWN", id="x")
+    await until(lambda: world.resident().wake)
+    resident = world.resident()
+    await set_status(world, InstanceStatus.PAUSED)
+    for _ in range(4):
+        world.instances.child_sent(
+            resident.id, Event("tick", b'{"type":"tick"}'), 1, ChildrenState(("x",), 1), "x"
+        )
+    await until(lambda: len(resident.held) == 3)
+    assert resident.id in world.runtime.discarded
+    world.runtime.children.clear()
+    await answering(sending)
+    await set_status(world, InstanceStatus.RUNNING)
+    await until(lambda: resident.turn is None)
+    assert sorted(await world.log()) == ["SPAWN", "lost.x", "tick", "tick", "tick"]
+    assert len(world.recorder.logs) == 1
