@@ -136,7 +136,7 @@ class ToyRuntime:
         children.discard(child)
         json = msgspec.json.encode({"type": "answer", "from": child})
         state = ChildrenState(tuple(sorted(children)), len(children))
-        self.listener.child_sent(instance_id, Event("answer", json), 1, state)
+        self.listener.child_sent(instance_id, Event("answer", json), 1, state, child)
 
     def host_dies(self) -> None:
         """All children are gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -29,7 +30,7 @@ from statekeep.domain.instance import (
     InstanceStatus,
     InstanceView,
 )
-from statekeep.domain.limits import DELIVERY_TRIES_MAX
+from statekeep.domain.limits import CHILD_LETTERS_MAX, DELIVERY_TRIES_MAX
 from statekeep.domain.machine import Machine, MachineVersion, VersionInfo
 from statekeep.domain.names import (
     InstanceId,
@@ -45,6 +46,8 @@ from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.notifier import InstanceDeleted, Notifier
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import Page, Store, Transition
+
+_log = logging.getLogger(__name__)
 
 _INITIALIZATION: Final = Event("xstate.init", b'{"type":"xstate.init"}')
 
@@ -83,6 +86,8 @@ class Instances:
         self._creating: dict[InstanceKey, asyncio.Future[None]] = {}
         self._is_draining = False
         self._loop = asyncio.get_running_loop()
+        self._recovering: set[asyncio.Task[None]] = set()
+        turns.on_left = self._on_left
 
     # What callers do
 
@@ -122,7 +127,7 @@ class Instances:
         organization_id = require_scope(caller, "events.write")
         self._require_no_drain()
         resident = self._residents.at_hand(InstanceKey(organization_id, machine, instance))
-        if resident is None:
+        if resident is None or resident.void_because is not None:
             return None
         answer: asyncio.Future[InstanceView] = self._loop.create_future()
         letter = Letter(Delivery(event, Origin.CLIENT, caller.claims), answer)
@@ -216,11 +221,11 @@ class Instances:
         organization_id = require_scope(caller, "instances.admin")
         resident = await self._find(InstanceKey(organization_id, machine, instance))
         await self._store.set_status(resident.id, status)
+        # It may have left memory meanwhile and been claimed again, with the status that it had before.
+        resident = self._residents.at_hand_by_id(resident.id) or resident
         resident.status = status
-        if status is InstanceStatus.RUNNING and resident.held:
-            held, resident.held = resident.held, []
-            for letter in held:
-                self._turns.post(resident, letter)
+        if status is InstanceStatus.RUNNING:
+            self._turns.resume(resident)
 
     async def delete(
         self, caller: AuthContext, machine: MachineName, instance: InstanceName
@@ -228,10 +233,15 @@ class Instances:
         """Remove an instance with all its data. What waits for it fails. Raises NotFound."""
         organization_id = require_scope(caller, "instances.admin")
         resident = await self._find(InstanceKey(organization_id, machine, instance))
-        self._turns.void(resident, NotFound(f"instance {instance} was deleted"))
+        gone = NotFound(f"instance {instance} was deleted")
+        self._turns.void(resident, gone)
         if resident.committing:
             await asyncio.wait(list(resident.committing))
         await self._store.delete_instance(resident.id)
+        # Until then it could be found in the store, and may have been claimed from there.
+        claimed_again = self._residents.at_hand_by_id(resident.id)
+        if claimed_again is not None:
+            self._turns.void(claimed_again, gone)
         self._notifier.publish(InstanceDeleted(resident.id))
 
     # What the world does
@@ -273,12 +283,21 @@ class Instances:
             self._turns.ensure_turn(resident)
 
     def child_sent(
-        self, instance_id: InstanceId, event: Event, handle: int, children: ChildrenState
+        self,
+        instance_id: InstanceId,
+        event: Event,
+        handle: int,
+        children: ChildrenState,
+        child: str | None,
     ) -> None:
         resident = self._residents.at_hand_by_id(instance_id)
-        if resident is not None:
-            resident.due, resident.live = children
-            letter = Letter(Delivery(event, Origin.CHILD, handle=handle))
+        if resident is None:
+            return
+        resident.due, resident.live = children
+        if len(resident.mailbox) + len(resident.held) >= CHILD_LETTERS_MAX:
+            self._turns.lose_children(resident, "its children sent more events than may wait")
+        else:
+            letter = Letter(Delivery(event, Origin.CHILD, handle=handle, child=child))
             resident.mailbox.append(letter)
             self._turns.ensure_turn(resident)
 
@@ -316,6 +335,24 @@ class Instances:
             self._turns.lapse_all()
 
     # Inside
+
+    def _on_left(self, resident: Resident) -> None:
+        """Its children went along. By what is durable it may wait for them, and then nobody else would tell it."""
+        reason = resident.void_because
+        if resident.committed_due and not isinstance(reason, NotFound):
+            pause = reason.retry_after_seconds if isinstance(reason, Overloaded) else 1
+            self._loop.call_later(pause, self._take_up_again, resident.id)
+
+    def _take_up_again(self, instance_id: InstanceId) -> None:
+        recovering = self._loop.create_task(self._recover_quietly(instance_id))
+        self._recovering.add(recovering)
+        recovering.add_done_callback(self._recovering.discard)
+
+    async def _recover_quietly(self, instance_id: InstanceId) -> None:
+        try:
+            await self.recover(instance_id)
+        except Exception:
+            _log.exception("instance %d could not be taken up again", instance_id)
 
     def _require_no_drain(self) -> None:
         if self._is_draining:
@@ -373,6 +410,7 @@ class Instances:
             self._loop.create_future(),
             on_handled=on_handled,
         )
+        self._residents.expect(resident.id, decided)
         outcome = await self._runtime.create(version, resident.id, key.name, context, auth)
         if isinstance(outcome, Stepped):
             self._turns.begin(resident, letter, outcome, new)
@@ -401,6 +439,8 @@ class Instances:
                     self._turns.post(resident, letter)
                     assert letter.answer is not None
                     return await letter.answer
+                _require_same(used.body_hash, letter.body_hash)
+                view = await self._first_answer(resident, used.answer)
             except BaseException as error:
                 # Whoever repeated the request meanwhile waits for this answer too.
                 letter.fail(
@@ -411,8 +451,6 @@ class Instances:
                 raise
             finally:
                 del resident.keys_under_way[key]
-            _require_same(used.body_hash, letter.body_hash)
-            view = await self._first_answer(resident, used.answer)
             letter.reply(view)
             return view
         _require_same(first.body_hash, letter.body_hash)

@@ -57,6 +57,18 @@ class Letter:
         origin = self.delivery.origin
         return origin is Origin.CLIENT or origin is Origin.TIMER or origin is Origin.CREATION
 
+    @property
+    def is_last_word(self) -> bool:
+        """Does it come of a child, and never again if it is lost?"""
+        origin = self.delivery.origin
+        return origin is Origin.CHILD or origin is Origin.LOST_CHILD
+
+    @property
+    def child(self) -> str | None:
+        """The child that it comes of."""
+        lost = self.delivery.lost_child
+        return self.delivery.child if lost is None else lost.id
+
     def fail(self, error: StatekeepError) -> None:
         """Nothing came of it."""
         if self.answer is not None and not self.answer.done():
@@ -148,7 +160,7 @@ class Resident:
         self.live = 0
         self.mailbox: deque[Letter] = deque()
         self.held: list[Letter] = []
-        """What children sent while the instance was paused."""
+        """What children sent while the instance was paused, or no host could be had."""
         self.waiters: list[Waiter] = []
         self.settle_deadline = math.inf
         """Loop time; infinite while nothing has to settle."""

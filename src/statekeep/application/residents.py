@@ -35,6 +35,7 @@ class Residents:
         self._sizes: dict[InstanceId, int] = {}
         self._bytes = 0
         self._claiming: dict[Hashable, asyncio.Future[Resident | None]] = {}
+        self._births: dict[InstanceId, asyncio.Future[None]] = {}
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -51,14 +52,27 @@ class Residents:
         return self._by_id.get(instance_id)
 
     async def find(self, key: InstanceKey) -> Resident | None:
-        """The resident of that name, claimed from the store if need be; None where there is no such instance."""
-        return self.at_hand(key) or await self._claim(key, self._store.claim)
+        """The resident of that name, claimed from the store if need be; None where there is no such instance.
+
+        One that is void is waited for: it leaves when its turn has ended, and only then may another take its place.
+        """
+        while (resident := self.at_hand(key)) is not None and resident.turn and resident.is_void:
+            await asyncio.wait([resident.turn])
+        return resident or await self._claim(key, self._store.claim)
 
     async def find_by_id(self, instance_id: InstanceId) -> Resident | None:
         """The same by number."""
-        return self._by_id.get(instance_id) or await self._claim(
-            instance_id, self._store.claim_by_id
-        )
+        while (resident := self._by_id.get(instance_id)) and resident.turn and resident.is_void:
+            await asyncio.wait([resident.turn])
+        return resident or await self._claim(instance_id, self._store.claim_by_id)
+
+    def expect(self, instance_id: InstanceId, is_decided: asyncio.Future[None]) -> None:
+        """An instance of that number is being created, and will be added before `is_decided` if that succeeds.
+
+        The store has it a moment before its creator hears so. Whoever finds it there meanwhile waits, and gets the one that is added.
+        """
+        self._births[instance_id] = is_decided
+        is_decided.add_done_callback(lambda _: self._births.pop(instance_id))
 
     def add(self, resident: Resident) -> None:
         """Take in an instance that nobody has in memory."""
@@ -91,6 +105,9 @@ class Residents:
                 return
             if resident.is_idle and resident is not newest:
                 self.remove(resident)
+            else:
+                # Out of the way: those that cannot leave must not hide those that can.
+                self._by_key.move_to_end(resident.key)
 
     async def _claim(
         self, name: Name, claim: Callable[[Name], Awaitable[ClaimedInstance | None]]
@@ -108,6 +125,10 @@ class Residents:
         claimed = await claim(name)
         if claimed is None:
             return None
+        birth = self._births.get(claimed.id)
+        if birth is not None and not birth.done():
+            await asyncio.shield(birth)
+            return await self._claim_now(name, claim)
         # It may have been claimed by its other name, or created, meanwhile.
         resident = self._by_id.get(claimed.id)
         if resident is None:

@@ -8,7 +8,9 @@ What must stay true here:
 - nothing is published, performed or answered before its commit is durable;
 - commits of an instance are made in the order of their revisions, each on top of the one before;
 - a step that touches children, or that is made while children live, waits for its commit and its effects before the next step;
-- a commit that fails takes everything computed on top of it along: the instance is void, and claimed again by whoever needs it.
+- a commit that fails takes everything computed on top of it along: the instance is void, and claimed again by whoever needs it, once its
+  turn has ended;
+- what is durable names every child whose last word is not: after a crash that child is owed its error event.
 """
 
 from __future__ import annotations
@@ -96,18 +98,24 @@ class Turns:
         self._on_void = on_void
         self._loop = asyncio.get_running_loop()
         self._background: set[asyncio.Future[None]] = set()
+        self.on_left: Callable[[Resident], None] = lambda _: None
+        """Hears of residents that were void and are forgotten now."""
         self.under_way: set[Resident] = set()
         """Residents with a turn."""
 
     def post(self, resident: Resident, letter: Letter) -> None:
-        """Put a letter into the mailbox. Raises Overloaded where that is full."""
+        """Put a letter into the mailbox. Raises Overloaded where that is full, and why the instance is void where it is."""
+        if resident.void_because is not None:
+            raise resident.void_because
         if len(resident.mailbox) >= MAILBOX_LETTERS_MAX:
             raise Overloaded("too many events wait for this instance")
         resident.mailbox.append(letter)
         self.ensure_turn(resident)
 
     def ensure_turn(self, resident: Resident) -> None:
-        """Let the instance look at what is new."""
+        """Let the instance look at what is new. Nothing where it is void."""
+        if resident.is_void:
+            return
         if resident.turn is None:
             self.under_way.add(resident)
             resident.turn = self._loop.create_task(self._turn(resident))
@@ -142,6 +150,15 @@ class Turns:
             else:
                 await self._wait(resident)
 
+    def resume(self, resident: Resident) -> None:
+        """Go on with what waited: what children sent meanwhile, and the error events of those that were lost."""
+        if not resident.held and not resident.owed:
+            return
+        resident.mailbox.extend(resident.held)
+        resident.held.clear()
+        resident.has_to_recover = bool(resident.owed)
+        self.ensure_turn(resident)
+
     def lapse_all(self) -> None:
         """Let every instance that has not settled run out of time now."""
         for resident in self.under_way:
@@ -161,6 +178,8 @@ class Turns:
         finally:
             resident.turn = None
             self.under_way.discard(resident)
+            if resident.is_void:
+                self._leave(resident)
 
     # Deciding
 
@@ -212,6 +231,21 @@ class Turns:
         new: NewInstance | None = None,
     ) -> None:
         """Commit what was decided, and see to it that the rest follows."""
+        try:
+            await self._take_burst(resident, burst, outcomes, new)
+        except BaseException:
+            for letter in burst:
+                letter.fail(StatekeepError("an internal error ended the instance's turn"))
+            raise
+
+    async def _take_burst(
+        self,
+        resident: Resident,
+        burst: Sequence[Letter],
+        outcomes: Sequence[Outcome],
+        new: NewInstance | None,
+    ) -> None:
+        is_host_astray = False
         draft = self._draft(resident)
         accepted: list[tuple[Letter, InstanceView]] = []
         followers: list[Letter] = []
@@ -221,8 +255,7 @@ class Turns:
                 try:
                     accepted.append((letter, draft.add(letter.delivery, outcome, now_ms=now_ms)))
                 except StatekeepError as error:
-                    # The host went on from a step that does not count; let it begin again from what is in the draft.
-                    self._runtime.discard(resident.version, resident.id)
+                    is_host_astray = True
                     self._fail(resident, letter, error)
                     self._put_back(resident, burst[n + 1 :])
                     break
@@ -237,8 +270,20 @@ class Turns:
                 self._fail(resident, letter, outcome.error)
         if draft.is_empty:
             await self._answer_unchanged(resident, followers)
-            return
-        await self._commit(resident, draft, accepted, followers, new)
+        else:
+            await self._commit(resident, draft, accepted, followers, new)
+        if is_host_astray:
+            await self._lead_back(resident)
+
+    async def _lead_back(self, resident: Resident) -> None:
+        """The host went on from a step that does not count: let it begin again from what does.
+
+        First it performs what it decided before that step. Its children cannot be led back: they are lost.
+        """
+        if resident.committing:
+            await asyncio.wait([resident.committing[-1]])
+        self._runtime.discard(resident.version, resident.id)
+        self.children_lost(resident)
 
     def _draft(self, resident: Resident) -> CommitDraft:
         return CommitDraft(
@@ -261,7 +306,8 @@ class Turns:
     ) -> None:
         is_settled = not draft.due and draft.effects is not Effects.CHILDREN
         keys = self._keys(accepted, is_settled)
-        commit = draft.commit(keys=keys, new=new)
+        unanswered = self._unanswered(resident, draft.due)
+        commit = draft.commit(unanswered=unanswered, keys=keys, new=new)
         self._move_head(resident, draft)
         if not is_settled and (
             resident.settle_deadline == math.inf
@@ -273,7 +319,7 @@ class Turns:
             followers,
             draft.published,
             draft.snapshot,
-            draft.due,
+            commit.due,
             draft.effects,
             commit.timers.set,
             is_settled,
@@ -312,14 +358,21 @@ class Turns:
         resident.committed_due = batch.due
         if abs(len(batch.snapshot) - resident.weighed_bytes) > _GROWTH_BYTES:
             self._on_growth(resident)
-        if not all(is_silent for _, is_silent in batch.published):
-            self._notifier.publish(InstanceChanged(resident.id, resident.view.revision))
+        self._publish(resident, batch)
         if batch.timers_set:
             self._on_timers(resident.id, batch.timers_set)
         if batch.effects is Effects.ACTIONS:
             self._runtime.perform(resident.version, resident.id, resident.view.revision)
             crash_points.reach(crash_points.AMID_EFFECTS)
         self._tell(resident, batch)
+
+    def _publish(self, resident: Resident, batch: Batch) -> None:
+        try:
+            if not all(is_silent for _, is_silent in batch.published):
+                self._notifier.publish(InstanceChanged(resident.id, resident.view.revision))
+        except Exception:
+            # The transition stands: its effects and its answers must not be lost with the news of it.
+            _log.exception("subscribers could not be told of a transition")
 
     def _tell(self, resident: Resident, batch: Batch) -> None:
         """Answer those who need not wait any longer."""
@@ -349,18 +402,28 @@ class Turns:
             letter.fail(reason)
 
     def void(self, resident: Resident, reason: StatekeepError) -> None:
-        """Give up what is in memory: what waits fails, what was decided and not committed never happens."""
+        """Give up what is in memory: what waits fails, what was decided and not committed never happens.
+
+        The instance leaves memory when its turn has ended: what a host still decides for it would otherwise stay there for ever, or
+        meet what is decided for its successor.
+        """
         if resident.is_void:
             return
         resident.void_because = reason
-        self._runtime.discard(resident.version, resident.id)
-        self._on_void(resident)
         waiters, resident.waiters = resident.waiters, []
         for letter in [*resident.mailbox, *resident.held, *(waiter.letter for waiter in waiters)]:
             letter.fail(reason)
         resident.mailbox.clear()
         resident.held.clear()
-        resident.wake_up()
+        if resident.turn is None:
+            self._leave(resident)
+        else:
+            resident.wake_up()
+
+    def _leave(self, resident: Resident) -> None:
+        self._runtime.discard(resident.version, resident.id)
+        self._on_void(resident)
+        self.on_left(resident)
 
     def _keys(
         self, accepted: Sequence[tuple[Letter, InstanceView]], is_settled: bool
@@ -383,6 +446,16 @@ class Turns:
 
     # Children
 
+    def _unanswered(self, resident: Resident, due: tuple[str, ...]) -> tuple[str, ...]:
+        """Children that are due by what is durable, not among `due` any more, and whose answer or error event still waits."""
+        if not resident.committed_due:
+            return ()
+        letters = [*resident.mailbox, *resident.held]
+        waiting = {letter.child for letter in letters} | set(resident.owed)
+        return tuple(
+            [child for child in resident.committed_due if child in waiting and child not in due]
+        )
+
     async def _perform_children(self, resident: Resident) -> None:
         revision = resident.view.revision
         try:
@@ -402,6 +475,12 @@ class Turns:
             resident.has_to_recover = True
             self.ensure_turn(resident)
 
+    def lose_children(self, resident: Resident, why: str) -> None:
+        """End all children, and with them what is decided and not committed. Those that were due are owed their error events."""
+        self._runtime.discard(resident.version, resident.id)
+        self._write_log(resident, f"the children were stopped: {why}")
+        self.children_lost(resident)
+
     def _remind(self, resident: Resident) -> None:
         """Put the error events of children that never answered before everything else."""
         resident.has_to_recover = False
@@ -417,10 +496,14 @@ class Turns:
 
     async def _wait(self, resident: Resident) -> None:
         """Until something arrives, or somebody has waited long enough."""
-        deadlines = [waiter.deadline for waiter in resident.waiters]
+        if resident.settle_deadline == math.inf:
+            # A child that was idle has begun something by itself.
+            resident.settle_deadline = self._loop.time() + self._settle_timeout
+        # Who came first has waited longest.
+        deadline = min([resident.settle_deadline, *[w.deadline for w in resident.waiters[:1]]])
         resident.wake = asyncio.Event()
         try:
-            async with asyncio.timeout_at(min([resident.settle_deadline, *deadlines])):
+            async with asyncio.timeout_at(deadline):
                 await resident.wake.wait()
         except TimeoutError:
             await self._lapse(resident)
@@ -455,6 +538,7 @@ class Turns:
                 await asyncio.wait([resident.committing[-1]])
             await self._keep_children(resident)
         if not resident.mailbox and not resident.due:
+            resident.settle_deadline = math.inf
             waiters, resident.waiters = resident.waiters, []
             if waiters:
                 crash_points.reach(crash_points.BEFORE_REPLY)
@@ -468,11 +552,15 @@ class Turns:
                 snapshot, view = await self._runtime.save(resident.version, resident.id)
             except HostLost:
                 self.children_lost(resident)
-        if snapshot == resident.snapshot and not resident.committed_due:
-            return
-        await self._commit_housekeeping(resident, snapshot, view)
+        due = (*resident.due, *self._unanswered(resident, resident.due))
+        if not resident.is_void and (
+            snapshot != resident.snapshot or due != resident.committed_due
+        ):
+            await self._commit_housekeeping(resident, snapshot, view, due)
 
-    async def _commit_housekeeping(self, resident: Resident, snapshot: bytes, view: bytes) -> None:
+    async def _commit_housekeeping(
+        self, resident: Resident, snapshot: bytes, view: bytes, due: tuple[str, ...]
+    ) -> None:
         revision = resident.head_revision + 1
         ts = max(round(self._clock.now_ms(), 3), round(resident.head_ts + TS_STEP_MS, 3))
         entry = JournalEntry(revision, ts, Origin.HOUSEKEEPING, b"null", snapshot)
@@ -480,13 +568,13 @@ class Turns:
             resident.id,
             resident.head_revision,
             (entry,),
-            resident.due,
+            due,
             NO_TIMER_CHANGES,
             resident.next_timer_seq,
         )
         resident.head_revision, resident.head_ts, resident.head_snapshot = revision, ts, snapshot
         published = [Published(InstanceView(revision, ts, view), is_silent=True)]
-        batch = Batch((), (), published, snapshot, resident.due, Effects.NONE, (), True)
+        batch = Batch((), (), published, snapshot, due, Effects.NONE, (), True)
         await asyncio.wait([self._submit(resident, commit, batch)])
 
     def _answer(self, resident: Resident, letter: Letter) -> None:
@@ -509,6 +597,8 @@ class Turns:
         if resident.committing:
             await asyncio.wait([resident.committing[-1]])
         try:
+            if resident.void_because is not None:
+                raise resident.void_because
             view = await self.view_of(resident)
         except StatekeepError as error:
             for letter in letters:
@@ -533,15 +623,23 @@ class Turns:
         resident.mailbox.extendleft(reversed(letters))
 
     def _fail(self, resident: Resident, letter: Letter, error: StatekeepError) -> None:
+        if isinstance(error, Overloaded) and letter.is_last_word:
+            resident.held.append(letter)
+            self._loop.call_later(error.retry_after_seconds, self._look_again, resident)
+            return
         letter.fail(error)
         if isinstance(error, MachineError):
             text = f"{letter.delivery.event.type}: {error.message}"
             if error.stack is not None:
                 text = f"{text}\n{error.stack}"
-            self._author_log.write(
-                resident.version,
-                resident.key,
-                is_error=True,
-                ts=self._clock.now_ms(),
-                text=text,
-            )
+            self._write_log(resident, text)
+
+    def _write_log(self, resident: Resident, text: str) -> None:
+        self._author_log.write(
+            resident.version, resident.key, is_error=True, ts=self._clock.now_ms(), text=text
+        )
+
+    def _look_again(self, resident: Resident) -> None:
+        """No host could be had for what children sent, which nobody will send again."""
+        if resident.status is InstanceStatus.RUNNING:
+            self.resume(resident)

@@ -41,7 +41,7 @@ class Delivery(NamedTuple):
     """One event on its way to an instance.
 
     `auth` is the JSON of the auth context for which `allowWrite` has to answer; None where no question is asked. `handle` is the host's
-    number of a child's live event. `timer_seq` is the timer it is. `lost_child` stands for the error event of that child, which only the host
+    number of a child's live event, `child` the name of that child. `timer_seq` is the timer it is. `lost_child` stands for the error event of that child, which only the host
     can make; `event` is then only its description.
     """
 
@@ -51,3 +51,4 @@ class Delivery(NamedTuple):
     handle: int | None = None
     timer_seq: int | None = None
     lost_child: LostChild | None = None
+    child: str | None = None

@@ -46,6 +46,9 @@ PIPELINED_BURSTS_MAX = 8
 """Bursts of one instance whose commits are under way at once."""
 MAILBOX_LETTERS_MAX = 10_000
 """Events that wait for one instance; further ones are refused until it has caught up."""
+CHILD_LETTERS_MAX = 2 * MAILBOX_LETTERS_MAX
+"""Events that wait for one instance when one of its children sends another: then the children are stopped and count as lost. Callers alone
+cannot fill it."""
 MACROSTEPS_PER_EVENT_MAX = 1_000
 """Macrosteps that one event may cause by undelayed sends of the machine to itself."""
 TIMERS_PER_INSTANCE_MAX = 10_000

@@ -73,14 +73,20 @@ class CommitDraft:
             self.effects = stepped.effects
         return self.published[-1].view
 
-    def commit(self, *, keys: tuple[KeyUse, ...] = (), new: NewInstance | None = None) -> Commit:
-        """The draft as the one thing that is written."""
+    def commit(
+        self,
+        *,
+        unanswered: tuple[str, ...] = (),
+        keys: tuple[KeyUse, ...] = (),
+        new: NewInstance | None = None,
+    ) -> Commit:
+        """The draft as the one thing that is written. `unanswered` are children that are not due any more, and whose last word is not in it."""
         assert self._entries
         return Commit(
             self._instance_id,
             self._base_revision,
             tuple(self._entries),
-            self.due,
+            (*self.due, *unanswered),
             TimerChanges(tuple(self._timers_set.values()), tuple(self._timers_removed)),
             self.next_timer_seq,
             keys,

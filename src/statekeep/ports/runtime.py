@@ -45,9 +45,17 @@ class RuntimeListener(Protocol):
     """Hears what hosts report. Called from the event loop, in the order of the reports of one instance; must not block."""
 
     def child_sent(
-        self, instance_id: InstanceId, event: Event, handle: int, children: ChildrenState
+        self,
+        instance_id: InstanceId,
+        event: Event,
+        handle: int,
+        children: ChildrenState,
+        child: str | None,
     ) -> None:
-        """A child, or an action that was performed, sent the machine an event. It is now waiting to be delivered."""
+        """A child, or an action that was performed, sent the machine an event. It is now waiting to be delivered.
+
+        `child` is the name of the child, None for an action.
+        """
         ...
 
     def children_changed(self, instance_id: InstanceId, children: ChildrenState) -> None:

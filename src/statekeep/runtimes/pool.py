@@ -58,6 +58,7 @@ class Pool:
         self._hosts: dict[VersionId, Host] = {}
         self._starting: dict[VersionId, asyncio.Task[Host]] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        self._inspecting = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._places = itertools.count()
         self._reaper: asyncio.Task[None] | None = None
@@ -88,6 +89,7 @@ class Pool:
     async def inspect(self, version: MachineVersion, code: bytes) -> LoadedFrame:
         """Load code in a host of its own and end that again. Raises InvalidCode with the reason."""
         await self._make_room(version)
+        self._inspecting += 1
         host = Host(version, _Deaf(), step_timeout_seconds=self._settings.step_timeout_seconds)
         try:
             return await self._load(host, code)
@@ -98,13 +100,14 @@ class Pool:
         finally:
             host.process.kill("inspected")
             await host.process.ended()
+            self._inspecting -= 1
             self._wake_one()
 
     def forget(self, host: Host) -> None:
         """A host is gone: its place is free."""
         if self._hosts.get(host.version.id) is host:
             del self._hosts[host.version.id]
-        self._wake_one()
+            self._wake_one()
 
     def settled(self) -> None:
         """A host may have become free to go: let someone who waits look again."""
@@ -171,13 +174,9 @@ class Pool:
         deadline = asyncio.get_running_loop().time() + self._settings.wait_seconds
         self._check_organization(version.organization_id)
         while self._size() >= self._settings.hosts_max:
-            idle = min(
-                (host for host in self._hosts.values() if not host.is_busy),
-                key=lambda host: host.last_used,
-                default=None,
-            )
-            if idle is not None:
-                self._retire(idle)
+            # Of those that are on their way out, one is for each who waits: whoever is woken for nothing must not send another one off.
+            if len(self._retiring) <= len(self._waiting):
+                self._retire_idlest()
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(place)
             try:
@@ -187,9 +186,25 @@ class Pool:
                 raise Overloaded(
                     "all hosts for machine code are busy", retry_after_seconds=5
                 ) from None
+            finally:
+                self._stop_waiting(place)
+
+    def _stop_waiting(self, place: asyncio.Future[None]) -> None:
+        if place in self._waiting:
+            self._waiting.remove(place)
 
     def _size(self) -> int:
-        return len(self._hosts) + len(self._starting) + len(self._retiring)
+        live = len(self._hosts) + len(self._starting)
+        return live + len(self._retiring) + self._inspecting
+
+    def _retire_idlest(self) -> None:
+        idle = min(
+            (host for host in self._hosts.values() if not host.is_busy),
+            key=lambda host: host.last_used,
+            default=None,
+        )
+        if idle is not None:
+            self._retire(idle)
 
     def _check_organization(self, organization_id: OrganizationId) -> None:
         pinned = Counter(

@@ -208,6 +208,7 @@ class HostFrame(msgspec.Struct):
     op: Literal["event", "due", "log"] | None = None
     i: int | None = None
     h: int = 0
+    child: str | None = None
     event: msgspec.Raw = _ABSENT
     stream: Literal[1, 2] = 1
     ts: float = 0

@@ -98,6 +98,7 @@ class HostRuntime:
         host = self._owing(instance_id, revision)
         if host is not None:
             host.tell(protocol.perform(instance_id, revision))
+            self.pool.settled()
 
     async def perform_children(
         self, version: MachineVersion, instance_id: InstanceId, revision: int
@@ -143,6 +144,7 @@ class HostRuntime:
         if host is not None:
             host.forget_session(instance_id)
             host.tell(protocol.discard(instance_id))
+            self.pool.settled()
 
     async def close(self) -> None:
         """End all hosts."""
@@ -161,10 +163,11 @@ class HostRuntime:
         if instance_id is None:
             return
         host.note_children(instance_id, frame.live)
+        self.pool.settled()
         children = protocol.children_of(frame)
         if frame.op == "event":
             event = protocol.event_of(frame.event)
-            self.listener.child_sent(instance_id, event, frame.h, children)
+            self.listener.child_sent(instance_id, event, frame.h, children, frame.child)
         else:
             self.listener.children_changed(instance_id, children)
 

@@ -13,6 +13,8 @@ from statekeep.ports.store import InstanceStore
 _log = logging.getLogger(__name__)
 
 PAGE_INSTANCES: Final = 100
+RETRY_SECONDS: Final = 1.0
+"""Before the store is asked again after it has failed."""
 
 
 class Recovery:
@@ -36,7 +38,12 @@ class Recovery:
     async def _run(self) -> None:
         last: InstanceId | None = None
         while True:
-            page = await self._store.unsettled_instances(after=last, limit=PAGE_INSTANCES)
+            try:
+                page = await self._store.unsettled_instances(after=last, limit=PAGE_INSTANCES)
+            except Exception:
+                _log.exception("unsettled instances could not be read; trying again")
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             for instance_id in page:
                 try:
                     await self._instances.recover(instance_id)

@@ -1,8 +1,8 @@
 """Fires what is due.
 
 Timers of the near future are kept in a heap, the rest stays in the store: a million pending ones cost nothing. The heap holds every living timer that is due
-before `horizon`; the store is asked again when the horizon comes near. A timer in the heap may be gone by the time it fires; whether it is
-still pending is decided at delivery, by the instance.
+before `horizon`; the store is asked again when the horizon comes near. What becomes durable while it is being asked may be missing from the answer,
+and is held at once. A timer in the heap may be gone by the time it fires; whether it is still pending is decided at delivery, by the instance.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from statekeep.application.instances import Instances
-from statekeep.domain.errors import StatekeepError
+from statekeep.domain.errors import Overloaded, StatekeepError
 from statekeep.domain.names import InstanceId
 from statekeep.domain.timer import Timer
 from statekeep.ports.clock import Clock
@@ -41,6 +42,8 @@ class TimerService:
         self._heap: list[tuple[float, InstanceId, int]] = []
         self._held: set[tuple[InstanceId, int]] = set()
         self._horizon = 0.0
+        self._reading_until = 0.0
+        """How far ahead a read that is under way looks. It may have begun before what has become durable meanwhile."""
         self._last_read: DueTimer | None = None
         self._firing = asyncio.Semaphore(FIRING_MAX)
         self._retries: set[asyncio.Task[None]] = set()
@@ -60,8 +63,9 @@ class TimerService:
 
     def schedule(self, instance_id: InstanceId, timers: tuple[Timer, ...]) -> None:
         """These timers have become durable."""
+        held_until = max(self._horizon, self._reading_until)
         for timer in timers:
-            if timer.due_at < self._horizon:
+            if timer.due_at <= held_until:
                 self._hold(timer.due_at, instance_id, timer.seq)
         self._changed.set()
 
@@ -86,9 +90,7 @@ class TimerService:
         """Read timers from the store until the window is covered or the heap is full."""
         until = self._clock.now_ms() + WINDOW_MS
         while self._horizon < until - WINDOW_MS / 2 and len(self._heap) < HEAP_TIMERS_MAX:
-            page = await self._store.timers_due_before(
-                until, after=self._last_read, limit=PAGE_TIMERS
-            )
+            page = await self._read(until)
             for timer in page:
                 self._hold(timer.due_at, timer.instance_id, timer.seq)
             if len(page) < PAGE_TIMERS:
@@ -97,6 +99,15 @@ class TimerService:
                 return
             self._last_read = page[-1]
             self._horizon = page[-1].due_at
+
+    async def _read(self, until: float) -> Sequence[DueTimer]:
+        self._reading_until = until
+        try:
+            return await self._store.timers_due_before(
+                until, after=self._last_read, limit=PAGE_TIMERS
+            )
+        finally:
+            self._reading_until = 0.0
 
     async def _fire_due(self) -> None:
         now = self._clock.now_ms()
@@ -124,28 +135,39 @@ class TimerService:
         def on_handled(error: StatekeepError | None) -> None:
             self._firing.release()
             if error is not None:
-                task = asyncio.create_task(self._try_again(instance_id, seq))
-                self._retries.add(task)
-                task.add_done_callback(self._retried)
+                self._on_failed(instance_id, seq, error)
 
         is_posted = False
         try:
             is_posted = await self.instances.fire_timer(instance_id, seq, on_handled)
-        except StatekeepError as refused:
-            _log.warning("a timer could not be delivered yet: %s", refused)
-            self._hold(self._clock.now_ms() + self._retry_after_ms, instance_id, seq)
+        except Exception as error:
+            self._hold_back(instance_id, seq, error)
         finally:
             if not is_posted:
                 self._firing.release()
 
-    def _retried(self, task: asyncio.Task[None]) -> None:
-        self._retries.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a timer could not be put off", exc_info=error)
+    def _on_failed(self, instance_id: InstanceId, seq: int, error: StatekeepError) -> None:
+        if isinstance(error, Overloaded):
+            # No fault of the machine's, so it does not count: SPEC 6 bounds the tries of handling that throws, and of paused instances.
+            self._hold_back(instance_id, seq, error)
+            return
+        task = asyncio.create_task(self._try_again(instance_id, seq))
+        self._retries.add(task)
+        task.add_done_callback(self._retries.discard)
 
     async def _try_again(self, instance_id: InstanceId, seq: int) -> None:
-        timer = await self.instances.put_off_timer(
-            instance_id, seq, due_at=self._clock.now_ms() + self._retry_after_ms
-        )
+        try:
+            timer = await self.instances.put_off_timer(
+                instance_id, seq, due_at=self._clock.now_ms() + self._retry_after_ms
+            )
+        except Exception as error:
+            self._hold_back(instance_id, seq, error)
+            return
         if timer is not None and not timer.is_dead:
             self.schedule(instance_id, (timer,))
+
+    def _hold_back(self, instance_id: InstanceId, seq: int, why: Exception) -> None:
+        """Try again later, without a word to the store: it may be what fails, and a restart fires what is due anyway."""
+        _log.warning("a timer could not be delivered yet: %s", why)
+        self._hold(self._clock.now_ms() + self._retry_after_ms, instance_id, seq)
+        self._changed.set()

@@ -38,13 +38,15 @@ NAME = InstanceName("one")
 class Listener:
     """Remembers what hosts report."""
 
-    sent: list[tuple[InstanceId, Event, int, ChildrenState]] = field(default_factory=list)
+    sent: list[tuple[InstanceId, Event, int, ChildrenState, str | None]] = field(
+        default_factory=list
+    )
     changed: list[tuple[InstanceId, ChildrenState]] = field(default_factory=list)
     lost: list[InstanceId] = field(default_factory=list)
     logs: list[tuple[InstanceId | None, int, str]] = field(default_factory=list)
 
-    def child_sent(self, instance_id, event, handle, children) -> None:
-        self.sent.append((instance_id, event, handle, children))
+    def child_sent(self, instance_id, event, handle, children, child) -> None:
+        self.sent.append((instance_id, event, handle, children, child))
 
     def children_changed(self, instance_id, children) -> None:
         self.changed.append((instance_id, children))

@@ -253,7 +253,7 @@ async def test_a_child_answers(bench: Bench) -> None:
     await bench.step(version, sent("answer"))
     bench.runtime.perform(version, InstanceId(1), 3)
     await until(lambda: bench.listener.sent)
-    [(_, event, handle, after)] = bench.listener.sent
+    [(_, event, handle, after, _)] = bench.listener.sent
     assert (event.type, after.due) == ("xstate.done.actor.call", ())
     [done] = await bench.step(version, Delivery(event, Origin.CHILD, handle=handle))
     assert view_of(done) == {
@@ -368,6 +368,78 @@ async def test_effects_that_are_owed_keep_their_host(make_bench) -> None:
     bench.runtime.perform(version, InstanceId(1), 2)
     assert isinstance(await bench.created(bench.version(MACHINE), 3), Stepped)
     await until(lambda: bench.listener.logs)
+
+
+async def test_a_place_is_given_when_effects_are_performed(make_bench) -> None:
+    """Who waits for a place gets that of a host that owes nothing any more, without anything else having to happen."""
+    bench = make_bench(hosts_max=1, wait_seconds=2)
+    version = bench.version(MACHINE)
+    await bench.created(version)
+    await bench.step(version, sent("log"))
+    creating = asyncio.ensure_future(bench.created(bench.version(MACHINE), 2))
+    await until(lambda: bench.runtime.pool._waiting)
+    bench.runtime.perform(version, InstanceId(1), 2)
+    assert isinstance(await creating, Stepped)
+
+
+async def test_a_place_is_given_when_effects_are_discarded(make_bench) -> None:
+    """The same where they will never be performed."""
+    bench = make_bench(hosts_max=1, wait_seconds=2)
+    version = bench.version(MACHINE)
+    await bench.created(version)
+    await bench.step(version, sent("log"))
+    creating = asyncio.ensure_future(bench.created(bench.version(MACHINE), 2))
+    await until(lambda: bench.runtime.pool._waiting)
+    bench.runtime.discard(version, InstanceId(1))
+    assert isinstance(await creating, Stepped)
+
+
+async def test_a_place_is_given_when_the_last_child_ends(make_bench) -> None:
+    """The same where the host had children and says by itself that they are gone."""
+    bench = make_bench(hosts_max=1, wait_seconds=2)
+    version = bench.version(MACHINE)
+    await bench.created(version)
+    await bench.step(version, sent("call"))
+    await bench.runtime.perform_children(version, InstanceId(1), 2)
+    await bench.step(version, sent("answer"))
+    creating = asyncio.ensure_future(bench.created(bench.version(MACHINE, organization="org_b"), 2))
+    await until(lambda: bench.runtime.pool._waiting)
+    bench.runtime.perform(version, InstanceId(1), 3)
+    assert isinstance(await creating, Stepped)
+    assert [child for *_, child in bench.listener.sent] == ["call"]
+
+
+async def test_one_place_is_made_for_one_version(make_bench) -> None:
+    """A version that needs a place takes that of one other, and leaves the rest warm."""
+    bench = make_bench(hosts_max=3)
+    versions = [bench.version(MACHINE) for _ in range(3)]
+    for n, version in enumerate(versions):
+        await bench.created(version, n)
+    await bench.created(bench.version(MACHINE), 9)
+    pool = bench.runtime.pool
+    assert [pool.warm(version.id) is not None for version in versions] == [False, True, True]
+
+
+async def test_code_that_is_looked_at_takes_a_place(make_bench, monkeypatch) -> None:
+    """Many who publish at once start no more hosts than there may be."""
+    bench = make_bench(hosts_max=1, wait_seconds=20)
+    pool, at_once = bench.runtime.pool, []
+    load, running = pool._load, set()
+
+    async def watched(host, code):
+        running.add(host)
+        at_once.append(len(running))
+        try:
+            return await load(host, code)
+        finally:
+            running.discard(host)
+
+    monkeypatch.setattr(pool, "_load", watched)
+    inspecting = [
+        bench.runtime.inspect(OrganizationId("org_a"), MACHINE.encode()) for _ in range(3)
+    ]
+    await asyncio.gather(*inspecting)
+    assert max(at_once) == 1
 
 
 # Code

@@ -68,3 +68,13 @@ async def test_instances_that_grow_count_too():
     assert len(world.residents) < 5
     assert world.resident("f") is not None
     assert log_of(await world.send("y", name="a"))[1:] == ["y"]
+
+
+async def test_a_crowd_that_cannot_leave_keeps_nobody_else_in(world):
+    """Instances that have to stay do not keep others in memory, however long they were not used."""
+    for n in range(20):
+        await world.create(f"busy{n}")
+        world.resident(f"busy{n}").live = 1
+    for n in range(40):
+        await world.create(f"idle{n}")
+    assert len(world.residents) < 30

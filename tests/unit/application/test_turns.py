@@ -1,6 +1,7 @@
 """How instances move: order, durability before visibility, children, time, failure."""
 
 import asyncio
+import math
 
 import pytest
 
@@ -12,6 +13,7 @@ from statekeep.domain.errors import (
     NotFound,
     Overloaded,
     RejectedByMachineAuthorizer,
+    StatekeepError,
 )
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceStatus
@@ -457,3 +459,100 @@ async def test_children_started_after_a_settle_timeout_have_time_of_their_own(im
     again = world.sending("SPAWN", id="y")
     assert log_of(await again) == ["SPAWN", "lost.x", "SPAWN"]
     assert resident.owed == ("y",)
+
+
+# What must not get lost
+
+
+async def test_an_event_ignored_on_top_of_a_failed_commit_fails_too(world):
+    """An event that was ignored only because of a transition that was never stored is not answered as if it had been handled."""
+    await world.create()
+    world.store.is_slow = True
+    finishing = world.sending("DONE")
+    await until(lambda: world.store.waiting)
+    ignored = world.sending("a")
+    await until(lambda: len(world.runtime.bursts) == 2)
+    world.store.fail_next = ConflictingRevision("somebody else")
+    world.store.release()
+    for sending in (finishing, ignored):
+        with pytest.raises(Overloaded):
+            await asyncio.wait_for(sending, 5)
+
+
+async def test_an_answer_that_waits_behind_an_event_survives_a_crash(world):
+    """A child whose answer is not yet durable is still owed one by what is: a crash in between must not leave the instance waiting."""
+    await world.create()
+    sending = [world.sending("SPAWN", id="x")]
+    await until(lambda: world.resident().wake)
+    world.runtime.gate.clear()
+    world.runtime.stepping.clear()
+    sending.append(world.sending("a"))
+    await world.runtime.stepping.wait()
+    world.runtime.child_answers(world.resident().id, "x")
+    world.store.is_slow = True
+    world.runtime.gate.set()
+    await until(lambda: world.store.waiting)
+    world.store.release(1)
+    [owing] = await world.store.unsettled_instances(after=None, limit=10)
+    claimed = await world.store.claim_by_id(owing)
+    assert claimed.due == ("x",)
+    world.store.is_slow = False
+    world.store.release()
+    await asyncio.gather(*sending)
+    assert await world.store.unsettled_instances(after=None, limit=10) == []
+
+
+async def test_an_event_over_a_bound_takes_no_effects_of_others_along(world, monkeypatch):
+    """An event that would set too many timers fails alone: what the host was to perform for the events before it is performed."""
+    monkeypatch.setattr("statekeep.domain.timer.TIMERS_PER_INSTANCE_MAX", 0)
+    await world.create()
+    steps = []
+    world.runtime.discard = lambda *_: steps.append("discarded")
+    world.runtime.on_perform = lambda _: steps.append("performed")
+    sent = [world.sending("ACT"), world.sending("SET", id="t", delay=1, event="x")]
+    await sent[0]
+    with pytest.raises(MachineError):
+        await sent[1]
+    await until(lambda: len(steps) == 2)
+    assert steps == ["performed", "discarded"]
+
+
+async def test_a_child_started_long_after_the_last_one_has_time_of_its_own():
+    """The time for settling ends when the instance has settled, and begins anew with the next child, whoever asked for it."""
+    world = await World(ToyRuntime(), settle_timeout_seconds=60).set_up()
+    await world.create()
+    sending = world.sending("SPAWN", id="x")
+    await until(lambda: world.resident().wake)
+    world.runtime.child_answers(world.resident().id, "x")
+    await sending
+    await until(lambda: world.resident().turn is None)
+    assert world.resident().settle_deadline == math.inf
+    world.instances.children_changed(world.resident().id, ChildrenState(("y",), 1))
+    await until(lambda: world.resident().wake)
+    assert world.resident().settle_deadline < math.inf
+    world.instances.children_changed(world.resident().id, ChildrenState((), 0))
+
+
+async def test_a_store_that_breaks_leaves_nobody_waiting(world):
+    """Whatever goes wrong inside, callers get an answer."""
+    await world.create()
+
+    def broken(_):
+        raise AssertionError("the store is not open")
+
+    world.store.commit = broken
+    with pytest.raises(StatekeepError):
+        await asyncio.wait_for(world.send("a"), 5)
+    del world.store.commit
+    assert log_of(await world.send("b")) == ["b"]
+
+
+async def test_a_subscriber_that_breaks_leaves_nobody_waiting(world):
+    """A notifier that throws costs its own subscribers something, and the caller nothing."""
+    await world.create()
+
+    def broken(_):
+        raise RuntimeError("no")
+
+    world.recorder.publish = broken
+    assert log_of(await asyncio.wait_for(world.send("a"), 5)) == ["a"]

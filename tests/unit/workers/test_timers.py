@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from statekeep.domain import limits
+from statekeep.domain.errors import Overloaded
 from statekeep.domain.instance import InstanceStatus
 from statekeep.system import SystemClock
 from statekeep.workers import timers as timers_module
@@ -35,14 +36,14 @@ class Watch:
         self.world = world
         self.arrived = asyncio.Event()
         world.recorder.publish = self._publish
-        self.changes = []
+        self.view = None
 
     def _publish(self, change):
-        self.changes.append(change)
+        self.view = self.world.residents.at_hand_by_id(change.instance_id).view
         self.arrived.set()
 
     async def log_becomes(self, expected):
-        while not self.changes or log_of(self.changes[-1].view) != expected:
+        while self.view is None or log_of(self.view) != expected:
             self.arrived.clear()
             await asyncio.wait_for(self.arrived.wait(), 10)
 
@@ -150,6 +151,73 @@ async def test_a_timer_of_a_deleted_instance_is_nothing(world):
     await world.create()
     watch = Watch(world)
     await world.send("SET", id="t", delay=30, event="ding")
+    await watch.log_becomes(["SET", "ding"])
+
+
+async def test_a_timer_set_while_others_are_read_fires():
+    """A timer that becomes durable just after the store was asked for the next ones is not overlooked."""
+    world = with_timers(await World(ToyRuntime()).set_up())
+    await world.create()
+    has_read, may_return = asyncio.Event(), asyncio.Event()
+    read = world.store.timers_due_before
+
+    async def slow(*args, **options):
+        page = await read(*args, **options)
+        has_read.set()
+        await may_return.wait()
+        return page
+
+    world.store.timers_due_before = slow
+    watch = Watch(world)
+    await world.timers.start()
+    await has_read.wait()
+    await world.send("SET", id="t", delay=1, event="ding")
+    may_return.set()
+    await watch.log_becomes(["SET", "ding"])
+    await world.timers.stop()
+
+
+async def test_a_timer_whose_instance_cannot_be_read_fires_later(world):
+    """A store that fails while a timer is due costs time, not the timer."""
+    watch = Watch(world)
+    fire, failures = world.instances.fire_timer, iter([OSError("no"), OSError("no")])
+
+    async def failing(*args):
+        for error in failures:
+            raise error
+        return await fire(*args)
+
+    world.instances.fire_timer = failing
+    await world.send("SET", id="t", delay=1, event="ding")
+    await watch.log_becomes(["SET", "ding"])
+
+
+async def test_a_failed_timer_that_cannot_be_put_off_is_tried_again(world):
+    """Where the store cannot note that a delivery failed, as on a full disk, the timer is not forgotten."""
+    update, failures = world.store.update_timer, iter([Overloaded("no room on the disk")])
+
+    async def full(*args):
+        for error in failures:
+            raise error
+        await update(*args)
+
+    world.store.update_timer = full
+    await world.send("SET", id="t", delay=1, event="FAIL")
+    await until_async(lambda: any(t.is_dead for t in world.resident().timers.values()))
+
+
+async def test_a_busy_server_does_not_use_up_a_timers_tries(world):
+    """What is no fault of the machine does not count as a failed delivery (SPEC 6)."""
+    watch = Watch(world)
+    await world.send("SET", id="t", delay=1, event="ding")
+    step, refusals = world.runtime.step, iter([Overloaded("busy")] * 2 * limits.DELIVERY_TRIES_MAX)
+
+    async def busy(*args):
+        for error in refusals:
+            raise error
+        return await step(*args)
+
+    world.runtime.step = busy
     await watch.log_becomes(["SET", "ding"])
 
 
