@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 
 from statekeep import crash_points
 from statekeep.api.http.app import build_app
+from statekeep.api.http.cors import Cors
 from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
@@ -29,6 +30,7 @@ from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
+from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
@@ -151,10 +153,27 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         versions=Versions(store, runtime, tokens, clock, entropy),
         keys=Keys(store, tokens, authenticator, clock, entropy),
         organizations=Organizations(store, authenticator, clock, entropy),
+        rate_limits=_rate_limits(settings),
     )
-    app = build_app(services, is_ready=lambda: server.is_ready, public_url=settings.public_url)
+    app = build_app(
+        services,
+        is_ready=lambda: server.is_ready,
+        public_url=settings.public_url,
+        cors=Cors(settings.cors_origins),
+    )
     server = Server(app, instances, timers, credentials)
     return server
+
+
+def _rate_limits(settings: Settings) -> RateLimits:
+    return RateLimits(
+        # The time of day may jump.
+        asyncio.get_running_loop().time,
+        organization=settings.rate_limit,
+        anonymous_session=settings.anonymous_rate_limit,
+        anonymous=settings.anonymous_total_rate_limit,
+        token_exchange=settings.token_exchange_rate_limit,
+    )
 
 
 def _runtime(settings: Settings, store: Store, stack: AsyncExitStack) -> HostRuntime:

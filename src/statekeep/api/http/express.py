@@ -55,7 +55,7 @@ class ExpressProtocol(OneWriteProtocol):
         try:
             answer = app.post_event(self.url.decode("ascii"), cycle.headers, bytes(cycle.body))
         except Exception as error:
-            self._reply(cycle, app.error_reply(error))
+            self._reply(cycle, app.error_reply(error, cycle.headers))
             return
         if answer is None:
             self._take_usual_way_after_all(cycle)
@@ -97,9 +97,9 @@ class ExpressProtocol(OneWriteProtocol):
         app = cast(HotRoutes, self.app)
         error = done.exception()
         if error is None:
-            self._reply(cycle, app.view_reply(done.result()))
+            self._reply(cycle, app.view_reply(done.result(), cycle.headers))
         else:
-            self._reply(cycle, app.error_reply(cast(Exception, error)))
+            self._reply(cycle, app.error_reply(cast(Exception, error), cycle.headers))
 
     def _reply(self, cycle: ExpressCycle, reply: Reply) -> None:
         cycle.response_complete = True
