@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 
 from statekeep import crash_points
 from statekeep.api.http.app import build_app
+from statekeep.api.http.bounded import limited_to
 from statekeep.api.http.cors import Cors
 from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.services import Services
@@ -280,7 +281,7 @@ def _http_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http=ExpressProtocol,
+        http=limited_to(settings.connections_max, ExpressProtocol),
         ws="none",
         lifespan="off",
         access_log=False,

@@ -8,36 +8,32 @@ itself. Every other request takes the usual way, and so does one that turns out 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from statekeep.api.http.bounded import BoundedProtocol
 from statekeep.api.http.hot import HotRoutes
-from statekeep.api.http.one_write import OneWriteProtocol
 from statekeep.api.http.reply import Reply
 from statekeep.domain.instance import InstanceView
 
 BODY_BYTES_MAX: Final = 16 * 1024
 """Larger events are rare, and not in a hurry."""
 
-_STATUS_LINES: Final = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
-    for status in HTTPStatus
-}
 
-
-class ExpressProtocol(OneWriteProtocol):
+class ExpressProtocol(BoundedProtocol):
     """For `uvicorn.Config(http=...)`. Takes the short way where the app is HotRoutes."""
 
     def on_message_begin(self) -> None:
         """As uvicorn does, but for the scope, which an express request does not need."""
+        self.message_began()
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
+        self.head_arrived()
         headers = dict(self.headers)
         if self._is_express(headers):
             cycle = ExpressCycle(headers, keep_alive=self.parser.should_keep_alive())
@@ -51,6 +47,7 @@ class ExpressProtocol(OneWriteProtocol):
         if type(cycle) is not ExpressCycle or cycle.response_complete:
             super().on_message_complete()
             return
+        self.message_ended()
         app = cast(HotRoutes, self.app)
         try:
             answer = app.post_event(self.url.decode("ascii"), cycle.headers, bytes(cycle.body))
@@ -73,6 +70,7 @@ class ExpressProtocol(OneWriteProtocol):
             and int(length) <= BODY_BYTES_MAX
             and b"idempotency-key" not in headers
             and b"%" not in self.url
+            and self.url.isascii()
             and (last is None or last.response_complete)
             and not self.expect_100_continue
             and not self.parser.should_upgrade()
@@ -105,15 +103,7 @@ class ExpressProtocol(OneWriteProtocol):
         cycle.response_complete = True
         if cycle.disconnected:
             return
-        head = [_STATUS_LINES[reply.status]]
-        for name, value in self.server_state.default_headers:
-            head += (name, b": ", value, b"\r\n")
-        for name, value in reply.headers:
-            head += (name, b": ", value, b"\r\n")
-        if not cycle.keep_alive:
-            head.append(b"connection: close\r\n")
-        head += (b"\r\n", reply.body)
-        self._joining.transport.write(b"".join(head))
+        self.write_reply(reply, keep_alive=cycle.keep_alive)
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -121,6 +111,9 @@ class ExpressProtocol(OneWriteProtocol):
 
 class ExpressCycle:
     """An express request under way, with what uvicorn's protocol looks at in a request of its own."""
+
+    response_started: ClassVar = False
+    """What there is of an answer is written at once."""
 
     __slots__ = ("body", "disconnected", "headers", "keep_alive", "more_body", "response_complete")
 
