@@ -10,7 +10,6 @@ What must stay true: a request that arrives whole in one read costs a few attrib
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, cast
 
@@ -29,6 +28,8 @@ _log = structlog.get_logger(__name__)
 _BETWEEN, _HEAD, _BODY = range(3)
 """Phases: no message is arriving, its head is, its body is."""
 
+_HEADERS_MAX: Final = limits.HEADERS_MAX
+_URL_BYTES_MAX: Final = limits.URL_BYTES_MAX
 _PIECE_BYTES: Final = 16 * limits.KIB
 """What is parsed at a time. A head may go over its bound by that much before it shows, as where in a piece it began is not known."""
 _LINGERING_SECONDS: Final = 2
@@ -68,8 +69,8 @@ class BoundedProtocol(OneWriteProtocol):
         self._head_bytes = 0
         self._body_bytes = 0
         self._bodiless_bytes = 0
-        self._unwanted_bytes = 0
         self._began_at = 0.0
+        self._body_bytes_before = 0
         self._deadline: asyncio.TimerHandle | None = None
         if len(self.connections) > self.connections_max:
             self._turn_down()
@@ -84,12 +85,23 @@ class BoundedProtocol(OneWriteProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse it, in pieces where it is much."""
-        if len(data) <= _PIECE_BYTES:
-            self._feed(data)
+        if len(data) > _PIECE_BYTES:
+            self._receive_in_pieces(data)
             return
-        for piece in _pieces(data):
-            if not self._feed(piece) or self.transport.is_closing():
+        messages, body_bytes = self._messages, self._body_bytes
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self._stop_deadline()
+                self.handle_websocket_upgrade()
                 return
+        except httptools.HttpParserError as error:
+            self._refuse(_reason_of(error))
+            return
+        if self._phase != _BETWEEN:
+            count = len(data) if messages == self._messages else 0
+            self._watch(count, has_body=body_bytes != self._body_bytes)
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -104,18 +116,16 @@ class BoundedProtocol(OneWriteProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of a body; nobody may be interested any more."""
         self._body_bytes += len(body)
-        if self.cycle.response_complete:
-            self._unwanted_bytes += len(body)
-            if self._unwanted_bytes > limits.UNREAD_BODY_BYTES_MAX:
-                raise Refused(
-                    413, "too-large", "the request was answered and its body does not end"
-                )
+        if self.cycle.response_complete and self._body_bytes > limits.UNREAD_BODY_BYTES_MAX:
+            raise Refused(413, "too-large", "the request was answered and its body does not end")
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The message is whole."""
+        """The message is whole, and may have been answered long ago."""
         self.message_ended()
         super().on_message_complete()
+        if self.timeout_keep_alive_task is None and self._is_idle():
+            self._await_request(self.timeout_keep_alive)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection on which nothing happens. Once a message has begun its deadline counts."""
@@ -133,17 +143,19 @@ class BoundedProtocol(OneWriteProtocol):
     def head_arrived(self) -> None:
         """To be called when a head is whole. Raises Refused where it is more than we take."""
         self._phase = _BODY
-        self._body_bytes = self._bodiless_bytes = self._unwanted_bytes = 0
+        self._body_bytes = 0
         if self._deadline is not None:
             self._stop_deadline()
-        if len(self.headers) > limits.HEADERS_MAX:
+        if len(self.headers) > _HEADERS_MAX:
             raise Refused(431, "too-large", f"more than {limits.HEADERS_MAX} headers")
-        if len(self.url) > limits.URL_BYTES_MAX:
+        if len(self.url) > _URL_BYTES_MAX:
             raise _url_too_long()
 
     def message_ended(self) -> None:
         """To be called when a message is whole."""
         self._phase = _BETWEEN
+        if self._deadline is not None:
+            self._stop_deadline()
 
     def write_reply(self, reply: Reply, *, keep_alive: bool) -> None:
         """Write an answer in one piece. Whether the connection stays open is said, and not done."""
@@ -160,32 +172,13 @@ class BoundedProtocol(OneWriteProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """The request is answered as if it had not asked, which RFC 9110 (7.8) allows and is worth no line in the log."""
 
-    def _feed(self, data: bytes) -> bool:
-        """Parse a piece. False where nothing more is to be parsed here."""
-        messages, body_bytes = self._messages, self._body_bytes
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            if self._should_upgrade():
-                self._stop_deadline()
-                self.handle_websocket_upgrade()
-                return False
-        except httptools.HttpParserError as error:
-            self._refuse(_reason_of(error))
-            return False
-        if self._phase == _BETWEEN:
-            self._rest()
-            return True
-        count = len(data) if messages == self._messages else 0
-        return self._watch(count, has_body=body_bytes != self._body_bytes)
+    def _receive_in_pieces(self, data: bytes) -> None:
+        for at in range(0, len(data), _PIECE_BYTES):
+            self.data_received(data[at : at + _PIECE_BYTES])
+            if self.transport.is_closing() or self.transport.get_protocol() is not self:
+                return
 
-    def _rest(self) -> None:
-        if self._deadline is not None:
-            self._stop_deadline()
-        if self.timeout_keep_alive_task is None and self._is_idle():
-            self._await_request(self.timeout_keep_alive)
-
-    def _watch(self, count: int, *, has_body: bool) -> bool:
+    def _watch(self, count: int, *, has_body: bool) -> None:
         """A message has more to come: check its bounds. `count` bytes of it arrived, without those of the piece in which it began."""
         if self._deadline is None:
             self._start_deadline(self.head_seconds if self._phase == _HEAD else self.body_seconds)
@@ -193,18 +186,15 @@ class BoundedProtocol(OneWriteProtocol):
             self._head_bytes = self._head_bytes + count if count else 0
             if self._head_bytes > limits.HEAD_BYTES_MAX:
                 self._refuse(_head_too_large() if self.headers else _url_too_long())
-                return False
         else:
             # Trailers and what a chunk says of itself: the parser keeps them, and nobody counts them.
-            self._bodiless_bytes = 0 if has_body else self._bodiless_bytes + count
+            self._bodiless_bytes = self._bodiless_bytes + count if count and not has_body else 0
             if self._bodiless_bytes > limits.HEAD_BYTES_MAX:
                 self._refuse(_head_too_large())
-                return False
-        return True
 
     def _start_deadline(self, seconds: float) -> None:
         self._began_at = self.loop.time()
-        self._body_bytes = 0
+        self._body_bytes_before = self._body_bytes
         self._deadline = self.loop.call_later(seconds, self._on_deadline)
 
     def _on_deadline(self) -> None:
@@ -212,7 +202,7 @@ class BoundedProtocol(OneWriteProtocol):
         if self.flow.read_paused:
             self._start_deadline(self.body_seconds)
         elif self._phase == _BODY:
-            earned = self._body_bytes / limits.BODY_BYTES_PER_SECOND_MIN
+            earned = (self._body_bytes - self._body_bytes_before) / limits.BODY_BYTES_PER_SECOND_MIN
             left = self._began_at + self.body_seconds + earned - self.loop.time()
             if left > 0:
                 self._deadline = self.loop.call_later(left, self._on_deadline)
@@ -317,10 +307,6 @@ class _Lingering(asyncio.Protocol):
 def limited_to(connections_max: int, protocol: type[BoundedProtocol]) -> type[BoundedProtocol]:
     """`protocol` for a server that takes so many connections at once."""
     return type(protocol.__name__, (protocol,), {"connections_max": connections_max})
-
-
-def _pieces(data: bytes) -> Iterator[bytes]:
-    return (data[at : at + _PIECE_BYTES] for at in range(0, len(data), _PIECE_BYTES))
 
 
 def _reason_of(error: httptools.HttpParserError) -> Refused:

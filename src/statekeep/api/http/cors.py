@@ -23,7 +23,8 @@ class Cors:
     def __init__(self, origins: Iterable[str] = (ANY_ORIGIN,)) -> None:
         self._origins = frozenset(origins)
         self._allows_any = ANY_ORIGIN in self._origins
-        self._always = [_ALLOW_ANY] if self._allows_any else None
+        self.always = [_ALLOW_ANY] if self._allows_any else None
+        """What `headers_for` answers, where that does not depend on the request."""
 
     def allows(self, origin: str | None) -> bool:
         """Whether a request with that header `origin` may come in. One without it comes from no other page, or from no browser at all."""
@@ -31,8 +32,8 @@ class Cors:
 
     def headers_for(self, request_headers: Mapping[bytes, bytes]) -> Headers:
         """What a good answer has to say. Not to be changed."""
-        if self._always is not None:
-            return self._always
+        if self.always is not None:
+            return self.always
         origin = request_headers.get(b"origin")
         if origin is None or not self.allows(origin.decode("latin-1")):
             return []

@@ -41,6 +41,15 @@ class ExpressProtocol(BoundedProtocol):
         else:
             self._take_usual_way()
 
+    def on_body(self, body: bytes) -> None:
+        """Keep it; that of an express request is never much."""
+        cycle: Any = self.cycle
+        if type(cycle) is ExpressCycle and not cycle.response_complete:
+            self._body_bytes += len(body)
+            cycle.body += body
+        else:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
         """An express request has arrived."""
         cycle: Any = self.cycle

@@ -62,6 +62,7 @@ class HotRoutes:
         self._fallback = fallback
         self._rate_limits = rate_limits
         self._cors = cors
+        self._any_origin = cors.always
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
@@ -101,7 +102,8 @@ class HotRoutes:
         """A state as the answer to a request, with these headers, that changed something."""
         body = state_json(view)
         length = (b"content-length", b"%d" % len(body))
-        return Reply(200, [_CONTENT_TYPE, *self._cors.headers_for(headers), length], body)
+        origin = self._any_origin or self._cors.headers_for(headers)
+        return Reply(200, [_CONTENT_TYPE, *origin, length], body)
 
     def error_reply(self, error: Exception, headers: dict[bytes, bytes]) -> Reply:
         """An error as the answer to a request with these headers."""
