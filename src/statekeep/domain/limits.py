@@ -103,7 +103,7 @@ RATE_BUCKETS_MAX = 100_000
 CONNECTIONS_MAX = 20_000
 """Connections at once, WebSockets included."""
 HEAD_BYTES_MAX = 32 * KIB
-"""Request line and headers: two headers of 8 KiB, a token in the URL, and as much again for cookies and proxies."""
+"""Request line and headers: two headers of 8 KiB, a token in the URL, and as much again for what browsers and proxies add."""
 HEADERS_MAX = 100
 URL_BYTES_MAX = 16 * KIB
 """Path and query. A WebSocket has its token there."""
