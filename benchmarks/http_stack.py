@@ -25,11 +25,13 @@ import msgspec
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from statekeep.api.http.cors import Cors
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.hot import HotRoutes
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.instances import Instances
+from statekeep.application.rate_limits import unlimited
 from statekeep.domain.access import SCOPES, AuthContext
 from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceView
@@ -93,7 +95,15 @@ async def not_found(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 def hot_app() -> ASGIApp:
     """The hot routes with nothing behind them."""
-    return HotRoutes(KnownCaller(), InstantInstances(), ErrorAnswers(), not_found)
+    return HotRoutes(
+        KnownCaller(),
+        InstantInstances(),
+        ErrorAnswers(),
+        None,
+        not_found,
+        rate_limits=unlimited(),
+        cors=Cors(),
+    )
 
 
 def echo_app() -> ASGIApp:

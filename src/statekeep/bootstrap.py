@@ -21,6 +21,8 @@ from starlette.types import ASGIApp
 
 from statekeep import crash_points
 from statekeep.api.http.app import build_app
+from statekeep.api.http.bounded import limited_to
+from statekeep.api.http.cors import Cors
 from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.services import Services
 from statekeep.api.realtime.connection import RealtimeConnection
@@ -30,6 +32,7 @@ from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
+from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
@@ -165,10 +168,27 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         organizations=Organizations(store, authenticator, clock, entropy),
         watching=watching,
         clock=clock,
+        rate_limits=_rate_limits(settings),
     )
-    app = build_app(services, is_ready=lambda: server.is_ready, public_url=settings.public_url)
+    app = build_app(
+        services,
+        is_ready=lambda: server.is_ready,
+        public_url=settings.public_url,
+        cors=Cors(settings.cors_origins),
+    )
     server = Server(app, instances, watching, timers, credentials)
     return server
+
+
+def _rate_limits(settings: Settings) -> RateLimits:
+    return RateLimits(
+        # The time of day may jump.
+        asyncio.get_running_loop().time,
+        organization=settings.rate_limit,
+        anonymous_session=settings.anonymous_rate_limit,
+        anonymous=settings.anonymous_total_rate_limit,
+        token_exchange=settings.token_exchange_rate_limit,
+    )
 
 
 def _runtime(settings: Settings, store: Store, stack: AsyncExitStack) -> HostRuntime:
@@ -275,7 +295,7 @@ def _http_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http=ExpressProtocol,
+        http=limited_to(settings.connections_max, ExpressProtocol),
         ws=RealtimeConnection,
         lifespan="off",
         access_log=False,

@@ -17,13 +17,15 @@ from structlog.types import Processor, WrappedLogger
 
 _SECRETS: Final = re.compile(
     # JSON Web Tokens, also in URLs; secrets of API keys.
-    r"eyJ[\w-]{4,}\.[\w-]+\.[\w-]*|sbsec_[\w-]+",
+    r"eyJ[\w-]{4,}\.[\w-]+\.[\w-]*|sbsec_[\w-]+"
+    # Whatever stands where a token should: those that are misspelt are nearly as good as the right ones.
+    r"|(?<=[?&_]token=)[^&\s\"'\\]+|(?<=(?i:bearer) )[\w.~+/-]{16,}=*",
     re.ASCII,
 )
 _REDACTED: Final = "[redacted]"
 # They tell of every request at the level at which we tell of starts and stops.
-_TALKATIVE: Final = ("httpx", "httpcore", "uvicorn")
-"""What they tell at info is told by us, or of no interest."""
+_TALKATIVE: Final = ("httpx", "httpcore", "uvicorn", "websockets")
+"""What they tell below warnings is told by us, or of no interest; the URL of a WebSocket, which has a token in it, is of that kind."""
 _SHARED: Final[list[Processor]] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,

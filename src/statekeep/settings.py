@@ -9,6 +9,7 @@ is an error too.
 # No `from __future__ import annotations`: types of fields are read at run time, in the module of whoever derives from Settings.
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -24,6 +25,7 @@ from cyclopts.config import Dict, Env
 from cyclopts.validators import Number
 
 from statekeep.domain import limits
+from statekeep.domain.rates import Rate
 
 ENVIRONMENT_PREFIX: Final = "STATEKEEP_"
 
@@ -35,6 +37,9 @@ _UNITS: Final = {
     "ms": timedelta(milliseconds=1),
 }
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", re.ASCII)
+_RATE: Final = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(?:\+(\d{1,12}))?", re.ASCII)
+_ANY_ORIGIN: Final = "*"
+_STANDARD_PORTS: Final = {"http": 80, "https": 443}
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
@@ -57,6 +62,47 @@ def format_duration(duration: timedelta) -> str:
         if not rest:
             return f"{count}{unit}"
     return f"{duration / _UNITS['ms']}ms"
+
+
+def parse_rate(text: str) -> Rate | None:
+    """`20+100`: 20 a second and 100 at once; `20` alone has a burst of five seconds' worth. None is `off` or `0`.
+
+    Raises ValueError for anything else.
+    """
+    if text == "off":
+        return None
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    per_second, burst = float(match[1]), match[2]
+    if not per_second:
+        return None
+    if burst is None:
+        return Rate(per_second, max(1, math.ceil(per_second * limits.RATE_BURST_SECONDS)))
+    if not int(burst):
+        raise ValueError(text)
+    return Rate(per_second, int(burst))
+
+
+def format_rate(rate: Rate | None) -> str:
+    """The text that `parse_rate` reads as the same."""
+    if rate is None:
+        return "off"
+    per_second = f"{rate.per_second:.6f}".rstrip("0").rstrip(".")
+    return f"{per_second}+{rate.burst}"
+
+
+def parse_origin(text: str) -> str:
+    """An origin as browsers write it (RFC 6454, 6.2): in lower case, without a port that goes without saying. Raises ValueError."""
+    url = urlsplit(text.lower())
+    host, port = url.hostname, url.port
+    is_origin = url.scheme in _STANDARD_PORTS and bool(host) and text.isascii() and "@" not in text
+    if not is_origin or host is None or url.path.strip("/") or url.query or url.fragment:
+        raise ValueError(text)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{url.scheme}://{shown}" + (
+        "" if port in (None, _STANDARD_PORTS[url.scheme]) else f":{port}"
+    )
 
 
 def _read_duration(_type: type, tokens: Sequence[Token]) -> timedelta:
@@ -83,6 +129,25 @@ def _read_url(_type: type, tokens: Sequence[Token]) -> str:
     return tokens[0].value.rstrip("/")
 
 
+def _read_rate(_type: type, tokens: Sequence[Token]) -> Rate | None:
+    try:
+        return parse_rate(tokens[0].value)
+    except ValueError as error:
+        what = "a rate such as 20 (a second), 20+100 (and 100 at once) or off"
+        raise _expected(what, tokens[0]) from error
+
+
+def _read_origins(_type: type, tokens: Sequence[Token]) -> tuple[str, ...]:
+    origins: list[str] = []
+    for token in tokens:
+        for text in filter(None, re.split(r"[\s,]+", token.value)):
+            try:
+                origins.append(text if text == _ANY_ORIGIN else parse_origin(text))
+            except ValueError as error:
+                raise _expected("origins such as https://app.example.com, or *", token) from error
+    return tuple(origins)
+
+
 def _expected(what: str, token: Token) -> ValueError:
     source = "" if token.source == "cli" else f" from {token.source}"
     return ValueError(f'expected {what}, not "{token.value}"{source}.')
@@ -92,7 +157,8 @@ _LISTENING: Final = Group("Where it listens", sort_key=1)
 _DATA: Final = Group("Data and configuration", sort_key=2)
 _TIME: Final = Group("Time", sort_key=3)
 _CAPACITY: Final = Group("Capacity", sort_key=4)
-_LOGS: Final = Group("Logs", sort_key=5)
+_ABUSE: Final = Group("Against abuse", sort_key=5)
+_LOGS: Final = Group("Logs", sort_key=6)
 
 _Duration = Annotated[
     timedelta,
@@ -101,6 +167,17 @@ _Duration = Annotated[
 _Count = Annotated[
     int,
     Parameter(converter=_read_whole_number, metavar="N", validator=Number(gte=1), group=_CAPACITY),
+]
+_Rate = Annotated[
+    Rate | None,
+    Parameter(
+        converter=_read_rate,
+        metavar="RATE",
+        show_default=format_rate,
+        group=_ABUSE,
+        accepts_keys=False,
+        n_tokens=1,
+    ),
 ]
 Port = Annotated[
     int,
@@ -159,6 +236,34 @@ class Settings:
 
     resident_instances_max: _Count = limits.RESIDENT_INSTANCES_MAX
     """Instances kept in memory with their newest state."""
+
+    connections_max: _Count = limits.CONNECTIONS_MAX
+    """Connections at once. Further ones are answered with 503 and closed. The system's own limit on open files has to allow them."""
+
+    rate_limit: _Rate = None
+    """Requests of an organization. A RATE such as 20+100 is 20 a second in the long run and 100 at once."""
+
+    anonymous_rate_limit: _Rate = limits.ANONYMOUS_RATE
+    """Requests of one anonymous session."""
+
+    anonymous_total_rate_limit: _Rate = limits.ANONYMOUS_TOTAL_RATE
+    """Requests of all anonymous callers of an organization together: they can make up any number of sessions."""
+
+    token_exchange_rate_limit: _Rate = limits.TOKEN_EXCHANGE_RATE
+    """Exchanges of tokens for an organization."""
+
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Parameter(
+            converter=_read_origins,
+            metavar="ORIGINS",
+            group=_ABUSE,
+            n_tokens=1,
+            negative_iterable=(),
+            show_default=",".join,
+        ),
+    ] = (_ANY_ORIGIN,)
+    """Origins whose pages may call the server from a browser, by commas: scheme, host and port. * is any."""
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(group=_LOGS)] = (
         "info"

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.secrets import require_no_secrets
+
 COMMAND = [sys.executable, "-c", "from statekeep.cli.main import main; main()"]
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 
@@ -47,6 +49,7 @@ def demo(folder: Path, *arguments: str) -> Iterator[str]:
         finally:
             process.send_signal(signal.SIGINT)
             assert process.wait() == 0
+    require_no_secrets((folder / "stderr").read_text(), folder / ".statekeep")
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.secrets import require_no_secrets
+
 COMMAND = [sys.executable, "-m", "statekeep", "serve", "--port", "0", "--log-format", "json"]
 
 
@@ -35,8 +37,9 @@ def serve(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
         text=True,
     ) as process:
         assert process.stderr is not None
-        logged = []
+        logged, log = [], ""
         for line in process.stderr:
+            log += line
             logged.append(json.loads(line))
             if logged[-1]["event"] == "ready":
                 break
@@ -46,8 +49,9 @@ def serve(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
             yield logged[-1]
         finally:
             process.send_signal(signal.SIGTERM)
-            process.stderr.read()
+            log += process.stderr.read()
             assert process.wait() == 0
+    require_no_secrets(log, folder)
 
 
 def test_a_first_start_is_all_it_takes(tmp_path):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 from starlette.types import ASGIApp
 
 from statekeep.api.http.app import build_app
+from statekeep.api.http.cors import Cors
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
@@ -19,6 +21,7 @@ from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
+from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
@@ -28,6 +31,7 @@ from statekeep.domain import limits
 from statekeep.domain.access import Role
 from statekeep.domain.machine import Organization, User
 from statekeep.domain.names import OrganizationId, UserId
+from statekeep.domain.rates import Rate
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.clock import datetime_of
 from statekeep.storage.memory.store import MemoryStore
@@ -138,8 +142,10 @@ async def running_api(
     public_url: str | None = None,
     is_ready: Callable[[], bool] = lambda: True,
     errors: ErrorAnswers | None = None,
+    cors: Cors | None = None,
+    rates: Mapping[str, Rate] = MappingProxyType({}),
 ) -> AsyncIterator[Api]:
-    """An API of its own with one organization and its admin."""
+    """An API of its own with one organization and its admin. `rates` are those of RateLimits, by the time of the fake clock."""
     async with AsyncExitStack() as stack:
         store, runtime = MemoryStore(), ToyRuntime()
         await store.open()
@@ -157,8 +163,11 @@ async def running_api(
             versions=Versions(store, runtime, tokens, clock, entropy),
             keys=Keys(store, tokens, authenticator, clock, entropy),
             organizations=Organizations(store, authenticator, clock, entropy),
+            rate_limits=RateLimits(lambda: clock.now_s, **rates),
         )
-        app = build_app(services, is_ready=is_ready, public_url=public_url, errors=errors)
+        app = build_app(
+            services, is_ready=is_ready, public_url=public_url, errors=errors, cors=cors
+        )
         transport = httpx.ASGITransport(app)
         client = await stack.enter_async_context(
             httpx.AsyncClient(transport=transport, base_url=URL)

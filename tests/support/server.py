@@ -15,6 +15,8 @@ import httpx
 import msgspec
 import pytest
 
+from tests.support.secrets import require_no_secrets
+
 TRIES_MAX = 300
 """Looks at a server that starts, a tenth of a second apart. The first start on a busy machine takes some seconds."""
 STOPPING_SECONDS_MAX = 30
@@ -38,7 +40,10 @@ def running_server(tmp_path: Path) -> Iterator[RunningServer]:
 
 @contextmanager
 def server_process(data_dir: Path, *options: str) -> Iterator[RunningServer]:
-    """`statekeep serve` on `data_dir` for as long as the context lasts. Fails with the server's log where it does not come up."""
+    """`statekeep serve` on `data_dir` for as long as the context lasts.
+
+    Fails with the server's log where it does not come up, and with a line of it where there is a secret in it when all is over.
+    """
     port = free_port()
     command = [sys.executable, "-m", "statekeep", "serve"]
     log = data_dir.with_suffix(".log")
@@ -57,6 +62,7 @@ def server_process(data_dir: Path, *options: str) -> Iterator[RunningServer]:
     finally:
         process.kill()
         process.wait()
+    require_no_secrets(log.read_text(), data_dir)
 
 
 def free_port() -> int:

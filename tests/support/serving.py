@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import uvicorn
 
+from statekeep.api.http.cors import Cors
 from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.realtime.connection import RealtimeConnection
 from tests.support.api import Api, Headers, running_api
@@ -23,14 +24,16 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving_api() -> Iterator[Served]:
+def serving_api(
+    protocol: type[ExpressProtocol] = ExpressProtocol, *, cors: Cors | None = None
+) -> Iterator[Served]:
     """An API with machine `door` and its instance `front`, in a thread of its own for as long as the context lasts."""
     ready: list[Served] = []
     is_settled = threading.Event()
-    server = _Server()
+    server = _Server(protocol)
 
     async def main() -> None:
-        async with running_api() as api:
+        async with running_api(cors=cors) as api:
             await _furnish(api)
             server.config.app = api.app
             serving = asyncio.create_task(server.serve())
@@ -64,12 +67,12 @@ async def _furnish(api: Api) -> None:
 class _Server(uvicorn.Server):
     """Tells when it listens."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: type[ExpressProtocol]) -> None:
         super().__init__(
             uvicorn.Config(
                 "",
                 port=0,
-                http=ExpressProtocol,
+                http=protocol,
                 proxy_headers=False,
                 ws=RealtimeConnection,
                 lifespan="off",

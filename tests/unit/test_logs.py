@@ -77,6 +77,33 @@ def test_no_secret_gets_out(lines, output):
     assert "ValueError" in text
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET /rt?token=almost.right&x=1",
+        "GET /rt?a=b&token=almost.right",
+        "subject_token=almost.right&x=1",
+        "authorization: Bearer almost.right.but-not-quite",
+        "b'bearer almost.right.but-not-quite'",
+    ],
+)
+def test_what_stands_where_a_token_should_is_none_of_anybodys_business(lines, line):
+    """A token with a slip of the pen in it has no shape to know it by."""
+    configure_logging("debug", "json")
+    structlog.get_logger("ours").info(line)
+    logging.getLogger("theirs").info(line)
+    assert "almost" not in "".join(lines())
+
+
+@pytest.mark.parametrize("name", ["uvicorn.error", "websockets.server"])
+def test_libraries_do_not_tell_urls(lines, name):
+    """At no level of ours: there are tokens in those of WebSockets."""
+    configure_logging("debug", "json")
+    logging.getLogger(name).info('"WebSocket /rt?token=x" [accepted]')
+    logging.getLogger(name).debug("> GET /rt?token=x HTTP/1.1")
+    assert lines() == []
+
+
 def test_a_traceback_shows_no_variables(lines):
     """They hold what nobody thought of hiding."""
     configure_logging("info", "console")

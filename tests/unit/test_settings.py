@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statekeep.cli.main import app
-from statekeep.settings import Settings, format_duration, misspelled_variables, parse_duration
+from statekeep.domain.rates import Rate
+from statekeep.settings import (
+    Settings,
+    format_duration,
+    format_rate,
+    misspelled_variables,
+    parse_duration,
+    parse_origin,
+    parse_rate,
+)
 
 
 @pytest.fixture
@@ -93,6 +102,12 @@ def test_every_option_can_come_from_each_source(parse, write):
         "hosts_max": 3,
         "host_heap_mib": 64,
         "resident_instances_max": 5,
+        "connections_max": 100,
+        "rate_limit": "50",
+        "anonymous_rate_limit": "0.5+7",
+        "anonymous_total_rate_limit": "off",
+        "token_exchange_rate_limit": "0",
+        "cors_origins": "https://a.example,http://localhost:3000",
         "log_level": "debug",
         "log_format": "json",
     }
@@ -113,6 +128,11 @@ def test_every_option_can_come_from_each_source(parse, write):
     assert from_file.settle_timeout == timedelta(minutes=5)
     assert from_file.step_timeout == timedelta(seconds=1.5)
     assert from_file.drain_timeout == timedelta(seconds=7)
+    assert from_file.rate_limit == Rate(50, 250)
+    assert from_file.anonymous_rate_limit == Rate(0.5, 7)
+    assert from_file.anonymous_total_rate_limit is None
+    assert from_file.token_exchange_rate_limit is None
+    assert from_file.cors_origins == ("https://a.example", "http://localhost:3000")
 
 
 def _toml(value: object) -> str:
@@ -170,6 +190,14 @@ def test_a_file_that_is_no_toml_is_an_error(parse, write):
         ("--log-level", "loud", "warning"),
         ("--log-format", "xml", "json"),
         ("--allow-private-network", "yes and no", "bool"),
+        ("--rate-limit", "fast", "20+100"),
+        ("--rate-limit", "-1", "20+100"),
+        ("--rate-limit", "1+0", "20+100"),
+        ("--anonymous-total-rate-limit", "1/s", "off"),
+        ("--cors-origins", "app.example.com", "https://app"),
+        ("--cors-origins", "https://a.example/path", "https://app"),
+        ("--cors-origins", "null", "https://app"),
+        ("--cors-origins", "https://a.example:x", "https://app"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_was_expected(parse, flag, value, expectation):
@@ -219,6 +247,42 @@ def test_other_text_is_no_duration(text):
     """Digits, perhaps a fraction, perhaps a unit."""
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)?", text) is None:
         assert parse_duration(text) is None
+
+
+@given(
+    st.integers(min_value=1, max_value=10**12),
+    st.integers(min_value=1, max_value=10**9),
+)
+def test_a_rate_is_read_as_it_is_written(millionths, burst):
+    """What help shows as a default can be typed."""
+    rate = Rate(millionths / 1_000_000, burst)
+    assert parse_rate(format_rate(rate)) == rate
+    assert parse_rate(format_rate(None)) is None
+
+
+def test_a_burst_is_at_least_one_request():
+    """Else nothing could ever pass."""
+    assert parse_rate("0.01") == Rate(0.01, 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://App.Example.com/", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://app.example.com:443", "http://app.example.com:443"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+    ],
+)
+def test_origins_are_kept_as_browsers_send_them(written, sent):
+    """They are compared as text."""
+    assert parse_origin(written) == sent
+
+
+def test_lists_may_be_lists_in_the_file(parse, write):
+    """As TOML has them."""
+    path = write('cors_origins = ["https://a.example", "*"]')
+    assert parse("--config", path).cors_origins == ("https://a.example", "*")
 
 
 def test_variables_that_set_nothing_are_found() -> None:

@@ -91,6 +91,7 @@ class AuthContext:
     claims: bytes
     is_member_of_several: bool = False
     expires_at_ms: float = math.inf
+    anonymous_session: str | None = None
 
 
 def require_organization(caller: AuthContext) -> OrganizationId:

@@ -17,6 +17,7 @@
     ├── IdempotencyMismatch
     ├── MachineError              the author's code threw, looped or died
     ├── InvalidCode               a version that cannot be published
+    ├── TooManyRequests           this caller has to slow down
     └── Overloaded                come back later
 
 `api/http/errors.py` is the only place that turns these into statuses.
@@ -138,6 +139,16 @@ class MachineError(StatekeepError):
     def __init__(self, message: str, *, stack: str | None = None) -> None:
         super().__init__(message)
         self.stack = stack
+
+
+class TooManyRequests(StatekeepError):
+    """The caller's rate is used up; nothing was done. After `retry_after_seconds` there is room again."""
+
+    code = "too-many-requests"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Overloaded(StatekeepError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from statekeep.domain.rates import Rate
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -115,3 +117,29 @@ SESSION_TOKEN_RENEWED_BEFORE = timedelta(days=30)
 """A start writes a new token into `credentials.json` when less than this is left of the old one."""
 CACHED_TOKENS_MAX = 10_000
 """Checked tokens that are kept until they expire, so that one is checked once and not at every request."""
+
+RATE_BURST_SECONDS = 5
+"""A burst is what its rate allows in so many seconds, unless something else is said."""
+ANONYMOUS_RATE = Rate(20, 100)
+"""Requests of one anonymous session."""
+ANONYMOUS_TOTAL_RATE = Rate(1_000, 5_000)
+"""Requests of all anonymous callers of an organization together: they can make up any number of sessions."""
+TOKEN_EXCHANGE_RATE = Rate(100, 500)
+"""Tokens that are exchanged for an organization. Anyone may ask, and each costs a signature or two."""
+RATE_BUCKETS_MAX = 100_000
+"""Callers of one kind whose rate is kept in mind. Each takes some 150 bytes."""
+
+CONNECTIONS_MAX = 20_000
+"""Connections at once, WebSockets included."""
+HEAD_BYTES_MAX = 32 * KIB
+"""Request line and headers: two headers of 8 KiB, a token in the URL, and as much again for what browsers and proxies add."""
+HEADERS_MAX = 100
+URL_BYTES_MAX = 16 * KIB
+"""Path and query. A WebSocket has its token there."""
+HEAD_TIMEOUT = timedelta(seconds=20)
+"""From the first byte of a request, or from the beginning of a connection, to the end of its headers."""
+BODY_STALL_TIMEOUT = timedelta(seconds=20)
+"""How far the body of a request may lag behind `BODY_BYTES_PER_SECOND_MIN` before its connection is closed."""
+BODY_BYTES_PER_SECOND_MIN = 500
+UNREAD_BODY_BYTES_MAX = 16 * MIB
+"""What is left of a body after its request was answered and is read, to no purpose but that the client gets to see the answer."""

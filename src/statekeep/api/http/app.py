@@ -14,7 +14,8 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp
 
 from statekeep import __version__
-from statekeep.api.http import cors, openapi, routes
+from statekeep.api.http import openapi, routes
+from statekeep.api.http.cors import Cors
 from statekeep.api.http.endpoint import PathEndpoint, Responder, RouteResponder
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.hot import HotRoutes
@@ -44,20 +45,21 @@ def build_app(
     is_ready: Callable[[], bool],
     public_url: str | None,
     errors: ErrorAnswers | None = None,
+    cors: Cors | None = None,
 ) -> ASGIApp:
     """An app that serves every route of the table.
 
     `public_url` is where the world reaches the server; None stands for wherever a request came to. `is_ready` is asked by `/healthz`.
     """
-    errors = errors or ErrorAnswers()
+    errors, cors = errors or ErrorAnswers(), cors or Cors()
     base_url = None if public_url is None else public_url.rstrip("/")
     responders: Responders = {
         **_from_table(services, base_url),
         **_public(services, is_ready, base_url),
-        (STREAM_PATH, "GET"): StreamResponder(services.authenticator, services.watching),
+        (STREAM_PATH, "GET"): StreamResponder(services),
         (REALTIME_PATH, "GET"): upgrade_wanted,
     }
-    hub = Hub(services.authenticator, services.watching, services.clock, lambda _: True)
+    hub = Hub(services, cors.allows)
     cold = Starlette(
         routes=_by_path(responders, errors),
         exception_handlers={HTTPException: _answer_framework_error},
@@ -65,7 +67,13 @@ def build_app(
     # `/machines/` is not `/machines`: an empty name is no name.
     cold.router.redirect_slashes = False
     return HotRoutes(
-        services.authenticator, services.instances, errors, hub, cors.allow_any_origin(cold)
+        services.authenticator,
+        services.instances,
+        errors,
+        hub,
+        cors.around(cold),
+        rate_limits=services.rate_limits,
+        cors=cors,
     )
 
 

@@ -1,4 +1,4 @@
-"""From the headers of a request to its caller."""
+"""From the headers of a request to its caller. Every request with a caller passes here, and is counted here before anything is done."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.rate_limits import RateLimits
 from statekeep.domain.access import AuthContext
 
 _QUERY_FIELDS_MAX: Final = 20
@@ -42,19 +43,26 @@ class Credentials(NamedTuple):
 
 
 def known_caller(
-    headers: Mapping[bytes, bytes], authenticator: Authenticator
+    headers: Mapping[bytes, bytes], authenticator: Authenticator, rate_limits: RateLimits
 ) -> AuthContext | None:
-    """Who is asking, if that was found out before: nearly always, and then there is nothing to wait for."""
-    return authenticator.cached(*Credentials.of_headers(headers))
+    """Who is asking, if that was found out before: nearly always, and then there is nothing to wait for. Raises TooManyRequests."""
+    caller = authenticator.cached(*Credentials.of_headers(headers))
+    if caller is not None:
+        rate_limits.admit(caller)
+    return caller
 
 
-async def caller_of(headers: Mapping[bytes, bytes], authenticator: Authenticator) -> AuthContext:
-    """Who is asking. Raises Unauthenticated, and what else is wrong with the headers."""
-    return await identify(Credentials.of_headers(headers), authenticator)
+async def caller_of(
+    headers: Mapping[bytes, bytes], authenticator: Authenticator, rate_limits: RateLimits
+) -> AuthContext:
+    """Who is asking. Raises Unauthenticated, TooManyRequests, and what else is wrong with the headers."""
+    caller = await identify(Credentials.of_headers(headers), authenticator)
+    rate_limits.admit(caller)
+    return caller
 
 
 async def identify(credentials: Credentials, authenticator: Authenticator) -> AuthContext:
-    """Who has these credentials now. Raises as `caller_of` does."""
+    """Who has these credentials now, without counting it. Raises as `caller_of` does."""
     return authenticator.cached(*credentials) or await authenticator.authenticate(*credentials)
 
 

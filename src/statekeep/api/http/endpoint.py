@@ -55,11 +55,12 @@ class RouteResponder:
     async def __call__(self, request: Request) -> Reply:
         headers = dict(request.scope["headers"])
         # The caller first: whoever may not do this does not get a body read. The use case asks again, as not only routes call it.
-        caller = await caller_of(headers, self._services.authenticator)
+        services = self._services
+        caller = await caller_of(headers, services.authenticator, services.rate_limits)
         if self._route.scope is not None:
             require_scope(caller, self._route.scope)
         call = Call(
-            services=self._services,
+            services=services,
             caller=caller,
             path=request.path_params,
             query=request.query_params,

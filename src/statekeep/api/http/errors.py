@@ -28,6 +28,7 @@ STATUS_OF: Final[Mapping[type[errors.StatekeepError], int]] = {
     errors.TooLarge: 413,
     errors.IdempotencyMismatch: 422,
     errors.MachineError: 422,
+    errors.TooManyRequests: 429,
     errors.Overloaded: 503,
     errors.StatekeepError: 500,
 }
@@ -70,7 +71,7 @@ def _of_ours(error: errors.StatekeepError) -> Reply:
 
 
 def _extra_headers(error: errors.StatekeepError) -> Headers:
-    if isinstance(error, errors.Overloaded):
+    if isinstance(error, errors.Overloaded | errors.TooManyRequests):
         return [(b"retry-after", b"%d" % error.retry_after_seconds)]
     if isinstance(error, errors.Unauthenticated):
         return [(b"www-authenticate", b'Bearer realm="statekeep"')]

@@ -8,36 +8,32 @@ itself. Every other request takes the usual way, and so does one that turns out 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from statekeep.api.http.bounded import BoundedProtocol
 from statekeep.api.http.hot import HotRoutes
-from statekeep.api.http.one_write import OneWriteProtocol
 from statekeep.api.http.reply import Reply
 from statekeep.domain.instance import InstanceView
 
 BODY_BYTES_MAX: Final = 16 * 1024
 """Larger events are rare, and not in a hurry."""
 
-_STATUS_LINES: Final = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
-    for status in HTTPStatus
-}
 
-
-class ExpressProtocol(OneWriteProtocol):
+class ExpressProtocol(BoundedProtocol):
     """For `uvicorn.Config(http=...)`. Takes the short way where the app is HotRoutes."""
 
     def on_message_begin(self) -> None:
         """As uvicorn does, but for the scope, which an express request does not need."""
+        self.message_began()
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
+        self.head_arrived()
         headers = dict(self.headers)
         if self._is_express(headers):
             cycle = ExpressCycle(headers, keep_alive=self.parser.should_keep_alive())
@@ -45,17 +41,27 @@ class ExpressProtocol(OneWriteProtocol):
         else:
             self._take_usual_way()
 
+    def on_body(self, body: bytes) -> None:
+        """Keep it; that of an express request is never much."""
+        cycle: Any = self.cycle
+        if type(cycle) is ExpressCycle and not cycle.response_complete:
+            self._body_bytes += len(body)
+            cycle.body += body
+        else:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
         """An express request has arrived."""
         cycle: Any = self.cycle
         if type(cycle) is not ExpressCycle or cycle.response_complete:
             super().on_message_complete()
             return
+        self.message_ended()
         app = cast(HotRoutes, self.app)
         try:
             answer = app.post_event(self.url.decode("ascii"), cycle.headers, bytes(cycle.body))
         except Exception as error:
-            self._reply(cycle, app.error_reply(error))
+            self._reply(cycle, app.error_reply(error, cycle.headers))
             return
         if answer is None:
             self._take_usual_way_after_all(cycle)
@@ -73,6 +79,7 @@ class ExpressProtocol(OneWriteProtocol):
             and int(length) <= BODY_BYTES_MAX
             and b"idempotency-key" not in headers
             and b"%" not in self.url
+            and self.url.isascii()
             and (last is None or last.response_complete)
             and not self.expect_100_continue
             and not self.parser.should_upgrade()
@@ -97,23 +104,15 @@ class ExpressProtocol(OneWriteProtocol):
         app = cast(HotRoutes, self.app)
         error = done.exception()
         if error is None:
-            self._reply(cycle, app.view_reply(done.result()))
+            self._reply(cycle, app.view_reply(done.result(), cycle.headers))
         else:
-            self._reply(cycle, app.error_reply(cast(Exception, error)))
+            self._reply(cycle, app.error_reply(cast(Exception, error), cycle.headers))
 
     def _reply(self, cycle: ExpressCycle, reply: Reply) -> None:
         cycle.response_complete = True
         if cycle.disconnected:
             return
-        head = [_STATUS_LINES[reply.status]]
-        for name, value in self.server_state.default_headers:
-            head += (name, b": ", value, b"\r\n")
-        for name, value in reply.headers:
-            head += (name, b": ", value, b"\r\n")
-        if not cycle.keep_alive:
-            head.append(b"connection: close\r\n")
-        head += (b"\r\n", reply.body)
-        self._joining.transport.write(b"".join(head))
+        self.write_reply(reply, keep_alive=cycle.keep_alive)
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -121,6 +120,9 @@ class ExpressProtocol(OneWriteProtocol):
 
 class ExpressCycle:
     """An express request under way, with what uvicorn's protocol looks at in a request of its own."""
+
+    response_started: ClassVar = False
+    """What there is of an answer is written at once."""
 
     __slots__ = ("body", "disconnected", "headers", "keep_alive", "more_body", "response_complete")
 

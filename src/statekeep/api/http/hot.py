@@ -12,9 +12,9 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from statekeep.api.http import cors
 from statekeep.api.http.authentication import caller_of, known_caller
 from statekeep.api.http.body import ClientGone, read_body
+from statekeep.api.http.cors import Cors
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.reply import Reply, send_reply
 from statekeep.api.http.route import instance_in_path, machine_in_path
@@ -22,6 +22,7 @@ from statekeep.api.http.views import state_json
 from statekeep.api.realtime.hub import Hub
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.instances import Instances
+from statekeep.application.rate_limits import RateLimits
 from statekeep.domain.access import AuthContext
 from statekeep.domain.errors import InvalidParameter
 from statekeep.domain.event import Event
@@ -35,7 +36,7 @@ _Answering = Callable[
 ]
 
 # uvicorn looks at each header twice, so there are none here that an answer does not need: those to POST are not cached anyway.
-_HEADERS: Final = [(b"content-type", b"application/json"), cors.ALLOW_ANY_ORIGIN]
+_CONTENT_TYPE: Final = (b"content-type", b"application/json")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _IDEMPOTENCY_KEY: Final = re.compile(rb"[\x21-\x7e]{1,%d}" % IDEMPOTENCY_KEY_LENGTH_MAX)
 
@@ -53,12 +54,18 @@ class HotRoutes:
         errors: ErrorAnswers,
         realtime: Hub,
         fallback: ASGIApp,
+        *,
+        rate_limits: RateLimits,
+        cors: Cors,
     ) -> None:
         self._authenticator = authenticator
         self._instances = instances
         self._errors = errors
         self.realtime = realtime
         self._fallback = fallback
+        self._rate_limits = rate_limits
+        self._cors = cors
+        self._any_origin = cors.always
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
@@ -80,25 +87,34 @@ class HotRoutes:
         segments = path.split("/")
         if self._answering("POST", segments) != self._send_event:
             return None
-        caller = known_caller(headers, self._authenticator)
+        caller = known_caller(headers, self._authenticator, self._rate_limits)
         if caller is None:
             return None
-        return self._instances.post_event(
+        answer = self._instances.post_event(
             caller,
             machine_in_path(segments[2]),
             instance_in_path(segments[4]),
             event_of(_read_event(body)),
         )
+        if answer is None:
+            # It will come again, by the other way.
+            self._rate_limits.give_back(caller)
+        return answer
 
-    def view_reply(self, view: InstanceView) -> Reply:
-        """A state as the answer to a request that changed something."""
+    def view_reply(self, view: InstanceView, headers: dict[bytes, bytes]) -> Reply:
+        """A state as the answer to a request, with these headers, that changed something."""
         body = state_json(view)
-        return Reply(200, [*_HEADERS, (b"content-length", b"%d" % len(body))], body)
+        length = (b"content-length", b"%d" % len(body))
+        origin = self._any_origin or self._cors.headers_for(headers)
+        return Reply(200, [_CONTENT_TYPE, *origin, length], body)
 
-    def error_reply(self, error: Exception) -> Reply:
-        """An error as an answer."""
-        reply = self._errors.of(error)
-        reply.headers.extend(cors.HEADERS)
+    def error_reply(self, error: Exception, headers: dict[bytes, bytes]) -> Reply:
+        """An error as the answer to a request with these headers."""
+        return self.refusal(self._errors.of(error), headers)
+
+    def refusal(self, reply: Reply, headers: dict[bytes, bytes]) -> Reply:
+        """The answer with what browsers need to see it."""
+        reply.headers.extend(self._cors.error_headers_for(headers))
         return reply
 
     def _answering(self, method: str, segments: list[str]) -> _Answering | None:
@@ -122,18 +138,18 @@ class HotRoutes:
         receive: Receive,
         send: Send,
     ) -> None:
+        headers = dict(scope["headers"])
         try:
-            headers = dict(scope["headers"])
-            caller = known_caller(headers, self._authenticator)
+            caller = known_caller(headers, self._authenticator, self._rate_limits)
             if caller is None:
-                caller = await caller_of(headers, self._authenticator)
+                caller = await caller_of(headers, self._authenticator, self._rate_limits)
             view = await answering(caller, segments, headers, receive)
         except ClientGone:
             return
         except Exception as error:
-            reply = self.error_reply(error)
+            reply = self.error_reply(error, headers)
         else:
-            reply = self.view_reply(view)
+            reply = self.view_reply(view, headers)
             if scope["method"] != "POST":
                 reply.headers.append(_NO_STORE)
         await send_reply(reply, send)

@@ -17,6 +17,7 @@ from statekeep.domain.errors import (
     SpecifyOrganization,
     StatekeepError,
     TooLarge,
+    TooManyRequests,
     Unauthenticated,
 )
 from statekeep.domain.limits import IDEMPOTENCY_KEY_LENGTH_MAX
@@ -37,6 +38,7 @@ _REASONS: Final = {
     409: "Not now, or the name is taken.",
     413: "Too large; nothing changed.",
     422: "The author's code failed, or an idempotency key was used for something else; nothing changed.",
+    429: "Too many requests of this caller. Come back after `Retry-After` seconds.",
     500: "The server failed. Its log has the incident.",
     503: "Not now. Come back after `Retry-After` seconds.",
 }
@@ -47,7 +49,7 @@ _PATH_PARAMETERS: Final = {
     "token": ("What the answer that began the version says.", None),
     "key": ("Id of the key.", None),
 }
-_CALLER_ERRORS: Final = (Unauthenticated, MissingOrganization, InvalidParameter)
+_CALLER_ERRORS: Final = (Unauthenticated, MissingOrganization, InvalidParameter, TooManyRequests)
 _ORGANIZATION_ERRORS: Final = (SpecifyOrganization, MissingScope)
 
 
@@ -217,7 +219,7 @@ def _error_response(status: int, codes: Sequence[str]) -> Document:
         "description": f"{_REASONS[status]} {named}".rstrip(),
         "content": {"application/json": {"schema": _reference(Error)}},
     }
-    if status == 503:
+    if status in (429, 503):
         response["headers"] = {
             "Retry-After": {"schema": {"type": "integer"}, "description": "In seconds."}
         }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
+from statekeep.application.rate_limits import RateLimits, unlimited
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.ports.clock import Clock
@@ -26,3 +27,4 @@ class Services:
     organizations: Organizations
     watching: Watching
     clock: Clock
+    rate_limits: RateLimits = field(default_factory=unlimited)

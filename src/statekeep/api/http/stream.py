@@ -16,9 +16,8 @@ from starlette.requests import Request
 from statekeep.api.http.authentication import Credentials, identify
 from statekeep.api.http.reply import Headers, Reply, StreamReply
 from statekeep.api.http.route import instance_in_path, machine_in_path
+from statekeep.api.http.services import Services
 from statekeep.api.http.views import state_json
-from statekeep.application.authenticate import Authenticator
-from statekeep.application.watching import Watching
 from statekeep.domain.access import AuthContext
 from statekeep.domain.errors import InvalidParameter, Overloaded, StatekeepError
 from statekeep.domain.instance import InstanceView
@@ -43,9 +42,8 @@ _REVISION: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 class StreamResponder:
     """Every state from now on, or from the one that the reader has seen last."""
 
-    def __init__(self, authenticator: Authenticator, watching: Watching) -> None:
-        self._authenticator = authenticator
-        self._watching = watching
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     async def __call__(self, request: Request) -> Reply | StreamReply:
         credentials = Credentials.of_query(
@@ -53,9 +51,10 @@ class StreamResponder:
         )
 
         async def caller() -> AuthContext:
-            return await identify(credentials, self._authenticator)
+            return await identify(credentials, self._services.authenticator)
 
-        states = self._watching.all_states(
+        self._services.rate_limits.admit(await caller())
+        states = self._services.watching.all_states(
             caller,
             machine_in_path(request.path_params["machine"]),
             instance_in_path(request.path_params["instance"]),

@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from statekeep.application.authenticate import Authenticator
-from statekeep.application.watching import Watching
-from statekeep.ports.clock import Clock
+from statekeep.api.http.services import Services
 
 if TYPE_CHECKING:
     from statekeep.api.realtime.connection import RealtimeConnection
@@ -47,15 +45,7 @@ class Connections:
 class Hub:
     """Handed to every connection. `allows` tells whether pages of an origin may connect."""
 
-    def __init__(
-        self,
-        authenticator: Authenticator,
-        watching: Watching,
-        clock: Clock,
-        allows: Callable[[str | None], bool],
-    ) -> None:
-        self.authenticator = authenticator
-        self.watching = watching
-        self.clock = clock
+    def __init__(self, services: Services, allows: Callable[[str | None], bool]) -> None:
+        self.services = services
         self.allows = allows
         self.connections = Connections()

@@ -56,10 +56,10 @@ class Socket:
     __slots__ = (
         "_checking",
         "_credentials",
-        "_hub",
         "_is_known",
         "_loop",
         "_outlet",
+        "_services",
         "_subscriptions",
         "_tasks",
         "ends_at",
@@ -67,7 +67,7 @@ class Socket:
     )
 
     def __init__(self, hub: Hub, outlet: Outlet, credentials: Credentials) -> None:
-        self._hub = hub
+        self._services = hub.services
         self._outlet = outlet
         self._credentials = credentials
         self._loop = asyncio.get_running_loop()
@@ -111,7 +111,7 @@ class Socket:
         finally:
             self._checking = None
         self._is_known = True
-        left_ms = caller.expires_at_ms - self._hub.clock.now_ms()
+        left_ms = caller.expires_at_ms - self._services.clock.now_ms()
         self.ends_at = math.inf if left_ms == math.inf else self._loop.time() + left_ms / 1000
 
     async def _look_again(self) -> None:
@@ -141,6 +141,7 @@ class Socket:
 
     async def _run(self, flow: Flow) -> None:
         try:
+            self._services.rate_limits.admit(await self._identify())
             async with aclosing(self._states(flow)) as states:
                 async for view in states:
                     if view is not None:
@@ -156,7 +157,7 @@ class Socket:
             self._tasks.pop(flow, None)
 
     def _states(self, flow: Flow) -> AsyncGenerator[InstanceView | None, None]:
-        watching = self._hub.watching
+        watching = self._services.watching
         if flow.since is None:
             return watching.newest_states(self._identify, flow.machine, flow.instance)
         return watching.all_states(self._identify, flow.machine, flow.instance, after=flow.since)
@@ -171,7 +172,7 @@ class Socket:
                 self._tell_error(error, request_id)
 
     async def _identify(self) -> AuthContext:
-        return await identify(self._credentials, self._hub.authenticator)
+        return await identify(self._credentials, self._services.authenticator)
 
     def _tell_error(self, error: StatekeepError, request_id: str) -> None:
         self._tell(status_of(type(error)), error.code, error.message, request_id)

@@ -1,0 +1,104 @@
+"""What a server says of itself opens no door: neither its log at the most talkative, nor its answers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.deployed import OPEN_TO_ALL, deployment
+from tests.support.raw_http import connection, read_answer
+from tests.support.secrets import require_no_secrets
+from tests.support.server import RunningServer, server_process
+
+MACHINE = (
+    OPEN_TO_ALL
+    + """
+export default createMachine({
+  context: {},
+  on: {
+    tell: { actions: ({ event }) => console.log(event.token, "Bearer " + event.token) },
+    fail: { actions: assign(({ event }) => { throw new Error(event.token); }) },
+  },
+});
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("secrets") / "data"
+
+
+@pytest.fixture(scope="module")
+def talkative(data_dir: Path) -> Iterator[RunningServer]:
+    """A server that logs all it can; its log is searched when it has ended, as is that of every server of these tests."""
+    with server_process(data_dir, "--log-level", "debug", "--log-format", "json") as server:
+        yield server
+
+
+def test_the_whole_life_of_a_machine(talkative: RunningServer) -> None:
+    """Keys, uploads, signed ids, events, and author code that prints what it was told."""
+    with deployment(talkative) as user:
+        user.deploy("secrets", MACHINE)
+        user.create("secrets", "one")
+        user.sent("secrets", "one", {"type": "tell", "token": user.token})
+        answer = httpx.post(
+            f"{talkative.url}/machines/secrets/i/one/events",
+            json={"event": {"type": "fail", "token": user.token}},
+            headers={"authorization": f"Bearer {user.token}"},
+        )
+        assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/nowhere?token={}"),
+        ("GET", "/rt?token={}"),
+        ("GET", "/machines?token={}"),
+        ("GET", "/machines?cursor={}"),
+        ("GET", "/machines/{}"),
+        ("GET", "/uploads/{}"),
+        ("POST", "/uploads/{}"),
+        ("PUT", "/machines/secrets/v/{}"),
+        ("POST", "/machines/secrets/i/one/events?token={}"),
+        ("DELETE", "/keys/{}"),
+        ("PATCH", "/?access_token={}"),
+    ],
+)
+def test_answers_do_not_repeat_tokens(talkative: RunningServer, method: str, path: str) -> None:
+    """Wherever a caller puts one, good or bad; answers are pasted into reports."""
+    broken = talkative.token[:-4] + "AAAA"
+    for token in (talkative.token, broken):
+        for headers in ({}, {"authorization": f"Bearer {token}"}):
+            answer = httpx.request(method, talkative.url + path.format(token), headers=headers)
+            assert token not in answer.text
+            assert token not in repr(answer.headers)
+
+
+def test_what_is_no_http_is_not_repeated(talkative: RunningServer) -> None:
+    """Neither what came before the mistake."""
+    with connection(talkative.url) as connected:
+        connected.sendall(f"GET /rt?token={talkative.token} HTTP/1.1\r\nx y\r\n\r\n".encode())
+        assert talkative.token.encode() not in read_answer(connected).body
+
+
+@pytest.mark.parametrize("kind", ["token", "signature", "shape", "secret", "key"])
+def test_the_search_finds_what_it_is_for(
+    talkative: RunningServer, data_dir: Path, kind: str
+) -> None:
+    """A search that finds nothing may as well be blind."""
+    planted = {
+        "token": talkative.token,
+        "signature": talkative.token.rpartition(".")[2],
+        "shape": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2ln",
+        "secret": "sbsec_abc",
+        "key": base64.b64encode((data_dir / "server.key").read_bytes()).decode(),
+    }[kind]
+    require_no_secrets("a line\nanother", data_dir)
+    with pytest.raises(pytest.fail.Exception, match="line 2"):
+        require_no_secrets(f"a line\nthe value is {planted}", data_dir)
