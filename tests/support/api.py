@@ -14,12 +14,15 @@ from statekeep.api.http.app import build_app
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.exchange import TokenExchange
+from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.ids import new_id
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
 from statekeep.application.residents import Residents
+from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
 from statekeep.author_output import AuthorOutput
@@ -30,8 +33,11 @@ from statekeep.domain.names import OrganizationId, UserId
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.clock import datetime_of
 from statekeep.storage.memory.store import MemoryStore
+from statekeep.tokens.fetching import PublicFetcher
 from statekeep.tokens.jwt import JwtTokens
+from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import ServerKey
+from statekeep.tokens.subject_tokens import JwtSubjectTokens
 from statekeep.workers.timers import TimerService
 from tests.support.clock import FakeClock
 from tests.support.entropy import SeededEntropy
@@ -137,8 +143,9 @@ async def running_api(
     public_url: str | None = None,
     is_ready: Callable[[], bool] = lambda: True,
     errors: ErrorAnswers | None = None,
+    allow_private_network: bool = False,
 ) -> AsyncIterator[Api]:
-    """An API of its own with one organization and its admin."""
+    """An API of its own with one organization and its admin. In a private network it also takes key sets over plain HTTP."""
     async with AsyncExitStack() as stack:
         store, runtime = MemoryStore(), ToyRuntime()
         await store.open()
@@ -146,13 +153,27 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
+        fetcher = PublicFetcher(allow_private_network=allow_private_network)
+        stack.push_async_callback(fetcher.close)
+        key_sets = KeySets(fetcher, clock)
+        stack.push_async_callback(key_sets.close)
+        subjects = JwtSubjectTokens(
+            key_sets,
+            allow_http_jwks=allow_private_network,
+            allow_private_network=allow_private_network,
+        )
         services = Services(
             authenticator=authenticator,
             instances=_instances(store, runtime, clock),
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy),
             keys=Keys(store, tokens, authenticator, clock, entropy),
-            organizations=Organizations(store, authenticator, clock, entropy),
+            organizations=Organizations(store, tokens, authenticator, clock, entropy),
+            identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
+            token_providers=TokenProviders(store, authenticator, entropy),
+            exchange=TokenExchange(
+                store, tokens, subjects, clock, valid_for=limits.EXCHANGED_TOKEN_VALID_FOR
+            ),
         )
         app = build_app(services, is_ready=is_ready, public_url=public_url, errors=errors)
         transport = httpx.ASGITransport(app)

@@ -19,8 +19,10 @@ from statekeep.api.http.endpoint import PathEndpoint, Responder, RouteResponder
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.hot import HotRoutes
 from statekeep.api.http.pages import DocumentResponder, HealthResponder, PageResponder
+from statekeep.api.http.routes.tokens import TOKENS_PATH
 from statekeep.api.http.routes.versions import UPLOAD_PATH
 from statekeep.api.http.services import Services
+from statekeep.api.http.token_requests import TokenResponder
 from statekeep.api.http.uploads import UploadResponder
 from statekeep.wire import codecs
 from statekeep.wire.answers import Error
@@ -70,6 +72,7 @@ def _public(services: Services, is_ready: Callable[[], bool], base_url: str | No
     document = openapi.describe(routes.ALL, version=__version__, server_url=base_url)
     return {
         (UPLOAD_PATH, "POST"): UploadResponder(services.versions),
+        (TOKENS_PATH, "POST"): TokenResponder(services.exchange, base_url),
         ("/healthz", "GET"): HealthResponder(is_ready),
         ("/openapi.json", "GET"): DocumentResponder(document),
         ("/docs", "GET"): PageResponder(document),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.exchange import TokenExchange
+from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
+from statekeep.application.token_providers import TokenProviders
 from statekeep.application.versions import Versions
 
 
@@ -22,3 +25,6 @@ class Services:
     versions: Versions
     keys: Keys
     organizations: Organizations
+    identity_providers: IdentityProviders
+    token_providers: TokenProviders
+    exchange: TokenExchange

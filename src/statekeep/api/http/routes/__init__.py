@@ -10,7 +10,9 @@ from statekeep.api.http.routes import (
     keys,
     machines,
     organizations,
+    providers,
     server,
+    tokens,
     versions,
 )
 
@@ -20,5 +22,7 @@ ALL: Final[tuple[Route, ...]] = (
     *instances.ROUTES,
     *keys.ROUTES,
     *organizations.ROUTES,
+    *providers.ROUTES,
+    *tokens.ROUTES,
     *server.ROUTES,
 )
