@@ -93,7 +93,7 @@ TOKEN_REQUEST_BYTES_MAX = SUBJECT_TOKEN_BYTES_MAX + 4 * KIB
 """The form of a token exchange."""
 SUBJECT_AUDIENCES_MAX = 50
 """Audiences of one token of an identity provider."""
-CLAIMS_DEPTH_MAX = 32
+CLAIMS_DEPTH_MAX = 16
 """How deep a token's claims, and a mapping, may be nested."""
 EXCHANGED_TOKEN_VALID_FOR = timedelta(hours=12)
 PROVIDER_REQUEST_BYTES_MAX = 64 * KIB
@@ -112,8 +112,10 @@ MAPPED_CLAIMS_SIZE_MAX = 8_000
 """The same of what a mapping makes. One path can be named many times, so that little makes much."""
 MAPPING_PATH_LENGTH_MAX = 1_000
 """Characters of a JSONPath in a mapping."""
-MAPPING_SEARCH_STEPS_MAX = 32
+MAPPING_SEARCH_STEPS_MAX = 24
 """Steps of the paths of one mapping that search (wildcards, slices, filters, descendants): each may look at every claim."""
+MAPPING_MATCHES_MAX = 1_000
+"""Values that one path may find."""
 ANONYMOUS_ID_LENGTH_MAX = 200
 """Characters of an anonymous caller's `sid` or `did`."""
 
