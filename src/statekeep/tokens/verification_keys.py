@@ -86,8 +86,8 @@ def published_keys(body: bytes) -> tuple[VerificationKey, ...]:
     """
     try:
         key_set = msgspec.json.decode(body, type=_KeySet)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError("this is no JSON Web Key Set") from error
     return tuple(_published(key_set.keys[: limits.JWKS_KEYS_MAX]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -131,9 +132,9 @@ def test_little_does_not_become_much():
         mapped(copies, {"text": "x" * 100})
     few = {f"{n}.$": "$" for n in range(10)}
     claims: dict[str, Any] = {"a": "x"}
+    claims = mapped(few, mapped(few, claims))
     with pytest.raises(InvalidExchange, match="too large"):
-        for _ in range(10):
-            claims = mapped(few, claims)
+        mapped(few, mapped(few, claims))
     with pytest.raises(InvalidExchange, match="finds more"):
         mapped({"a.$": "$.a[*]"}, {"a": [0] * (limits.MAPPING_MATCHES_MAX + 1)})
 
@@ -166,10 +167,8 @@ def test_the_worst_mapping_does_not_take_long(claims, path):
         mapping = more
     require_claims(claims, size_max=limits.SUBJECT_TOKEN_BYTES_MAX)
     begin = time.process_time()
-    try:
+    with suppress(InvalidExchange):
         apply_mapping(mapping, claims)
-    except InvalidExchange:
-        pass
     assert time.process_time() - begin < 1
 
 
