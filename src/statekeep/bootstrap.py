@@ -27,13 +27,16 @@ from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.services import Services
 from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.exchange import TokenExchange
 from statekeep.application.first_start import FirstStart
+from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
+from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
@@ -51,8 +54,11 @@ from statekeep.settings import Settings
 from statekeep.storage.sqlite.store import SqliteStore
 from statekeep.system import SystemClock, SystemEntropy
 from statekeep.tokens.credentials import CredentialsFile
+from statekeep.tokens.fetching import PublicFetcher
 from statekeep.tokens.jwt import JwtTokens
+from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import load_server_key
+from statekeep.tokens.subject_tokens import JwtSubjectTokens
 from statekeep.workers.housekeeping import Housekeeping
 from statekeep.workers.recovery import Recovery
 from statekeep.workers.timers import TimerService
@@ -159,16 +165,22 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     notifier.listen(watching.hear)
     await _start_workers(stack, timers, Recovery(store, instances), Housekeeping(store, clock))
     authenticator = Authenticator(store, tokens, clock)
+    subjects = _subject_tokens(settings, clock, stack)
     services = Services(
         authenticator=authenticator,
         instances=instances,
         machines=Machines(store, clock),
         versions=Versions(store, runtime, tokens, clock, entropy),
         keys=Keys(store, tokens, authenticator, clock, entropy),
-        organizations=Organizations(store, authenticator, clock, entropy),
         watching=watching,
         clock=clock,
         rate_limits=_rate_limits(settings),
+        organizations=Organizations(store, tokens, authenticator, clock, entropy),
+        identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
+        token_providers=TokenProviders(store, authenticator, entropy),
+        exchange=TokenExchange(
+            store, tokens, subjects, clock, valid_for=settings.exchanged_token_valid_for
+        ),
     )
     app = build_app(
         services,
@@ -188,6 +200,20 @@ def _rate_limits(settings: Settings) -> RateLimits:
         anonymous_session=settings.anonymous_rate_limit,
         anonymous=settings.anonymous_total_rate_limit,
         token_exchange=settings.token_exchange_rate_limit,
+    )
+
+
+def _subject_tokens(
+    settings: Settings, clock: SystemClock, stack: AsyncExitStack
+) -> JwtSubjectTokens:
+    fetcher = PublicFetcher(allow_private_network=settings.allow_private_network)
+    stack.push_async_callback(fetcher.close)
+    key_sets = KeySets(fetcher, clock)
+    stack.push_async_callback(key_sets.close)
+    return JwtSubjectTokens(
+        key_sets,
+        allow_http_jwks=settings.allow_http_jwks,
+        allow_private_network=settings.allow_private_network,
     )
 
 

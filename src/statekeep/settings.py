@@ -209,6 +209,9 @@ class Settings:
     allow_private_network: Annotated[bool, Parameter(group=_LISTENING)] = False
     """Let machine code reach loopback, link-local and private addresses. Only for code that you trust like the server itself."""
 
+    allow_http_jwks: Annotated[bool, Parameter(group=_LISTENING)] = False
+    """Let identity providers publish their keys over plain HTTP. Whoever can change what is on the way can then sign in as anybody."""
+
     data_dir: Annotated[Path, Parameter(metavar="DIR", group=_DATA)] = Path(".statekeep")
     """Folder of the database, of server.key, which no backup may miss, and of credentials.json, which opens everything.
     Made where it is missing; used by one server at a time."""
@@ -227,6 +230,9 @@ class Settings:
 
     delivery_retry_after: _Duration = limits.DELIVERY_RETRY_AFTER
     """How long after a failed delivery a timer is tried again."""
+
+    exchanged_token_valid_for: _Duration = limits.EXCHANGED_TOKEN_VALID_FOR
+    """How long a token is good that was got by token exchange. Live connections keep the one that they were opened with."""
 
     hosts_max: _Count = limits.HOSTS_MAX
     """Processes that run machine code, at once. Each takes some 50 to 100 MB."""

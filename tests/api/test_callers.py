@@ -20,6 +20,9 @@ EXAMPLES: dict[str, Any] = {
     "SetInstanceStatus": {"status": "paused"},
     "CreateKey": {"name": "key", "use": "ci"},
     "CreateOrganization": {"name": "org"},
+    "PutIdentityProvider": {"iss": "x", "algs": ["HS256"], "key": "A" * 40, "mapping": {}},
+    "DeleteIdentityProvider": {"iss": "x"},
+    "PutTokenProvider": {"keyId": "sbk_x", "service": "x", "mapping": {}},
 }
 WITH_CALLER = [route for route in routes.ALL if not route.is_public]
 WITH_SCOPE = [route for route in WITH_CALLER if route.scope is not None]

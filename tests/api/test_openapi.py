@@ -23,18 +23,32 @@ BY_CURSOR = [
     "listInstances",
     "listTransitions",
     "listKeys",
+    "listIdentityProviders",
+    "listTokenProviders",
 ]
 BY_PROOF_OR_ID = ["deleteAMachine", "deleteAnInstance", "createAnInstance"]
 BY_UPLOAD = ["publishAVersion", "uploadCode"]
 ENDLESS = ["followAnInstance", "openARealtimeSocket"]
 BY_CHARACTER = ["createAKey", "createAnOrganization"]
+BY_TRUST = [
+    "putAnIdentityProvider",
+    "deleteAnIdentityProvider",
+    "putATokenProvider",
+    "exchangeAToken",
+]
 
 CONFIG = schemathesis.Config.from_dict(
     {
         "operations": [
             {
                 # What makes a value of theirs good is not a matter of form: 400 is the right answer to a made-up one.
-                "include-operation-id": [*BY_CURSOR, *BY_PROOF_OR_ID, *BY_UPLOAD, *BY_CHARACTER],
+                "include-operation-id": [
+                    *BY_CURSOR,
+                    *BY_PROOF_OR_ID,
+                    *BY_UPLOAD,
+                    *BY_CHARACTER,
+                    *BY_TRUST,
+                ],
                 "checks": {"positive_data_acceptance": {"enabled": False}},
             },
             {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,16 @@ from statekeep.domain.commit import Commit, JournalEntry, KeyUse
 from statekeep.domain.errors import StatekeepError
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceStatus
-from statekeep.domain.names import InstanceId, InstanceName, MachineName, VersionId
+from statekeep.domain.names import (
+    IdentityProviderId,
+    InstanceId,
+    InstanceName,
+    MachineName,
+    TokenProviderId,
+    VersionId,
+)
 from statekeep.domain.timer import Timer, TimerChanges
+from statekeep.domain.token_exchange import ExchangePath, IdentityProvider
 from statekeep.ports.store import ConflictingRevision, Page, Store, Upload
 from statekeep.storage.memory.store import MemoryStore
 from statekeep.storage.sqlite.store import SqliteStore
@@ -28,8 +36,10 @@ from tests.support.builders import (
     NOW,
     Ground,
     a_key,
+    a_token_provider,
     a_user,
     a_version,
+    an_identity_provider,
     an_organization,
     lay_ground,
 )
@@ -42,6 +52,7 @@ JSON = st.binary(max_size=20)
 MACHINES = st.sampled_from(["toggle", "other"]).map(MachineName)
 VERSIONS = st.sampled_from(["v1", "v2"])
 ORGANIZATIONS = st.sampled_from(["acme", "rival"])
+PAIRS = st.sampled_from([("a", "i"), ("a", None), (None, "i"), ("b", "i")])
 
 Call = Callable[[Store], Awaitable[Any]]
 
@@ -216,6 +227,44 @@ class Stores(RuleBasedStateMachine):
             self.ask(lambda store: store.create_key(key, name.encode()))
         self.ask(lambda store: store.key(key.id))
 
+    @rule(organization=ORGANIZATIONS, pair=PAIRS, version=VERSIONS, delete=st.booleans())
+    def change_identity_provider(
+        self, organization: str, pair: tuple[Any, Any], version: str, delete: bool
+    ) -> None:
+        owner = an_organization(organization).id
+        provider = an_identity_provider(owner, *pair, id=f"{owner} {pair} {version}")
+        if delete:
+            self.ask(lambda store: store.delete_identity_provider(owner, *pair))
+        else:
+            self.ask(lambda store: store.put_identity_provider(provider))
+        self.ask(lambda store: store.identity_provider(owner, *pair))
+        self.ask(lambda store: sorted_ids(store.identity_providers_for(owner, ["a"], "i")))
+
+    @rule(organization=ORGANIZATIONS, service=KEYS, version=VERSIONS, delete=st.booleans())
+    def change_token_provider(
+        self, organization: str, service: str, version: str, delete: bool
+    ) -> None:
+        owner = an_organization(organization).id
+        provider = a_token_provider(
+            owner, service, id=f"{owner} {service} {version}", key=f"sbk_{version}"
+        )
+        if delete:
+            self.ask(lambda store: store.delete_token_provider(owner, provider.service))
+        else:
+            self.ask(lambda store: store.put_token_provider(provider))
+        self.ask(lambda store: store.token_provider(owner, provider.service))
+
+    @rule(organization=ORGANIZATIONS, pair=PAIRS, service=KEYS, version=VERSIONS)
+    def look_at_exchange(
+        self, organization: str, pair: tuple[Any, Any], service: str, version: str
+    ) -> None:
+        owner = an_organization(organization).id
+        path = ExchangePath(
+            IdentityProviderId(f"{owner} {pair} {version}"),
+            TokenProviderId(f"{owner} {service} {version}"),
+        )
+        self.ask(lambda store: store.service_of_exchange(owner, path))
+
     @rule(name=st.sampled_from(["ada", "eve"]))
     def create_user(self, name: str) -> None:
         self.ask(lambda store: store.create_user(a_user(name)))
@@ -279,6 +328,8 @@ class Stores(RuleBasedStateMachine):
     def look_at_lists(self, organization: str) -> None:
         owner = an_organization(organization).id
         self.ask(lambda store: whole(lambda c: store.list_keys(owner, cursor=c)))
+        self.ask(lambda store: whole(lambda c: store.list_identity_providers(owner, cursor=c)))
+        self.ask(lambda store: whole(lambda c: store.list_token_providers(owner, cursor=c)))
 
         async def look(store: Store) -> list[Any]:
             machines = await whole(lambda c: store.list_machines(owner, cursor=c))
@@ -323,6 +374,11 @@ async def list_by_cursor(
 ) -> Page[Any]:
     """One page of a list of one machine."""
     return await read(scope, cursor=cursor)
+
+
+async def sorted_ids(found: Awaitable[Sequence[IdentityProvider]]) -> list[str]:
+    """In an order that both stores have."""
+    return sorted(provider.id for provider in await found)
 
 
 async def all_of(store: Store, commits: list[Commit]) -> list[Any]:

@@ -16,6 +16,8 @@ from statekeep.api.http.cors import Cors
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.exchange import TokenExchange
+from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.ids import new_id
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
@@ -23,6 +25,7 @@ from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
+from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
@@ -35,8 +38,11 @@ from statekeep.domain.rates import Rate
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.clock import datetime_of
 from statekeep.storage.memory.store import MemoryStore
+from statekeep.tokens.fetching import PublicFetcher
 from statekeep.tokens.jwt import JwtTokens
+from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import ServerKey
+from statekeep.tokens.subject_tokens import JwtSubjectTokens
 from statekeep.workers.timers import TimerService
 from tests.support.clock import FakeClock
 from tests.support.entropy import SeededEntropy
@@ -144,8 +150,12 @@ async def running_api(
     errors: ErrorAnswers | None = None,
     cors: Cors | None = None,
     rates: Mapping[str, Rate] = MappingProxyType({}),
+    allow_private_network: bool = False,
 ) -> AsyncIterator[Api]:
-    """An API of its own with one organization and its admin. `rates` are those of RateLimits, by the time of the fake clock."""
+    """An API of its own with one organization and its admin. `rates` are those of RateLimits, by the time of the fake clock.
+
+    In a private network it also takes key sets over plain HTTP.
+    """
     async with AsyncExitStack() as stack:
         store, runtime = MemoryStore(), ToyRuntime()
         await store.open()
@@ -154,6 +164,15 @@ async def running_api(
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
         instances, watching = _instances(store, runtime, clock)
+        fetcher = PublicFetcher(allow_private_network=allow_private_network)
+        stack.push_async_callback(fetcher.close)
+        key_sets = KeySets(fetcher, clock)
+        stack.push_async_callback(key_sets.close)
+        subjects = JwtSubjectTokens(
+            key_sets,
+            allow_http_jwks=allow_private_network,
+            allow_private_network=allow_private_network,
+        )
         services = Services(
             authenticator=authenticator,
             instances=instances,
@@ -162,7 +181,12 @@ async def running_api(
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy),
             keys=Keys(store, tokens, authenticator, clock, entropy),
-            organizations=Organizations(store, authenticator, clock, entropy),
+            organizations=Organizations(store, tokens, authenticator, clock, entropy),
+            identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
+            token_providers=TokenProviders(store, authenticator, entropy),
+            exchange=TokenExchange(
+                store, tokens, subjects, clock, valid_for=limits.EXCHANGED_TOKEN_VALID_FOR
+            ),
             rate_limits=RateLimits(lambda: clock.now_s, **rates),
         )
         app = build_app(

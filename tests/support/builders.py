@@ -11,15 +11,19 @@ from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.machine import Key, Machine, MachineVersion, Organization, User
 from statekeep.domain.names import (
+    IdentityProviderId,
     InstanceId,
     InstanceName,
     KeyId,
     MachineName,
     OrganizationId,
+    ServiceName,
+    TokenProviderId,
     UserId,
     VersionId,
 )
 from statekeep.domain.timer import Timer
+from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 from statekeep.ports.store import Store
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -59,6 +63,37 @@ def a_key(organization_id: OrganizationId, name: str = "ci") -> Key:
     """With two scopes."""
     scopes = frozenset({"events.write", "state.read"})
     return Key(KeyId(f"sbk_{name}"), organization_id, name, scopes, NOW)
+
+
+def an_identity_provider(
+    organization_id: OrganizationId,
+    audience: str | None = "https://app.example.com",
+    issuer: str | None = "https://login.example.com/",
+    *,
+    id: str = "idp_1",
+) -> IdentityProvider:
+    """With a key of its own and a mapping that has some of everything."""
+    mapping = {"sub.$": "$.sub", "nested": [{"deep.$": "x"}, None, 1.5], "ä": True}
+    return IdentityProvider(
+        IdentityProviderId(id),
+        organization_id,
+        audience,
+        issuer,
+        ("HS256", "HS512"),
+        None,
+        b"\0sealed",
+        mapping,
+    )
+
+
+def a_token_provider(
+    organization_id: OrganizationId, service: str = "app", *, id: str = "tkp_1", key: str = "sbk_ci"
+) -> TokenProvider:
+    """Of a key that need not exist."""
+    mapping = {"sub.$": "$.sub"}
+    return TokenProvider(
+        TokenProviderId(id), organization_id, ServiceName(service), KeyId(key), mapping
+    )
 
 
 def a_version(machine: Machine, name: str = "first") -> MachineVersion:

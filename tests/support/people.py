@@ -36,7 +36,9 @@ class People:
         self.tokens = JwtTokens(key, self.entropy, public_url="http://127.0.0.1:8080")
         self.authenticator = Authenticator(self.store, self.tokens, self.clock)
         self.keys = Keys(self.store, self.tokens, self.authenticator, self.clock, self.entropy)
-        self.organizations = Organizations(self.store, self.authenticator, self.clock, self.entropy)
+        self.organizations = Organizations(
+            self.store, self.tokens, self.authenticator, self.clock, self.entropy
+        )
 
     async def new_user(self, name: str = "ada") -> UserId:
         user_id = UserId(new_id("usr", self.entropy))

@@ -14,10 +14,17 @@ from statekeep.domain import limits
 from statekeep.domain.access import SCOPES_BY_ROLE, AuthContext, require_scope
 from statekeep.domain.errors import MissingOrganization, Unauthenticated
 from statekeep.domain.machine import Membership
-from statekeep.domain.names import KeyId, OrganizationId, UserId
+from statekeep.domain.names import (
+    IdentityProviderId,
+    KeyId,
+    OrganizationId,
+    TokenProviderId,
+    UserId,
+)
+from statekeep.domain.token_exchange import ANONYMOUS_SERVICE
 from statekeep.ports.clock import Clock
 from statekeep.ports.store import Catalog
-from statekeep.ports.tokens import Tokens
+from statekeep.ports.tokens import KeyClaims, Tokens
 
 KEYS_SCOPE: Final = "org.keys.write"
 """To make keys; and so to act for somebody else, which is open to those who could make a key and sign as that somebody."""
@@ -27,11 +34,14 @@ _SKEW_MS: Final = limits.CLOCK_SKEW.total_seconds() * 1000
 _Headers = tuple[bytes | None, bytes | None, bytes | None]
 
 
+_Subject = KeyId | UserId | IdentityProviderId | TokenProviderId
+
+
 class _Checked(NamedTuple):
-    """A caller, and whose token it was."""
+    """A caller, and everything whose end makes the token worth nothing."""
 
     caller: AuthContext
-    subject: KeyId | UserId
+    subjects: tuple[_Subject, ...]
 
 
 class Authenticator:
@@ -83,6 +93,10 @@ class Authenticator:
         """The same for a member whose organizations or roles changed."""
         self._remembered.forget(user_id)
 
+    def forget_provider(self, provider_id: IdentityProviderId | TokenProviderId) -> None:
+        """The same for all tokens that were exchanged through this provider."""
+        self._remembered.forget(provider_id)
+
     async def _check_key(self, key_id: KeyId, token: str, organization: bytes | None) -> _Checked:
         found = await self._catalog.key(key_id)
         if found is None:
@@ -99,8 +113,22 @@ class Authenticator:
             key.scopes,
             claims.auth_context,
             expires_at_ms=_until_ms(claims.expires_at),
+            anonymous_session=await self._anonymous_session(key.organization_id, claims),
         )
-        return _Checked(caller, key_id)
+        return _Checked(caller, (key_id, *(claims.exchange or ())))
+
+    async def _anonymous_session(
+        self, organization_id: OrganizationId, claims: KeyClaims
+    ) -> str | None:
+        """Raises Unauthenticated for a token that was exchanged through what is gone."""
+        if claims.exchange is None:
+            return None
+        service = await self._catalog.service_of_exchange(organization_id, claims.exchange)
+        if service is None:
+            raise Unauthenticated(
+                "the provider through which this token was exchanged was changed or deleted: exchange a new one"
+            )
+        return (claims.session_id or "") if service == ANONYMOUS_SERVICE else None
 
     async def _check_session(self, token: str, organization: bytes | None) -> _Checked:
         claims = self._tokens.verify_session(token, now=self._now_s())
@@ -114,7 +142,7 @@ class Authenticator:
             is_member_of_several=membership is None and len(memberships) > 1,
             expires_at_ms=_until_ms(claims.expires_at),
         )
-        return _Checked(caller, claims.user_id)
+        return _Checked(caller, (claims.user_id,))
 
     def _acting(self, caller: AuthContext, act: bytes) -> AuthContext:
         require_scope(caller, KEYS_SCOPE)
@@ -150,10 +178,10 @@ class _Memory:
             self._old, self.young = self.young, {}
         self.young[headers] = checked
 
-    def forget(self, subject: KeyId | UserId) -> None:
+    def forget(self, subject: _Subject) -> None:
         self.forgotten += 1
         for generation in (self.young, self._old):
-            for headers in [h for h, checked in generation.items() if checked.subject == subject]:
+            for headers in [h for h, checked in generation.items() if subject in checked.subjects]:
                 del generation[headers]
 
 

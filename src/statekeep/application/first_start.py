@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from statekeep.application.ids import new_id
+from statekeep.application.organizations import found_organization
 from statekeep.domain import limits
 from statekeep.domain.errors import Unauthenticated
 from statekeep.domain.machine import Organization, User
@@ -79,7 +80,7 @@ class FirstStart:
             datetime_of(self._clock.now_ms()),
             allow_anonymous_access=True,
         )
-        await self._catalog.create_organization(organization, user_id)
+        await found_organization(self._catalog, organization, user_id, self._tokens, self._entropy)
         return organization.id
 
     def _is_good(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from statekeep.application.authenticate import KEYS_SCOPE, Authenticator
-from statekeep.application.ids import new_id
+from statekeep.application.ids import new_id, new_secret
 from statekeep.application.labels import parse_label
 from statekeep.domain.access import SCOPES, SCOPES_BY_USE, AuthContext, require_scope
 from statekeep.domain.errors import InvalidParameter, NotFound
@@ -16,8 +16,6 @@ from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.entropy import Entropy
 from statekeep.ports.store import Catalog, Page
 from statekeep.ports.tokens import Tokens
-
-_SECRET_BYTES: Final = 32
 
 
 class NewKey(NamedTuple):
@@ -60,7 +58,7 @@ class Keys:
             _parse_scopes(use, scopes),
             datetime_of(self._clock.now_ms()),
         )
-        secret = new_id("sbsec", self._entropy, byte_count=_SECRET_BYTES)
+        secret = new_secret(self._entropy)
         await self._catalog.create_key(key, self._tokens.seal(secret))
         return NewKey(key.id, secret)
 

@@ -48,7 +48,7 @@ SCOPES_BY_USE: Final = {
 }
 """What `use` stands for when a key is made (SPEC 3)."""
 
-_ADMINISTRATIVE: Final = frozenset(
+ADMINISTRATIVE_SCOPES: Final = frozenset(
     {
         "instances.admin",
         "machines.admin",
@@ -58,6 +58,7 @@ _ADMINISTRATIVE: Final = frozenset(
         "org-members.write",
     }
 )
+"""What changes an organization itself, or removes what is in it."""
 
 
 class Role(Enum):
@@ -70,7 +71,7 @@ class Role(Enum):
 
 SCOPES_BY_ROLE: Final = {
     Role.ADMIN: SCOPES,
-    Role.WRITE: SCOPES - _ADMINISTRATIVE,
+    Role.WRITE: SCOPES - ADMINISTRATIVE_SCOPES,
     Role.READ: frozenset(scope for scope in SCOPES if scope.endswith(".read")),
 }
 """The mapping is our choice (SPEC 3): write has no administrative scope, read has the reads."""
@@ -83,6 +84,7 @@ class AuthContext:
     `claims` is the JSON of what authorisers of machines get to see as `authContext`. `user_id` is None for a key. `organization_id` is None only for a
     member who has not said which organization is meant and belongs to none or to several; `is_member_of_several` tells which.
     Such a caller has no scopes. The caller is not to be believed any more from `expires_at_ms` on (ms since the epoch).
+    `anonymous_session` is the `sid` of a caller who proved nothing to get the token, and None for all others, whatever they claim.
     """
 
     organization_id: OrganizationId | None

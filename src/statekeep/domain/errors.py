@@ -18,7 +18,12 @@
     ├── MachineError              the author's code threw, looped or died
     ├── InvalidCode               a version that cannot be published
     ├── TooManyRequests           this caller has to slow down
+    ├── ExchangeRefused           no token is given for this one
+    │   ├── InvalidExchange
+    │   ├── InvalidTarget
+    │   └── UnsupportedGrantType
     └── Overloaded                come back later
+        └── IssuerUnavailable
 
 `api/http/errors.py` is the only place that turns these into statuses.
 """
@@ -151,6 +156,28 @@ class TooManyRequests(StatekeepError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class ExchangeRefused(StatekeepError):
+    """A token exchange that is not granted. The codes are those of RFC 6749, 5.2 and RFC 8693, 2.2.2."""
+
+    code = "invalid_request"
+
+
+class InvalidExchange(ExchangeRefused):
+    """The request is incomplete, or its subject token is worth nothing here."""
+
+
+class InvalidTarget(ExchangeRefused):
+    """The audience is no service that gives tokens to this subject."""
+
+    code = "invalid_target"
+
+
+class UnsupportedGrantType(ExchangeRefused):
+    """Something other than an exchange of tokens was asked for."""
+
+    code = "unsupported_grant_type"
+
+
 class Overloaded(StatekeepError):
     """Load was shed before anything was done. `retry_after_seconds` is a hint."""
 
@@ -159,3 +186,9 @@ class Overloaded(StatekeepError):
     def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class IssuerUnavailable(Overloaded):
+    """The keys of an identity provider cannot be had at the moment."""
+
+    code = "temporarily_unavailable"

@@ -143,3 +143,53 @@ BODY_STALL_TIMEOUT = timedelta(seconds=20)
 BODY_BYTES_PER_SECOND_MIN = 500
 UNREAD_BODY_BYTES_MAX = 16 * MIB
 """What is left of a body after its request was answered and is read, to no purpose but that the client gets to see the answer."""
+SUBJECT_TOKEN_BYTES_MAX = 16 * KIB
+"""A token of an identity provider. Those that list a user's groups grow large."""
+TOKEN_REQUEST_BYTES_MAX = SUBJECT_TOKEN_BYTES_MAX + 4 * KIB
+"""The form of a token exchange."""
+SUBJECT_AUDIENCES_MAX = 50
+"""Audiences of one token of an identity provider."""
+CLAIMS_DEPTH_MAX = 16
+"""How deep a token's claims, and a mapping, may be nested."""
+EXCHANGED_TOKEN_VALID_FOR = timedelta(hours=12)
+PROVIDER_REQUEST_BYTES_MAX = 64 * KIB
+"""The configuration of an identity provider or a token provider: key and mapping."""
+PROVIDER_TEXT_LENGTH_MAX = 1_000
+"""Characters of an audience, an issuer or the URL of a key set."""
+SHARED_SECRET_BYTES_MIN = 14
+"""Of an identity provider: 112 bits, below which a secret can be found by trying (NIST SP 800-131A)."""
+VERIFICATION_KEY_BYTES_MAX = 16 * KIB
+RSA_KEY_BITS_MIN = 2048
+RSA_KEY_BITS_MAX = 8192
+"""Larger ones only cost time."""
+MAPPING_SIZE_MAX = 16_000
+"""Characters and values of a mapping together."""
+MAPPED_CLAIMS_SIZE_MAX = 8_000
+"""The same of what a mapping makes. One path can be named many times, so that little makes much."""
+MAPPING_PATH_LENGTH_MAX = 1_000
+"""Characters of a JSONPath in a mapping."""
+MAPPING_SEARCH_STEPS_MAX = 24
+"""Steps of the paths of one mapping that search (wildcards, slices, filters, descendants): each may look at every claim."""
+MAPPING_MATCHES_MAX = 1_000
+"""Values that one path may find."""
+ANONYMOUS_ID_LENGTH_MAX = 200
+"""Characters of an anonymous caller's `sid` or `did`."""
+
+JWKS_BYTES_MAX = 256 * KIB
+"""A published key set."""
+JWKS_KEYS_MAX = 100
+"""Keys of one set; the others are not looked at."""
+JWKS_TIMEOUT = timedelta(seconds=5)
+"""For one fetch as a whole."""
+JWKS_FRESH_FOR = timedelta(minutes=15)
+"""How long a key set is used without looking whether it changed: so long may a withdrawn key still be good."""
+JWKS_KEPT_FOR = timedelta(hours=6)
+"""How long a key set is used that cannot be fetched again."""
+JWKS_REFRESHED_AFTER = timedelta(seconds=60)
+"""A token with an unknown key id makes a set be fetched again, but no sooner after the last fetch."""
+JWKS_RETRIED_AFTER = timedelta(seconds=10)
+"""A set that could not be fetched is asked for again, but no sooner."""
+JWKS_CACHED_MAX = 1_000
+"""Key sets in memory."""
+JWKS_FETCHES_MAX = 20
+"""Fetches at once, of all organizations."""

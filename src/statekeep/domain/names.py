@@ -12,6 +12,9 @@ OrganizationId = NewType("OrganizationId", str)
 UserId = NewType("UserId", str)
 KeyId = NewType("KeyId", str)
 VersionId = NewType("VersionId", str)
+IdentityProviderId = NewType("IdentityProviderId", str)
+TokenProviderId = NewType("TokenProviderId", str)
+ServiceName = NewType("ServiceName", str)
 MachineName = NewType("MachineName", str)
 InstanceName = NewType("InstanceName", str)
 InstanceId = NewType("InstanceId", int)
@@ -19,6 +22,8 @@ InstanceId = NewType("InstanceId", int)
 
 _MACHINE_NAME: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
 _INSTANCE_NAME: Final = re.compile(rf"[A-Za-z0-9_.:@|~+-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
+# The official client puts it into paths as it is.
+_SERVICE_NAME: Final = _INSTANCE_NAME
 
 
 def parse_machine_name(text: str, *, parameter: str = "slug") -> MachineName:
@@ -40,3 +45,14 @@ def parse_instance_name(text: str, *, parameter: str = "slug") -> InstanceName:
             parameter=parameter,
         )
     return InstanceName(text)
+
+
+def parse_service_name(text: str, *, parameter: str = "service") -> ServiceName:
+    """Check the name of a token provider. Raises InvalidParameter naming `parameter`."""
+    if _SERVICE_NAME.fullmatch(text) is None or text in {".", ".."}:
+        raise InvalidParameter(
+            f"the name of a service has 1 to {NAME_LENGTH_MAX} characters from A-Z, a-z, 0-9 and _ - . : @ | ~ +,"
+            " and is neither . nor ..",
+            parameter=parameter,
+        )
+    return ServiceName(text)

@@ -28,14 +28,23 @@ from statekeep.domain.machine import (
     VersionInfo,
 )
 from statekeep.domain.names import (
+    IdentityProviderId,
     InstanceId,
     KeyId,
     MachineName,
     OrganizationId,
+    ServiceName,
+    TokenProviderId,
     UserId,
     VersionId,
 )
 from statekeep.domain.timer import Timer
+from statekeep.domain.token_exchange import (
+    AnonymousAccess,
+    ExchangePath,
+    IdentityProvider,
+    TokenProvider,
+)
 
 Item = TypeVar("Item")
 
@@ -165,11 +174,76 @@ class Upload(NamedTuple):
     is_gzipped: bool
 
 
-class Catalog(Protocol):
+class ProviderCatalog(Protocol):
+    """Identity providers and token providers of organizations."""
+
+    async def put_identity_provider(self, provider: IdentityProvider) -> IdentityProviderId | None:
+        """Add it, in place of the one with the same audience and issuer; returns the id of that one.
+
+        What is replaced keeps its place in the list.
+        """
+        ...
+
+    async def identity_provider(
+        self, organization_id: OrganizationId, audience: str | None, issuer: str | None
+    ) -> IdentityProvider | None:
+        """The one with exactly this pair."""
+        ...
+
+    async def identity_providers_for(
+        self, organization_id: OrganizationId, audiences: Sequence[str], issuer: str | None
+    ) -> Sequence[IdentityProvider]:
+        """All whose audience is any or one of `audiences`, and whose issuer is any or `issuer`."""
+        ...
+
+    async def list_identity_providers(
+        self, organization_id: OrganizationId, *, cursor: str | None
+    ) -> Page[IdentityProvider]:
+        """Newest first."""
+        ...
+
+    async def delete_identity_provider(
+        self, organization_id: OrganizationId, audience: str | None, issuer: str | None
+    ) -> IdentityProviderId | None:
+        """The id of the one that was there."""
+        ...
+
+    async def put_token_provider(self, provider: TokenProvider) -> None:
+        """Add it, or change key and mapping of the one with the same service, which keeps its id and its place in the list."""
+        ...
+
+    async def token_provider(
+        self, organization_id: OrganizationId, service: ServiceName
+    ) -> TokenProvider | None:
+        """By service."""
+        ...
+
+    async def list_token_providers(
+        self, organization_id: OrganizationId, *, cursor: str | None
+    ) -> Page[TokenProvider]:
+        """Newest first."""
+        ...
+
+    async def delete_token_provider(
+        self, organization_id: OrganizationId, service: ServiceName
+    ) -> TokenProviderId | None:
+        """The id of the one that was there."""
+        ...
+
+    async def service_of_exchange(
+        self, organization_id: OrganizationId, path: ExchangePath
+    ) -> ServiceName | None:
+        """The service of the token provider on this path; None where either provider is gone or another organization's."""
+        ...
+
+
+class Catalog(ProviderCatalog, Protocol):
     """Organizations, members, keys, machines, versions and uploads."""
 
-    async def create_organization(self, organization: Organization, admin: UserId) -> None:
-        """With its first member."""
+    async def create_organization(
+        self, organization: Organization, admin: UserId, anonymous: AnonymousAccess | None = None
+    ) -> None:
+        """With its first member and, where given, what lets anonymous callers in, all at once."""
         ...
 
     async def organization(self, organization_id: OrganizationId) -> Organization | None:

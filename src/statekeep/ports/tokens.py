@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from statekeep.domain.names import KeyId, UserId
+from statekeep.domain.token_exchange import ExchangePath
 
 
 class UnverifiedToken(NamedTuple):
@@ -14,10 +16,15 @@ class UnverifiedToken(NamedTuple):
 
 
 class KeyClaims(NamedTuple):
-    """A checked token of an API key: claims as JSON of the end user, and when it ends (seconds since the epoch, None for never)."""
+    """A checked token of an API key: claims as JSON of the end user, and when it ends (seconds since the epoch, None for never).
+
+    `exchange` says through what it was exchanged, if it was. `session_id` is the end user's `sid`.
+    """
 
     auth_context: bytes
     expires_at: float | None
+    exchange: ExchangePath | None
+    session_id: str | None
 
 
 class SessionClaims(NamedTuple):
@@ -40,6 +47,19 @@ class Tokens(Protocol):
 
     def verify_key_token(self, token: str, secret: str, *, now: float) -> KeyClaims:
         """Check an HS256 token of an API key: signature, audience, times (SPEC 3)."""
+        ...
+
+    def issue_exchanged(
+        self,
+        key_id: KeyId,
+        secret: str,
+        act: Mapping[str, Any],
+        path: ExchangePath,
+        *,
+        now: float,
+        valid_for_seconds: int,
+    ) -> str:
+        """A token of an API key for an end user with the claims `act`, which tells through what it was exchanged."""
         ...
 
     def verify_session(self, token: str, *, now: float) -> SessionClaims:

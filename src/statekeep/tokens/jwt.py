@@ -8,6 +8,7 @@ is a forgery for every other.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -20,7 +21,8 @@ from joserfc.jwk import OctKey
 
 from statekeep.domain import limits
 from statekeep.domain.errors import InvalidParameter, Unauthenticated
-from statekeep.domain.names import KeyId, UserId
+from statekeep.domain.names import IdentityProviderId, KeyId, TokenProviderId, UserId
+from statekeep.domain.token_exchange import ExchangePath
 from statekeep.ports.entropy import Entropy
 from statekeep.ports.tokens import KeyClaims, SealBroken, SessionClaims, UnverifiedToken
 from statekeep.tokens.server_key import ServerKey
@@ -28,6 +30,8 @@ from statekeep.tokens.server_key import ServerKey
 STATE_BACKED: Final = "https://api.statebacked.dev"
 """The audience of tokens made for State Backed, as `@statebacked/token` makes all of them."""
 
+_EXCHANGE: Final = "statekeep_exchange"
+"""The claim that holds an ExchangePath."""
 _SESSION: Final = "session"
 _NONCE_BYTES: Final = 12
 _END_OF_TIME_S: Final = 253_402_300_800
@@ -71,7 +75,38 @@ class JwtTokens:
         if expires_at is not None:
             # JSON has integers that no float can hold.
             expires_at = float(min(expires_at, _END_OF_TIME_S))
-        return KeyClaims(_auth_context(claims), expires_at)
+        act = _act(claims)
+        sid = act.get("sid")
+        return KeyClaims(
+            msgspec.json.encode(act),
+            expires_at,
+            _exchange(claims),
+            sid if isinstance(sid, str) else None,
+        )
+
+    def issue_exchanged(
+        self,
+        key_id: KeyId,
+        secret: str,
+        act: Mapping[str, Any],
+        path: ExchangePath,
+        *,
+        now: float,
+        valid_for_seconds: int,
+    ) -> str:
+        """A token of an API key for an end user, which tells through what it was exchanged."""
+        claims = {
+            "aud": STATE_BACKED + "/",
+            "iat": int(now),
+            "exp": int(now) + valid_for_seconds,
+            "act": act,
+            _EXCHANGE: list(path),
+        }
+        # Ours is stricter than the library's encoder, and so is what reads it.
+        payload = msgspec.json.encode(claims)
+        header = {"alg": "HS256", "kid": key_id}
+        key = OctKey.import_key(secret.encode())
+        return jws.serialize_compact(header, payload, key, registry=_REGISTRY)
 
     def verify_session(self, token: str, *, now: float) -> SessionClaims:
         """Check a token of our own for a member."""
@@ -162,13 +197,25 @@ def _verified(
     return claims
 
 
-def _auth_context(claims: dict[str, Any]) -> bytes:
+def _act(claims: dict[str, Any]) -> dict[str, Any]:
     act = claims.get("act", {})
     if not isinstance(act, dict):
         raise Unauthenticated("act: must be an object")
     if "sub" in claims and "sub" not in act:
         act = {**act, "sub": claims["sub"]}
-    return msgspec.json.encode(act)
+    return act
+
+
+def _exchange(claims: dict[str, Any]) -> ExchangePath | None:
+    match claims.get(_EXCHANGE):
+        case None:
+            return None
+        case [str(identity_provider_id), str(token_provider_id)]:
+            return ExchangePath(
+                IdentityProviderId(identity_provider_id), TokenProviderId(token_provider_id)
+            )
+        case _:
+            raise Unauthenticated(f"{_EXCHANGE}: must be what the server wrote")
 
 
 def _object(text: bytes | str) -> dict[str, Any]:

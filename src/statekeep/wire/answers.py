@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from statekeep.wire.fields import (
+    ClaimsMapping,
     Cursor,
     IndexName,
     InstanceSlug,
     InstanceStatus,
     IsDone,
     KeyId,
+    KeySetUrl,
     MachineSlug,
     OrganizationId,
     PublicContext,
     RecordedEvent,
     Role,
     Scope,
+    ServiceName,
+    SigningAlgorithm,
     StateTimestamp,
     StateValue,
     Tags,
     Timestamp,
+    TokenAudience,
+    TokenIssuer,
     VersionId,
     WholeContext,
 )
@@ -33,11 +39,15 @@ class Answer(Struct, rename="camel"):
 
 
 class Error(Answer):
-    """What went wrong. `code` is for programs, `error` for people, `parameter` names the wrong input."""
+    """What went wrong. `code` is for programs, `error` for people, `parameter` names the wrong input.
+
+    A token exchange that is refused says it as RFC 6749, 5.2 wants it: `error` is the code, `error_description` is for people.
+    """
 
     error: str
     code: str | UnsetType = UNSET
     parameter: str | UnsetType = UNSET
+    error_description: str | UnsetType = field(default=UNSET, name="error_description")
 
 
 class VersionInfo(Answer):
@@ -180,6 +190,51 @@ class NewKey(Answer):
 
     id: KeyId
     key: Annotated[str, Meta(description="The secret. This is the only time it is shown.")]
+
+
+class IdentityProviderItem(Answer):
+    """A trusted identity provider in a list. Its key is never shown."""
+
+    algs: list[SigningAlgorithm]
+    mapping: ClaimsMapping
+    aud: TokenAudience | UnsetType = UNSET
+    iss: TokenIssuer | UnsetType = UNSET
+    jwks_url: KeySetUrl | UnsetType = UNSET
+
+
+class IdentityProviderPage(Answer):
+    """Identity providers, newest first."""
+
+    idps: list[IdentityProviderItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class TokenProviderItem(Answer):
+    """A token provider in a list."""
+
+    key_id: KeyId
+    service: ServiceName
+    mapping: ClaimsMapping
+
+
+class TokenProviderPage(Answer):
+    """Token providers, newest first."""
+
+    token_providers: list[TokenProviderItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class ExchangedToken(Answer):
+    """A token, as RFC 8693, 2.2.1 wants it."""
+
+    access_token: Annotated[str, Meta(description="The token.")] = field(name="access_token")
+    expires_in: Annotated[int, Meta(description="Seconds that it is good for.")] = field(
+        name="expires_in"
+    )
+    issued_token_type: Literal["urn:ietf:params:oauth:token-type:access_token"] = field(
+        default="urn:ietf:params:oauth:token-type:access_token", name="issued_token_type"
+    )
+    token_type: Literal["Bearer"] = field(default="Bearer", name="token_type")
 
 
 class OrganizationLimits(Answer):

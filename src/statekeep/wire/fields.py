@@ -54,6 +54,37 @@ OrganizationId = Annotated[
 KeyId = Annotated[
     str, Meta(description="Id of an API key.", examples=["sbk_nXzdtCxESemgtxS5JX-LrA"])
 ]
+ServiceName = Annotated[
+    str,
+    Meta(
+        description="Name of a token provider, unique in its organization.",
+        examples=["web-app"],
+        extra_json_schema={"pattern": INSTANCE_NAME_PATTERN},
+    ),
+]
+TokenAudience = Annotated[
+    str, Meta(description="The `aud` of its tokens. Any where it is absent or empty.")
+]
+TokenIssuer = Annotated[
+    str, Meta(description="The `iss` of its tokens. Any where it is absent or empty.")
+]
+KeySetUrl = Annotated[
+    str,
+    Meta(
+        description="Where its public keys are published as a JSON Web Key Set.",
+        examples=["https://login.example.com/.well-known/jwks.json"],
+    ),
+]
+ClaimsMapping = Annotated[
+    dict[str, Any],
+    Meta(
+        description=(
+            "Copied as it is, but what stands under a key that ends in `.$` is a JSONPath into the claims; `sub` alone means `$.sub`."
+            " A path that finds nothing leaves its key out; one that finds several values stands for a list of them."
+        ),
+        examples=[{"sub.$": "$.sub", "provider": "example"}],
+    ),
+]
 Timestamp = Annotated[
     str,
     Meta(
@@ -88,6 +119,21 @@ Scope = Literal[
     "org-members.write",
     "logs.read",
     "tokens.admin",
+]
+SigningAlgorithm = Literal[
+    "HS256",
+    "HS384",
+    "HS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "RS256",
+    "RS384",
+    "RS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
 ]
 
 _STATE_VALUE: dict[str, Any] = {"anyOf": [{"type": "string"}, {"type": "object"}]}

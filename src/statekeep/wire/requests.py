@@ -7,14 +7,21 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, field
 
 from statekeep.wire.fields import (
+    ClaimsMapping,
     EventPayload,
     IndexName,
     InstanceSlug,
     InstanceStatus,
+    KeyId,
+    KeySetUrl,
     KeyUse,
     Label,
     MachineSlug,
     Scope,
+    ServiceName,
+    SigningAlgorithm,
+    TokenAudience,
+    TokenIssuer,
     VersionId,
 )
 
@@ -133,3 +140,43 @@ class CreateOrganization(Request):
     allow_anonymous_access: Annotated[
         bool | None, Meta(description="Whether callers without a key may ask. True if left out.")
     ] = None
+
+
+class PutIdentityProvider(Request):
+    """An identity provider to trust: `aud` or `iss` or both, and either `key` or `jwksUrl`."""
+
+    algs: Annotated[
+        tuple[SigningAlgorithm, ...],
+        Meta(
+            description="The only algorithms by which its tokens may be signed.",
+            extra_json_schema={"minItems": 1},
+        ),
+    ]
+    mapping: ClaimsMapping
+    aud: TokenAudience | None = None
+    iss: TokenIssuer | None = None
+    key: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "What its signatures are checked with, in base64url: for HS* the shared secret itself, else the public key"
+                " as PEM or DER (SubjectPublicKeyInfo) or as a JSON Web Key. It is never shown again."
+            )
+        ),
+    ] = None
+    jwks_url: KeySetUrl | None = None
+
+
+class DeleteIdentityProvider(Request):
+    """The identity provider to trust no longer, by the pair that it was configured with."""
+
+    aud: TokenAudience | None = None
+    iss: TokenIssuer | None = None
+
+
+class PutTokenProvider(Request):
+    """A kind of token to exchange others for."""
+
+    key_id: KeyId
+    service: ServiceName
+    mapping: ClaimsMapping

@@ -17,7 +17,7 @@ from statekeep.domain.errors import (
 )
 from statekeep.domain.names import InstanceName
 from tests.support.toy_runtime import ToyRuntime
-from tests.support.world import CALLER, MACHINE, NAME, ORGANIZATION, STRANGER, World, log_of
+from tests.support.world import CALLER, MACHINE, NAME, ORGANIZATION, STRANGER, World, log_of, until
 
 PATIENCE_SECONDS = 10
 
@@ -210,8 +210,7 @@ async def test_nothing_is_seen_before_it_is_durable(world):
         world.store.is_slow = True
         sending = world.sending("a")
         waiting = asyncio.ensure_future(take(states))
-        while not world.store.waiting:
-            await asyncio.sleep(0)
+        await until(lambda: world.store.waiting)
         assert not waiting.done()
         world.store.release()
         assert log_of(await waiting) == ["a"]

@@ -6,7 +6,7 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statekeep.domain import access, instance, names
+from statekeep.domain import access, instance, names, token_exchange
 from statekeep.domain.errors import InvalidParameter
 from statekeep.wire import fields
 
@@ -14,6 +14,7 @@ from statekeep.wire import fields
 def test_words_are_those_of_the_domain() -> None:
     """Wire knows nothing of the domain, so what both spell out has to be kept alike."""
     assert set(get_args(fields.Scope)) == access.SCOPES
+    assert set(get_args(fields.SigningAlgorithm)) == token_exchange.SIGNING_ALGORITHMS
     assert set(get_args(fields.KeyUse)) == set(access.SCOPES_BY_USE)
     assert set(get_args(fields.Role)) == {role.value for role in access.Role}
     assert set(get_args(fields.InstanceStatus)) == {
@@ -31,6 +32,12 @@ def test_every_name_that_is_described_is_taken_for_machines(name: str) -> None:
 def test_every_name_that_is_described_is_taken_for_instances(name: str) -> None:
     """The description promises no more than the domain allows."""
     names.parse_instance_name(name)
+
+
+@given(st.from_regex(fields.INSTANCE_NAME_PATTERN.replace("$", r"\Z")))
+def test_every_name_that_is_described_is_taken_for_services(name: str) -> None:
+    """Their pattern is that of instances."""
+    names.parse_service_name(name)
 
 
 @given(st.text(max_size=5))

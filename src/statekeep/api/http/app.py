@@ -26,9 +26,11 @@ from statekeep.api.http.pages import (
     upgrade_wanted,
 )
 from statekeep.api.http.routes.realtime import REALTIME_PATH
+from statekeep.api.http.routes.tokens import TOKENS_PATH
 from statekeep.api.http.routes.versions import UPLOAD_PATH
 from statekeep.api.http.services import Services
 from statekeep.api.http.stream import STREAM_PATH, StreamResponder
+from statekeep.api.http.token_requests import TokenResponder
 from statekeep.api.http.uploads import UploadResponder
 from statekeep.api.realtime.hub import Hub
 from statekeep.wire import codecs
@@ -89,6 +91,7 @@ def _public(services: Services, is_ready: Callable[[], bool], base_url: str | No
     document = openapi.describe(routes.ALL, version=__version__, server_url=base_url)
     return {
         (UPLOAD_PATH, "POST"): UploadResponder(services.versions),
+        (TOKENS_PATH, "POST"): TokenResponder(services.exchange, services.rate_limits, base_url),
         ("/healthz", "GET"): HealthResponder(is_ready),
         ("/openapi.json", "GET"): DocumentResponder(document),
         ("/docs", "GET"): PageResponder(document),

@@ -29,6 +29,8 @@ STATUS_OF: Final[Mapping[type[errors.StatekeepError], int]] = {
     errors.IdempotencyMismatch: 422,
     errors.MachineError: 422,
     errors.TooManyRequests: 429,
+    # RFC 6749, 5.2.
+    errors.ExchangeRefused: 400,
     errors.Overloaded: 503,
     errors.StatekeepError: 500,
 }
@@ -61,13 +63,20 @@ class ErrorAnswers:
 
 
 def _of_ours(error: errors.StatekeepError) -> Reply:
+    return json_reply(status_of(type(error)), codecs.encode(_body_of(error)), _extra_headers(error))
+
+
+def _body_of(error: errors.StatekeepError) -> Error:
+    if isinstance(error, errors.ExchangeRefused | errors.IssuerUnavailable):
+        assert error.code is not None
+        # Clients of RFC 6749 read `error`; the official one reads `code`, and shows `error`.
+        return Error(error.code, code=error.code, error_description=error.message)
     parameter = error.parameter if isinstance(error, errors.InvalidParameter) else None
-    body = Error(
+    return Error(
         error.message,
         code=UNSET if error.code is None else error.code,
         parameter=UNSET if parameter is None else parameter,
     )
-    return json_reply(status_of(type(error)), codecs.encode(body), _extra_headers(error))
 
 
 def _extra_headers(error: errors.StatekeepError) -> Headers:

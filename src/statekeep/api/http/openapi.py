@@ -48,6 +48,7 @@ _PATH_PARAMETERS: Final = {
     "signed": ("The `machineVersionId` of the answer that began the version.", None),
     "token": ("What the answer that began the version says.", None),
     "key": ("Id of the key.", None),
+    "service": ("Name of the token provider.", INSTANCE_NAME_PATTERN),
 }
 _CALLER_ERRORS: Final = (Unauthenticated, MissingOrganization, InvalidParameter, TooManyRequests)
 _ORGANIZATION_ERRORS: Final = (SpecifyOrganization, MissingScope)
@@ -114,7 +115,7 @@ def _operation(route: Route) -> Document:
 
 def _request_content(route: Route) -> Document:
     if route.form is not None:
-        return {"multipart/form-data": {"schema": route.form}}
+        return {route.form_type: {"schema": route.form}}
     if route.request is not None:
         return {"application/json": {"schema": _reference(route.request)}}
     return {}

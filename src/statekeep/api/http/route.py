@@ -75,7 +75,7 @@ class Route:
     `handler` None stands for a route that is only described here: `hot.py` serves the hot ones, `app.py` those that need no
     caller. `status` is the answer's where nothing goes wrong; `errors` lists what else is worth expecting, beside what
     every route with a caller may answer. `is_body_optional` is for requests whose fields may all be left out. `form` is the
-    JSON schema of a multipart form, where that is what is sent.
+    JSON schema of a form of type `form_type`, where that is what is sent.
     """
 
     method: str
@@ -89,6 +89,7 @@ class Route:
     request: type[Request] | None = None
     is_body_optional: bool = False
     form: Mapping[str, Any] | None = None
+    form_type: str = "multipart/form-data"
     answer: type[Answer] | None = None
     answer_media_type: str = "application/json"
     status: int = 200

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.exchange import TokenExchange
+from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits, unlimited
+from statekeep.application.token_providers import TokenProviders
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.ports.clock import Clock
@@ -27,4 +30,7 @@ class Services:
     organizations: Organizations
     watching: Watching
     clock: Clock
+    identity_providers: IdentityProviders
+    token_providers: TokenProviders
+    exchange: TokenExchange
     rate_limits: RateLimits = field(default_factory=unlimited)

@@ -12,6 +12,7 @@ from statekeep.application.instances import AdministrativeState
 from statekeep.domain.access import SCOPES
 from statekeep.domain.instance import InstanceInfo, InstanceView
 from statekeep.domain.machine import Key, Machine, Membership, VersionInfo
+from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 from statekeep.ports.clock import datetime_of
 from statekeep.ports.store import Page, Transition
 from statekeep.wire import answers
@@ -118,6 +119,22 @@ def key_item(key: Key) -> answers.KeyItem:
         sorted(key.scopes & SCOPES),  # type: ignore[arg-type]  # SCOPES and wire's Scope are kept alike by a test
         timestamp(key.created_at),
     )
+
+
+def identity_provider_item(provider: IdentityProvider) -> answers.IdentityProviderItem:
+    """An identity provider without its key. What matches any is left out."""
+    return answers.IdentityProviderItem(
+        list(provider.algorithms),  # type: ignore[arg-type]  # the domain's algorithms and wire's are kept alike by a test
+        provider.mapping,
+        provider.audience or UNSET,
+        provider.issuer or UNSET,
+        provider.jwks_url or UNSET,
+    )
+
+
+def token_provider_item(provider: TokenProvider) -> answers.TokenProviderItem:
+    """A token provider."""
+    return answers.TokenProviderItem(provider.key_id, provider.service, provider.mapping)
 
 
 def organization_items(memberships: Sequence[Membership]) -> list[answers.OrganizationItem]:

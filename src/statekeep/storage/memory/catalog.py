@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from statekeep.domain.access import Role
 from statekeep.domain.errors import AlreadyExists, NotFound
@@ -20,10 +20,10 @@ from statekeep.domain.machine import (
     VersionInfo,
 )
 from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.domain.token_exchange import AnonymousAccess
 from statekeep.ports.store import Catalog, Page, Upload
-from statekeep.storage.pages import ROWS_MAX, first_number, page_of
-
-Item = TypeVar("Item")
+from statekeep.storage.memory.lists import read_page
+from statekeep.storage.memory.providers import MemoryProviders
 
 
 class _Published(NamedTuple):
@@ -37,13 +37,13 @@ class _Uploaded(NamedTuple):
     expires_at: datetime
 
 
-class MemoryCatalog(Catalog):
+class MemoryCatalog(MemoryProviders, Catalog):
     """Each dictionary keeps the order in which things were made."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._numbers = itertools.count(1)
         self._machine_ids = itertools.count(1)
-        self._organizations: dict[OrganizationId, Organization] = {}
         self._users: dict[UserId, User] = {}
         self._roles: dict[tuple[UserId, OrganizationId], Role] = {}
         self._keys: dict[KeyId, tuple[int, Key, bytes]] = {}
@@ -51,13 +51,19 @@ class MemoryCatalog(Catalog):
         self._versions: dict[VersionId, _Published] = {}
         self._uploads: dict[VersionId, _Uploaded] = {}
 
-    async def create_organization(self, organization: Organization, admin: UserId) -> None:
+    async def create_organization(
+        self, organization: Organization, admin: UserId, anonymous: AnonymousAccess | None = None
+    ) -> None:
         if organization.id in self._organizations:
             raise AlreadyExists("there is such an organization")
         if admin not in self._users:
             raise NotFound("there is no such user")
         self._organizations[organization.id] = organization
         self._roles[admin, organization.id] = Role.ADMIN
+        if anonymous is not None:
+            await self.create_key(anonymous.key, anonymous.sealed_secret)
+            await self.put_identity_provider(anonymous.identity_provider)
+            await self.put_token_provider(anonymous.token_provider)
 
     async def organization(self, organization_id: OrganizationId) -> Organization | None:
         return self._organizations.get(organization_id)
@@ -190,11 +196,3 @@ class MemoryCatalog(Catalog):
 def info_of(version: MachineVersion) -> VersionInfo:
     """What lists show of a version."""
     return VersionInfo(version.id, version.created_at, version.client_info)
-
-
-def read_page(numbered: Iterable[tuple[int, Item]], listing: str, cursor: str | None) -> Page[Item]:
-    """One page of everything that is in a list, in whatever order."""
-    first = first_number(cursor, listing)
-    newest_first = sorted(numbered, key=lambda pair: pair[0], reverse=True)
-    rest = [pair for pair in newest_first if pair[0] <= first]
-    return page_of(rest[:ROWS_MAX], listing)

@@ -26,7 +26,8 @@ from statekeep.ports.store import (
     StoredKeyUse,
     Transition,
 )
-from statekeep.storage.memory.catalog import MemoryCatalog, info_of, read_page
+from statekeep.storage.memory.catalog import MemoryCatalog, info_of
+from statekeep.storage.memory.lists import read_page
 
 
 class _TimerPlace(NamedTuple):

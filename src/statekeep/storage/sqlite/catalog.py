@@ -6,7 +6,6 @@ import asyncio
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 import apsw
 
@@ -22,34 +21,35 @@ from statekeep.domain.machine import (
     VersionInfo,
 )
 from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.domain.token_exchange import AnonymousAccess
 from statekeep.ports.store import Catalog, Page, Upload
-from statekeep.storage.pages import ROWS_MAX, first_number, page_of
-from statekeep.storage.queries import load_queries
-from statekeep.storage.sqlite.database import Database, Row
+from statekeep.storage.pages import page_of
+from statekeep.storage.sqlite.named import QUERIES, run
+from statekeep.storage.sqlite.providers import SqliteProviders
 from statekeep.storage.sqlite.rows import (
+    identity_provider_columns,
     json_of,
+    key_columns,
     key_of,
     machine_of,
     membership_of,
     microseconds_of,
     organization_of,
+    token_provider_columns,
     user_of,
     version_info_of,
     version_of,
 )
 
-_QUERIES: Final = load_queries(__package__)
 
-
-class SqliteCatalog(Catalog):
+class SqliteCatalog(SqliteProviders, Catalog):
     """What people set up."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def create_organization(self, organization: Organization, admin: UserId) -> None:
+    async def create_organization(
+        self, organization: Organization, admin: UserId, anonymous: AnonymousAccess | None = None
+    ) -> None:
         def create(connection: apsw.Connection) -> None:
-            _run(
+            run(
                 connection,
                 "create_organization",
                 id=organization.id,
@@ -58,7 +58,9 @@ class SqliteCatalog(Catalog):
                 allow_anonymous_access=organization.allow_anonymous_access,
             )
             member = {"user_id": admin, "organization_id": organization.id}
-            _run(connection, "add_member", **member, role=Role.ADMIN.value)
+            run(connection, "add_member", **member, role=Role.ADMIN.value)
+            if anonymous is not None:
+                _admit_anybody(connection, anonymous)
 
         await self._database.write(create)
 
@@ -75,7 +77,7 @@ class SqliteCatalog(Catalog):
         return None if row is None else user_of(*row)
 
     async def memberships(self, user_id: UserId) -> Sequence[Membership]:
-        rows = await self._database.scan_rows(_QUERIES["memberships"], {"user_id": user_id})
+        rows = await self._database.scan_rows(QUERIES["memberships"], {"user_id": user_id})
         return [membership_of(*columns) for columns in rows]
 
     async def role_of(self, user_id: UserId, organization_id: OrganizationId) -> Role | None:
@@ -83,15 +85,7 @@ class SqliteCatalog(Catalog):
         return None if row is None else Role(row[0])
 
     async def create_key(self, key: Key, sealed_secret: bytes) -> None:
-        await self._change(
-            "create_key",
-            id=key.id,
-            organization_id=key.organization_id,
-            name=key.name,
-            scopes=json_of(sorted(key.scopes)),
-            created_at=microseconds_of(key.created_at),
-            sealed_secret=sealed_secret,
-        )
+        await self._change("create_key", **key_columns(key, sealed_secret))
 
     async def key(self, key_id: KeyId) -> tuple[Key, bytes] | None:
         row = self._read("key", id=key_id)
@@ -133,9 +127,9 @@ class SqliteCatalog(Catalog):
 
     async def delete_machine(self, machine_id: int) -> None:
         def delete(connection: apsw.Connection) -> None:
-            if _run(connection, "has_instances", machine_id=machine_id).get:
+            if run(connection, "has_instances", machine_id=machine_id).get:
                 raise InvalidState("the machine has instances")
-            _run(connection, "delete_machine", machine_id=machine_id)
+            run(connection, "delete_machine", machine_id=machine_id)
 
         await self._database.write(delete, is_long=True)
 
@@ -145,17 +139,17 @@ class SqliteCatalog(Catalog):
         def save(connection: apsw.Connection) -> None:
             expiry = microseconds_of(expires_at)
             named = {"version_id": version_id, **upload._asdict(), "expires_at": expiry}
-            _run(connection, "save_upload", **named)
+            run(connection, "save_upload", **named)
 
         await self._database.write(save, is_long=True)
 
     async def upload(self, version_id: VersionId) -> Upload | None:
-        rows = await self._database.scan_rows(_QUERIES["upload"], {"version_id": version_id})
+        rows = await self._database.scan_rows(QUERIES["upload"], {"version_id": version_id})
         return next((Upload(code, bool(is_gzipped)) for code, is_gzipped in rows), None)
 
     async def forget_expired_uploads(self, *, now: datetime) -> int:
         def forget(connection: apsw.Connection) -> int:
-            _run(connection, "forget_expired_uploads", now=microseconds_of(now))
+            run(connection, "forget_expired_uploads", now=microseconds_of(now))
             return connection.changes()
 
         return await self._database.write(forget, is_long=True)
@@ -169,10 +163,10 @@ class SqliteCatalog(Catalog):
         def create(connection: apsw.Connection) -> None:
             _insert_version(connection, version)
             number = connection.last_insert_rowid()
-            _run(connection, "create_module", version=number, deflated=deflated)
-            _run(connection, "delete_upload", version_id=version.id)
+            run(connection, "create_module", version=number, deflated=deflated)
+            run(connection, "delete_upload", version_id=version.id)
             if make_current:
-                _run(connection, "make_current", version=number, machine_id=version.machine_id)
+                run(connection, "make_current", version=number, machine_id=version.machine_id)
 
         await self._database.write(create, is_long=True)
 
@@ -182,7 +176,7 @@ class SqliteCatalog(Catalog):
 
     async def version_code(self, version_id: VersionId) -> bytes | None:
         def read(connection: apsw.Connection) -> bytes | None:
-            deflated = _run(connection, "version_code", version_id=version_id).get
+            deflated = run(connection, "version_code", version_id=version_id).get
             return None if deflated is None else zlib.decompress(deflated)
 
         return await self._database.scan(read)
@@ -192,31 +186,16 @@ class SqliteCatalog(Catalog):
         rows = await self._list("list_versions", listing, cursor, machine_id=machine_id)
         return page_of([(number, version_info_of(*columns)) for number, *columns in rows], listing)
 
-    def _read(self, query: str, **named: apsw.SQLiteValue) -> Row | None:
-        return self._database.read_row(_QUERIES[query], named)
 
-    async def _list(
-        self, query: str, listing: str, cursor: str | None, **named: apsw.SQLiteValue
-    ) -> list[Row]:
-        bounds = {"first": first_number(cursor, listing), "limit": ROWS_MAX}
-        return await self._database.scan_rows(_QUERIES[query], named | bounds)
-
-    async def _change(self, query: str, **named: apsw.SQLiteValue) -> int:
-        """Run one statement with the next batch; returns how many rows it changed."""
-
-        def change(connection: apsw.Connection) -> int:
-            _run(connection, query, **named)
-            return connection.changes()
-
-        return await self._database.write(change)
-
-
-def _run(connection: apsw.Connection, query: str, **named: apsw.SQLiteValue) -> apsw.Cursor:
-    return connection.execute(_QUERIES[query], named)
+def _admit_anybody(connection: apsw.Connection, anonymous: AnonymousAccess) -> None:
+    run(connection, "create_key", **key_columns(anonymous.key, anonymous.sealed_secret))
+    issuer = identity_provider_columns(anonymous.identity_provider)
+    run(connection, "put_identity_provider", **issuer)
+    run(connection, "put_token_provider", **token_provider_columns(anonymous.token_provider))
 
 
 def _insert_version(connection: apsw.Connection, version: MachineVersion) -> None:
-    _run(
+    run(
         connection,
         "create_version",
         id=version.id,

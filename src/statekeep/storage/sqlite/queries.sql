@@ -182,6 +182,53 @@ WHERE organization_id = :organization_id AND number <= :first ORDER BY number DE
 -- name: delete_key
 DELETE FROM keys WHERE id = :id AND organization_id = :organization_id;
 
+-- Identity providers and token providers.
+
+-- name: put_identity_provider
+INSERT INTO identity_providers (id, organization_id, audience, issuer, algorithms, jwks_url, sealed_key, mapping)
+VALUES (:id, :organization_id, :audience, :issuer, :algorithms, :jwks_url, :sealed_key, :mapping)
+ON CONFLICT (organization_id, issuer, audience) DO UPDATE
+SET id = excluded.id, algorithms = excluded.algorithms, jwks_url = excluded.jwks_url,
+  sealed_key = excluded.sealed_key, mapping = excluded.mapping;
+
+-- name: identity_provider
+SELECT id, organization_id, audience, issuer, algorithms, jwks_url, sealed_key, mapping FROM identity_providers
+WHERE organization_id = :organization_id AND issuer = :issuer AND audience = :audience;
+
+-- name: identity_providers_for
+SELECT id, organization_id, audience, issuer, algorithms, jwks_url, sealed_key, mapping FROM identity_providers
+WHERE organization_id = :organization_id AND issuer IN ('', :issuer) AND audience IN (SELECT value FROM json_each(:audiences));
+
+-- name: list_identity_providers
+SELECT number, id, organization_id, audience, issuer, algorithms, jwks_url, sealed_key, mapping FROM identity_providers
+WHERE organization_id = :organization_id AND number <= :first ORDER BY number DESC LIMIT :limit;
+
+-- name: delete_identity_provider
+DELETE FROM identity_providers
+WHERE organization_id = :organization_id AND issuer = :issuer AND audience = :audience RETURNING id;
+
+-- name: put_token_provider
+INSERT INTO token_providers (id, organization_id, service, key_id, mapping)
+VALUES (:id, :organization_id, :service, :key_id, :mapping)
+ON CONFLICT (organization_id, service) DO UPDATE SET key_id = excluded.key_id, mapping = excluded.mapping;
+
+-- name: token_provider
+SELECT id, organization_id, service, key_id, mapping FROM token_providers
+WHERE organization_id = :organization_id AND service = :service;
+
+-- name: list_token_providers
+SELECT number, id, organization_id, service, key_id, mapping FROM token_providers
+WHERE organization_id = :organization_id AND number <= :first ORDER BY number DESC LIMIT :limit;
+
+-- name: delete_token_provider
+DELETE FROM token_providers WHERE organization_id = :organization_id AND service = :service RETURNING id;
+
+-- name: service_of_exchange
+SELECT token_providers.service FROM identity_providers JOIN token_providers
+ON token_providers.organization_id = identity_providers.organization_id
+WHERE identity_providers.id = :identity_provider_id AND token_providers.id = :token_provider_id
+  AND identity_providers.organization_id = :organization_id;
+
 -- Machines and versions.
 
 -- name: create_machine

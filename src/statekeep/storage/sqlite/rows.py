@@ -23,12 +23,14 @@ from statekeep.domain.machine import (
 )
 from statekeep.domain.names import InstanceId
 from statekeep.domain.timer import Timer
+from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 _strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _selectors = msgspec.json.Decoder(dict[str, str]).decode
+_mapping = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def microseconds_of(instant: datetime) -> int:
@@ -64,6 +66,67 @@ def user_of(id: Any, name: str, created_at: int) -> User:
 def key_of(id: Any, organization_id: Any, name: str, scopes: str, created_at: int) -> Key:
     """A row of keys, without the secret."""
     return Key(id, organization_id, name, frozenset(_strings(scopes)), instant_of(created_at))
+
+
+def key_columns(key: Key, sealed_secret: bytes) -> dict[str, Any]:
+    """A key as a row."""
+    return {
+        "id": key.id,
+        "organization_id": key.organization_id,
+        "name": key.name,
+        "scopes": json_of(sorted(key.scopes)),
+        "created_at": microseconds_of(key.created_at),
+        "sealed_secret": sealed_secret,
+    }
+
+
+def identity_provider_of(
+    id: Any, organization_id: Any, audience: str, issuer: str, algorithms: str, *rest: Any
+) -> IdentityProvider:
+    """A row of identity_providers."""
+    jwks_url, sealed_key, mapping = rest
+    return IdentityProvider(
+        id,
+        organization_id,
+        audience or None,
+        issuer or None,
+        _strings(algorithms),
+        jwks_url,
+        sealed_key,
+        _mapping(mapping),
+    )
+
+
+def identity_provider_columns(provider: IdentityProvider) -> dict[str, Any]:
+    """An identity provider as a row."""
+    return {
+        "id": provider.id,
+        "organization_id": provider.organization_id,
+        "audience": provider.audience or "",
+        "issuer": provider.issuer or "",
+        "algorithms": json_of(provider.algorithms),
+        "jwks_url": provider.jwks_url,
+        "sealed_key": provider.sealed_key,
+        "mapping": json_of(provider.mapping),
+    }
+
+
+def token_provider_of(
+    id: Any, organization_id: Any, service: Any, key_id: Any, mapping: str
+) -> TokenProvider:
+    """A row of token_providers."""
+    return TokenProvider(id, organization_id, service, key_id, _mapping(mapping))
+
+
+def token_provider_columns(provider: TokenProvider) -> dict[str, Any]:
+    """A token provider as a row."""
+    return {
+        "id": provider.id,
+        "organization_id": provider.organization_id,
+        "service": provider.service,
+        "key_id": provider.key_id,
+        "mapping": json_of(provider.mapping),
+    }
 
 
 def machine_of(

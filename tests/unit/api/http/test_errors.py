@@ -16,6 +16,13 @@ def every_error(root: type[errors.StatekeepError]) -> Iterator[type[errors.State
         yield from every_error(kind)
 
 
+def said(kind: type[errors.StatekeepError]) -> dict[str, str | None]:
+    """A token exchange is refused as OAuth wants it (RFC 6749, 5.2)."""
+    if issubclass(kind, errors.ExchangeRefused | errors.IssuerUnavailable):
+        return {"error": kind.code, "error_description": "what is wrong"}
+    return {"error": "what is wrong"}
+
+
 @pytest.mark.parametrize("kind", list(every_error(errors.StatekeepError)))
 def test_every_error_has_a_status_and_shows_its_message(
     kind: type[errors.StatekeepError],
@@ -23,8 +30,8 @@ def test_every_error_has_a_status_and_shows_its_message(
     """No error of ours is unexpected."""
     reply = ErrorAnswers().of(kind("what is wrong"))
     body = msgspec.json.decode(reply.body)
-    assert reply.status == status_of(kind) < 500 or kind is errors.Overloaded
-    assert body == {"code": kind.code, "error": "what is wrong"}
+    assert reply.status == status_of(kind) < 500 or issubclass(kind, errors.Overloaded)
+    assert body == {"code": kind.code, **said(kind)}
     assert (b"content-length", b"%d" % len(reply.body)) in reply.headers
 
 

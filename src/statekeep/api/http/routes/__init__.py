@@ -10,8 +10,10 @@ from statekeep.api.http.routes import (
     keys,
     machines,
     organizations,
+    providers,
     realtime,
     server,
+    tokens,
     versions,
 )
 
@@ -22,5 +24,7 @@ ALL: Final[tuple[Route, ...]] = (
     *realtime.ROUTES,
     *keys.ROUTES,
     *organizations.ROUTES,
+    *providers.ROUTES,
+    *tokens.ROUTES,
     *server.ROUTES,
 )

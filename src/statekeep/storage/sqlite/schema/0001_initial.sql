@@ -35,6 +35,36 @@ CREATE TABLE keys (
 
 CREATE INDEX keys_of_organization ON keys (organization_id);
 
+-- An audience or issuer that matches any is '', as no two rows with NULL are alike. The unique pairs begin with the issuer: tokens name
+-- one of those and any number of audiences.
+CREATE TABLE identity_providers (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  organization_id TEXT NOT NULL REFERENCES organizations (id),
+  audience TEXT NOT NULL,
+  issuer TEXT NOT NULL,
+  algorithms TEXT NOT NULL,
+  jwks_url TEXT,
+  sealed_key BLOB,
+  mapping TEXT NOT NULL,
+  UNIQUE (organization_id, issuer, audience)
+) STRICT;
+
+CREATE INDEX identity_providers_of_organization ON identity_providers (organization_id);
+
+-- No foreign key to `keys`: a provider outlives its key, and is given another.
+CREATE TABLE token_providers (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  organization_id TEXT NOT NULL REFERENCES organizations (id),
+  service TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  mapping TEXT NOT NULL,
+  UNIQUE (organization_id, service)
+) STRICT;
+
+CREATE INDEX token_providers_of_organization ON token_providers (organization_id);
+
 CREATE TABLE machines (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   organization_id TEXT NOT NULL REFERENCES organizations (id),
