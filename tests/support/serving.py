@@ -25,12 +25,15 @@ class Served(NamedTuple):
 
 @contextmanager
 def serving_api(
-    protocol: type[ExpressProtocol] = ExpressProtocol, *, cors: Cors | None = None
+    protocol: type[ExpressProtocol] = ExpressProtocol,
+    *,
+    cors: Cors | None = None,
+    keep_alive_seconds: int = 5,
 ) -> Iterator[Served]:
     """An API with machine `door` and its instance `front`, in a thread of its own for as long as the context lasts."""
     ready: list[Served] = []
     is_settled = threading.Event()
-    server = _Server(protocol)
+    server = _Server(protocol, keep_alive_seconds)
 
     async def main() -> None:
         async with running_api(cors=cors) as api:
@@ -67,12 +70,13 @@ async def _furnish(api: Api) -> None:
 class _Server(uvicorn.Server):
     """Tells when it listens."""
 
-    def __init__(self, protocol: type[ExpressProtocol]) -> None:
+    def __init__(self, protocol: type[ExpressProtocol], keep_alive_seconds: int) -> None:
         super().__init__(
             uvicorn.Config(
                 "",
                 port=0,
                 http=protocol,
+                timeout_keep_alive=keep_alive_seconds,
                 proxy_headers=False,
                 ws=RealtimeConnection,
                 lifespan="off",

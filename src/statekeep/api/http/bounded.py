@@ -93,8 +93,7 @@ class BoundedProtocol(OneWriteProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             if self._should_upgrade():
-                self._stop_deadline()
-                self.handle_websocket_upgrade()
+                self._hand_over()
                 return
         except httptools.HttpParserError as error:
             self._refuse(_reason_of(error))
@@ -102,6 +101,13 @@ class BoundedProtocol(OneWriteProtocol):
         if self._phase != _BETWEEN:
             count = len(data) if messages == self._messages else 0
             self._watch(count, has_body=body_bytes != self._body_bytes)
+
+    def _hand_over(self) -> None:
+        """The connection belongs to another protocol from here on: no timer of this one may close it, and nothing keep this one in memory."""
+        self._stop_deadline()
+        self._unset_keepalive_if_required()
+        self.handle_websocket_upgrade()
+        self.parser = cast(Any, None)
 
     def on_message_begin(self) -> None:
         """A head begins."""
