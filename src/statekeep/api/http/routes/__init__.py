@@ -21,8 +21,8 @@ ALL: Final[tuple[Route, ...]] = (
     *versions.ROUTES,
     *instances.ROUTES,
     *keys.ROUTES,
-    *organizations.ROUTES,
     *providers.ROUTES,
     *tokens.ROUTES,
+    *organizations.ROUTES,
     *server.ROUTES,
 )
