@@ -23,8 +23,8 @@ ALL: Final[tuple[Route, ...]] = (
     *instances.ROUTES,
     *realtime.ROUTES,
     *keys.ROUTES,
-    *organizations.ROUTES,
     *providers.ROUTES,
     *tokens.ROUTES,
+    *organizations.ROUTES,
     *server.ROUTES,
 )
