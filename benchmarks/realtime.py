@@ -7,7 +7,7 @@ the moment before an event is sent to the moment a subscriber has its update, so
 
 - `idle`: so many sockets (or, with --sse, streams), each following an instance of its own, and what the server's memory grew by.
 - `fan-out`: so many follow one instance; each event is sent once all have the update before.
-- `slow`: two subscribers of a busy instance do not read, one on a socket and one on a stream, while 16 connections send it events.
+- `slow`: two subscribers of a busy instance do not read, one on a socket and one on a stream, while wrk sends it events on 16 connections.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import uvloop
-from event_path import EVENT, Target, memory_mib, statekeep
+from event_path import EVENT, LUA, Phase, Target, memory_mib, statekeep, wrk
 from rich.console import Console
 from rich.table import Table
 from websockets.client import ClientProtocol
@@ -37,7 +37,9 @@ from websockets.uri import parse_uri
 AT_ONCE = 100
 """Sockets that are opened at once."""
 SENDERS = 16
-"""Connections that send events and make instances. httpx gets slow with many."""
+"""Connections that make instances and send events. httpx gets slow with many."""
+PORTION_SECONDS = 4
+"""How long wrk sends before the server's memory is looked at."""
 SMALL_BUFFER_BYTES = 4096
 
 
@@ -137,10 +139,10 @@ async def by_hundreds(count: int, make: Callable[[int], Awaitable[Any]]) -> list
     return made
 
 
-def rss_kib(pid: int) -> int:
-    """Resident memory of a process."""
+def private_kib(pid: int) -> int:
+    """Private memory of a process; pages of the database file that it has mapped are not its own."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0])
+    return int(status.partition("RssAnon:")[2].split()[0])
 
 
 async def idle(target: Target, client: httpx.AsyncClient, count: int, reader: Reader) -> Any:
@@ -150,14 +152,14 @@ async def idle(target: Target, client: httpx.AsyncClient, count: int, reader: Re
         (await client.post("/machines/toggle", json={"slug": f"idle{n}"})).raise_for_status()
 
     await by_hundreds(count, create)
-    before = rss_kib(target.pid)
+    before = private_kib(target.pid)
     began = time.perf_counter()
     arrivals = Arrivals()
     transports = await by_hundreds(count, lambda n: connect(reader, target, f"idle{n}", arrivals))
     await arrivals.expect(count)
     took = time.perf_counter() - began
     await asyncio.sleep(2)
-    grown = rss_kib(target.pid) - before
+    grown = private_kib(target.pid) - before
     for transport in transports:
         transport.close()
     return {"subscriptions": count, "kB_each": round(grown / count, 2), "seconds": round(took, 1)}
@@ -194,44 +196,28 @@ async def fan_out(
     }
 
 
-async def slow(target: Target, client: httpx.AsyncClient, events: int) -> Any:
+async def slow(target: Target, folder: Path, events: int) -> Any:
     """Two subscribers that do not read."""
-    baseline = await _send(client, events // 10)
+    script = folder / "load.lua"
+    script.write_text(LUA)
+    hot = Phase(SENDERS, 1)
+    baseline = await asyncio.to_thread(wrk, script, target, hot, PORTION_SECONDS)
     deaf = [_deaf(target, reader) for reader in (SocketReader, StreamReader)]
-    await asyncio.sleep(0.5)
-    before = rss_kib(target.pid)
-    peak = before
+    memory = [private_kib(target.pid)]
     sent = 0
-    began = time.perf_counter()
     while sent < events:
-        await _send(client, portion := min(5_000, events - sent))
-        sent += portion
-        peak = max(peak, rss_kib(target.pid))
-    rate = events / (time.perf_counter() - began)
+        load = await asyncio.to_thread(wrk, script, target, hot, PORTION_SECONDS)
+        sent += load.requests
+        memory.append(private_kib(target.pid))
     for connection in deaf:
         connection.close()
     return {
-        "events": events,
-        "grown_kB": peak - before,
-        "events_per_second": round(rate),
-        "without_slow_readers": round(baseline),
+        "events": sent,
+        "grown_kB": max(memory) - memory[0],
+        "grown_kB_in_second_half": max(memory) - memory[len(memory) // 2],
+        "events_per_second": round(sent / (len(memory) - 1) / PORTION_SECONDS),
+        "without_slow_readers": round(baseline.rps),
     }
-
-
-async def _send(client: httpx.AsyncClient, count: int) -> float:
-    """So many events; returns how many a second."""
-    remaining = count
-    began = time.perf_counter()
-
-    async def send() -> None:
-        nonlocal remaining
-        while remaining > 0:
-            remaining -= 1
-            answer = await client.post("/machines/toggle/i/k1/events", content=EVENT)
-            answer.raise_for_status()
-
-    await asyncio.gather(*(send() for _ in range(SENDERS)))
-    return count / (time.perf_counter() - began)
 
 
 def _deaf(target: Target, reader: Reader) -> socket.socket:
@@ -240,7 +226,7 @@ def _deaf(target: Target, reader: Reader) -> socket.socket:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
     parts = urlsplit(target.url)
     connection.connect((parts.hostname, parts.port))
-    protocol = reader(target, "k1", lambda _: None)
+    protocol = reader(target, "k0", lambda _: None)
     protocol.connection_made(_Outlet(connection))
     if isinstance(protocol, SocketReader):
         time.sleep(0.3)
@@ -253,7 +239,7 @@ class _Outlet:
         self.write = connection.sendall
 
 
-async def measure(target: Target, options: argparse.Namespace) -> dict[str, Any]:
+async def measure(target: Target, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """All that was asked for."""
     headers = {"authorization": f"Bearer {target.token}", "content-type": "application/json"}
     limits = httpx.Limits(max_connections=SENDERS)
@@ -269,7 +255,7 @@ async def measure(target: Target, options: argparse.Namespace) -> dict[str, Any]
         if options.subscriptions:
             results["idle"] = await idle(target, client, options.subscriptions, reader)
         if options.events:
-            results["slow"] = await slow(target, client, options.events)
+            results["slow"] = await slow(target, folder, options.events)
         return {**results, "memory": memory_mib(target.pid)}
 
 
@@ -284,7 +270,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, statekeep(Path(folder)) as target:
-        results = uvloop.run(measure(target, options))
+        results = uvloop.run(measure(target, Path(folder), options))
     if options.json:
         print(json.dumps(results))
         return
