@@ -283,7 +283,17 @@ class _HttpServer(uvicorn.Server):
 
 def serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None = None) -> int:
     """Run a server until SIGTERM or SIGINT; returns the exit status. Raises StoreBusy and OSError (the address is taken)."""
+    _allow_many_files()
     return _run(_serve(settings, on_ready))
+
+
+def _allow_many_files() -> None:
+    """Take as many open files as the system lets this process have: by default it starts with a thousand, and each connection is one."""
+    if sys.platform != "win32":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None) -> int:

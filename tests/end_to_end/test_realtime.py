@@ -263,6 +263,31 @@ async def test_a_socket_has_so_many_subscriptions(follower: Follower) -> None:
         assert refusals[0]["status"] == 400
 
 
+async def test_a_reader_that_sleeps_holds_up_nobody(follower: Follower) -> None:
+    """It gets the newest state when it wakes up, and not what it slept through; a reader of everything gets everything."""
+    follower.create("busy")
+    updates = 400
+    async with (
+        follower.socket(max_queue=1) as newest,
+        follower.socket(max_queue=1) as everything,
+    ):
+        await subscribe(newest, "busy")
+        await subscribe(everything, "busy", since=1)
+        for number in range(updates):
+            # More than the buffers between the two ends take.
+            await asyncio.to_thread(follower.write, f"{number} " + "x" * 30_000, "busy")
+        seen: list[int] = []
+        while not seen or seen[-1] < updates - 1:
+            seen.append(_number_in(await hear(newest)))
+        assert len(seen) < updates
+        assert seen == sorted(seen)
+        assert [_number_in(await hear(everything)) for _ in range(updates)] == list(range(updates))
+
+
+def _number_in(update: Any) -> int:
+    return int(update["publicContext"]["text"].partition(" ")[0] or -1)
+
+
 async def test_other_paths_have_no_socket(follower: Follower) -> None:
     """404, over the handshake."""
     with pytest.raises(Exception, match="404"):
