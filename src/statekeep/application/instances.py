@@ -112,7 +112,7 @@ class Instances:
                 return await answer
         organization_id = require_scope(caller, "events.write")
         self._require_no_drain()
-        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         letter = Letter(Delivery(event, Origin.CLIENT, caller.claims), self._loop.create_future())
         if idempotency_key is not None:
             return await self._send_once(resident, letter, idempotency_key)
@@ -167,7 +167,7 @@ class Instances:
     ) -> InstanceView:
         """The newest durable state, if the machine's `allowRead` answers true. Raises NotFound and RejectedByMachineAuthorizer."""
         organization_id = require_scope(caller, "state.read")
-        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         seen = resident.view
         answer = await self._runtime.read(resident.version, resident.committed(), [caller.claims])
         if not answer.is_allowed[0]:
@@ -179,7 +179,7 @@ class Instances:
     ) -> AdministrativeState:
         """The whole of an instance. Raises NotFound."""
         organization_id = require_scope(caller, "instances.admin")
-        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         view = await self._turns.view_of(resident)
         return AdministrativeState(
             view,
@@ -207,7 +207,7 @@ class Instances:
     ) -> Page[Transition]:
         """What happened to an instance, newest first. Raises NotFound."""
         organization_id = require_scope(caller, "events.read")
-        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         return await self._store.list_transitions(resident.id, cursor=cursor)
 
     async def set_status(
@@ -219,7 +219,7 @@ class Instances:
     ) -> None:
         """Pause or resume. What children send to a paused instance waits for it; other events are refused. Raises NotFound."""
         organization_id = require_scope(caller, "instances.admin")
-        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         await self._store.set_status(resident.id, status)
         # It may have left memory meanwhile and been claimed again, with the status that it had before.
         resident = self._residents.at_hand_by_id(resident.id) or resident
@@ -232,7 +232,7 @@ class Instances:
     ) -> None:
         """Remove an instance with all its data. What waits for it fails. Raises NotFound."""
         organization_id = require_scope(caller, "instances.admin")
-        resident = await self._find(InstanceKey(organization_id, machine, instance))
+        resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         gone = NotFound(f"instance {instance} was deleted")
         self._turns.void(resident, gone)
         if resident.committing:
@@ -357,12 +357,6 @@ class Instances:
     def _require_no_drain(self) -> None:
         if self._is_draining:
             raise Overloaded("the server is shutting down", retry_after_seconds=2)
-
-    async def _find(self, key: InstanceKey) -> Resident:
-        resident = await self._residents.find(key)
-        if resident is None:
-            raise NotFound(f"there is no instance {key.name} of machine {key.machine_name}")
-        return resident
 
     async def _machine(self, organization_id: OrganizationId, name: MachineName) -> Machine:
         machine = await self._store.machine(organization_id, name)

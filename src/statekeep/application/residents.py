@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from statekeep.application.resident import Resident
+from statekeep.domain.errors import NotFound
 from statekeep.domain.instance import ClaimedInstance, InstanceKey
 from statekeep.domain.names import InstanceId
 from statekeep.ports.store import InstanceStore
@@ -59,6 +60,13 @@ class Residents:
         while (resident := self.at_hand(key)) is not None and resident.turn and resident.is_void:
             await asyncio.wait([resident.turn])
         return resident or await self._claim(key, self._store.claim)
+
+    async def require(self, key: InstanceKey) -> Resident:
+        """What `find` finds. Raises NotFound."""
+        resident = await self.find(key)
+        if resident is None:
+            raise NotFound(f"there is no instance {key.name} of machine {key.machine_name}")
+        return resident
 
     async def find_by_id(self, instance_id: InstanceId) -> Resident | None:
         """The same by number."""

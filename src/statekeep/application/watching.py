@@ -117,9 +117,7 @@ class Watching:
         self, identify: Identify, machine: MachineName, instance: InstanceName
     ) -> tuple[Resident, _Channel]:
         organization_id = require_scope(await identify(), "state.read")
-        resident = await self._residents.find(InstanceKey(organization_id, machine, instance))
-        if resident is None:
-            raise NotFound(f"there is no instance {instance} of machine {machine}")
+        resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         if self._closed_because is not None:
             raise self._closed_because
         channel = self._channels.get(resident.id)

@@ -21,9 +21,7 @@ InstanceId = NewType("InstanceId", int)
 """The server's own number of an instance, unique for ever. Never shown."""
 
 _MACHINE_NAME: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
-_INSTANCE_NAME: Final = re.compile(rf"[A-Za-z0-9_.:@|~+-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
-# The official client puts it into paths as it is.
-_SERVICE_NAME: Final = _INSTANCE_NAME
+_PATH_SEGMENT: Final = re.compile(rf"[A-Za-z0-9_.:@|~+-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
 
 
 def parse_machine_name(text: str, *, parameter: str = "slug") -> MachineName:
@@ -38,21 +36,21 @@ def parse_machine_name(text: str, *, parameter: str = "slug") -> MachineName:
 
 def parse_instance_name(text: str, *, parameter: str = "slug") -> InstanceName:
     """Check the name of an instance (SPEC 1). Raises InvalidParameter naming `parameter`."""
-    if _INSTANCE_NAME.fullmatch(text) is None or text in {".", ".."}:
-        raise InvalidParameter(
-            f"an instance name has 1 to {NAME_LENGTH_MAX} characters from A-Z, a-z, 0-9 and _ - . : @ | ~ +,"
-            " and is neither . nor ..",
-            parameter=parameter,
-        )
+    _require_path_segment(text, "an instance name", parameter)
     return InstanceName(text)
 
 
 def parse_service_name(text: str, *, parameter: str = "service") -> ServiceName:
     """Check the name of a token provider. Raises InvalidParameter naming `parameter`."""
-    if _SERVICE_NAME.fullmatch(text) is None or text in {".", ".."}:
+    # The official client puts it into paths as it is.
+    _require_path_segment(text, "the name of a service", parameter)
+    return ServiceName(text)
+
+
+def _require_path_segment(text: str, what: str, parameter: str) -> None:
+    if _PATH_SEGMENT.fullmatch(text) is None or text in {".", ".."}:
         raise InvalidParameter(
-            f"the name of a service has 1 to {NAME_LENGTH_MAX} characters from A-Z, a-z, 0-9 and _ - . : @ | ~ +,"
+            f"{what} has 1 to {NAME_LENGTH_MAX} characters from A-Z, a-z, 0-9 and _ - . : @ | ~ +,"
             " and is neither . nor ..",
             parameter=parameter,
         )
-    return ServiceName(text)

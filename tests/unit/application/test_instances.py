@@ -26,8 +26,8 @@ def answering(awaitable):
     return asyncio.wait_for(awaitable, 5)
 
 
-async def test_reading_what_is_just_being_created(world):
-    """Whoever finds a new instance in the store before its creation was told of it gets that very instance."""
+async def stored_and_not_told(world):
+    """A creation that is in the store while its creator is told so only when the second future is done."""
     told = asyncio.get_running_loop().create_future()
 
     def commit(commit):
@@ -37,6 +37,12 @@ async def test_reading_what_is_just_being_created(world):
     world.store.commit = commit
     creating = asyncio.ensure_future(world.create())
     await until(lambda: KEY in world.store._ids)
+    return creating, told
+
+
+async def test_reading_what_is_just_being_created(world):
+    """Whoever finds a new instance in the store before its creation was told of it gets that very instance."""
+    creating, told = await stored_and_not_told(world)
     reading = asyncio.ensure_future(world.log())
     for _ in range(20):
         await asyncio.sleep(0)
@@ -48,15 +54,7 @@ async def test_reading_what_is_just_being_created(world):
 
 async def test_a_timer_of_what_is_just_being_created(world):
     """The same by number, as timers and recovery find it."""
-    told = asyncio.get_running_loop().create_future()
-
-    def commit(commit):
-        world.store._apply(commit)
-        return told
-
-    world.store.commit = commit
-    creating = asyncio.ensure_future(world.create())
-    await until(lambda: KEY in world.store._ids)
+    creating, told = await stored_and_not_told(world)
     firing = asyncio.ensure_future(world.instances.fire_timer(world.store._ids[KEY], 7, print))
     for _ in range(20):
         await asyncio.sleep(0)

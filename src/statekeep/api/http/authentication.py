@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import parse_qs
 
 from statekeep.application.authenticate import Authenticator
@@ -13,40 +13,36 @@ from statekeep.domain.access import AuthContext
 _QUERY_FIELDS_MAX: Final = 20
 
 
-class Credentials(NamedTuple):
-    """What a request says about who is asking, as it was sent."""
+Credentials = tuple[bytes | None, bytes | None, bytes | None]
+"""What a request says about who is asking, as it was sent: `authorization`, `x-statebacked-org-id` and `x-statebacked-act`."""
 
-    authorization: bytes | None
-    organization: bytes | None
-    act: bytes | None
 
-    @classmethod
-    def of_headers(cls, headers: Mapping[bytes, bytes]) -> Credentials:
-        """As nearly all requests have them."""
-        return cls(
-            headers.get(b"authorization"),
-            headers.get(b"x-statebacked-org-id"),
-            headers.get(b"x-statebacked-act"),
-        )
+def credentials_in(headers: Mapping[bytes, bytes]) -> Credentials:
+    """As nearly all requests have them."""
+    return (
+        headers.get(b"authorization"),
+        headers.get(b"x-statebacked-org-id"),
+        headers.get(b"x-statebacked-act"),
+    )
 
-    @classmethod
-    def of_query(cls, headers: Mapping[bytes, bytes], query_string: bytes) -> Credentials:
-        """Of the query where the headers have none: `token` and `x-statebacked-org-id`. Browsers set no headers on WebSocket and EventSource."""
-        query = _fields_of(query_string)
-        given = cls.of_headers(headers)
-        token = query.get("token")
-        return cls(
-            given.authorization or (None if token is None else _header(f"Bearer {token}")),
-            given.organization or _header(query.get("x-statebacked-org-id", "")) or None,
-            given.act,
-        )
+
+def credentials_in_query(headers: Mapping[bytes, bytes], query_string: bytes) -> Credentials:
+    """Of the query where the headers have none: `token` and `x-statebacked-org-id`. Browsers set no headers on WebSocket and EventSource."""
+    query = _fields_of(query_string)
+    authorization, organization, act = credentials_in(headers)
+    token = query.get("token")
+    return (
+        authorization or (None if token is None else _header(f"Bearer {token}")),
+        organization or _header(query.get("x-statebacked-org-id", "")) or None,
+        act,
+    )
 
 
 def known_caller(
     headers: Mapping[bytes, bytes], authenticator: Authenticator, rate_limits: RateLimits
 ) -> AuthContext | None:
     """Who is asking, if that was found out before: nearly always, and then there is nothing to wait for. Raises TooManyRequests."""
-    caller = authenticator.cached(*Credentials.of_headers(headers))
+    caller = authenticator.cached(*credentials_in(headers))
     if caller is not None:
         rate_limits.admit(caller)
     return caller
@@ -56,7 +52,7 @@ async def caller_of(
     headers: Mapping[bytes, bytes], authenticator: Authenticator, rate_limits: RateLimits
 ) -> AuthContext:
     """Who is asking. Raises Unauthenticated, TooManyRequests, and what else is wrong with the headers."""
-    caller = await identify(Credentials.of_headers(headers), authenticator)
+    caller = await identify(credentials_in(headers), authenticator)
     rate_limits.admit(caller)
     return caller
 

@@ -63,10 +63,11 @@ class ErrorAnswers:
 
 
 def _of_ours(error: errors.StatekeepError) -> Reply:
-    return json_reply(status_of(type(error)), codecs.encode(_body_of(error)), _extra_headers(error))
+    return json_reply(status_of(type(error)), codecs.encode(body_of(error)), _extra_headers(error))
 
 
-def _body_of(error: errors.StatekeepError) -> Error:
+def body_of(error: errors.StatekeepError) -> Error:
+    """What the caller gets to know of it."""
     if isinstance(error, errors.ExchangeRefused | errors.IssuerUnavailable):
         assert error.code is not None
         # Clients of RFC 6749 read `error`; the official one reads `code`, and shows `error`.

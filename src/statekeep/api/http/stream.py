@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator
 from functools import lru_cache
 from typing import Final
 
-from msgspec import UNSET
 from starlette.requests import Request
 
-from statekeep.api.http.authentication import Credentials, identify
+from statekeep.api.http.authentication import credentials_in_query, identify
+from statekeep.api.http.errors import body_of
 from statekeep.api.http.reply import Headers, Reply, StreamReply
 from statekeep.api.http.route import instance_in_path, machine_in_path
 from statekeep.api.http.services import Services
@@ -23,7 +23,6 @@ from statekeep.domain.errors import InvalidParameter, Overloaded, StatekeepError
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.limits import STREAM_PULSE
 from statekeep.wire import codecs
-from statekeep.wire.answers import Error
 
 STREAM_PATH: Final = "/machines/{machine}/i/{instance}/stream"
 
@@ -46,7 +45,7 @@ class StreamResponder:
         self._services = services
 
     async def __call__(self, request: Request) -> Reply | StreamReply:
-        credentials = Credentials.of_query(
+        credentials = credentials_in_query(
             dict(request.scope["headers"]), request.scope["query_string"]
         )
 
@@ -103,5 +102,4 @@ def _event(view: InstanceView) -> bytes:
 
 def _end(error: StatekeepError) -> bytes:
     """Not named `error`, which is what browsers call the loss of a connection."""
-    body = Error(error.message, code=UNSET if error.code is None else error.code)
-    return b"event: end\ndata: %b\n\n" % codecs.encode(body)
+    return b"event: end\ndata: %b\n\n" % codecs.encode(body_of(error))

@@ -16,8 +16,9 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from statekeep.api.http.authentication import Credentials
+from statekeep.api.http.authentication import credentials_in_query
 from statekeep.api.http.hot import HotRoutes
+from statekeep.api.http.routes.realtime import REALTIME_PATH
 from statekeep.api.realtime import closing
 from statekeep.api.realtime.socket import Socket
 from statekeep.domain.limits import (
@@ -27,8 +28,6 @@ from statekeep.domain.limits import (
     SOCKET_PING_INTERVAL,
     SOCKET_PONG_TIMEOUT,
 )
-
-PATH: Final = "/rt"
 
 _IDLE: Final = SOCKET_IDLE_TIMEOUT.total_seconds()
 _PING_AFTER: Final = SOCKET_PING_INTERVAL.total_seconds()
@@ -168,8 +167,10 @@ class RealtimeConnection(asyncio.Protocol):
     def _open(self, request: Request) -> None:
         path, _, query = request.path.partition("?")
         origin = request.headers.get("origin")
-        if path != PATH:
-            response = self._protocol.reject(404, "There is no WebSocket here but /rt.\n")
+        if path != REALTIME_PATH:
+            response = self._protocol.reject(
+                404, f"There is no WebSocket here but {REALTIME_PATH}.\n"
+            )
         elif not self._hub.allows(origin):
             response = self._protocol.reject(403, "Pages of this origin may not connect.\n")
         else:
@@ -180,7 +181,7 @@ class RealtimeConnection(asyncio.Protocol):
                 name.lower().encode(): value.encode("latin-1")
                 for name, value in request.headers.raw_items()
             }
-            credentials = Credentials.of_query(headers, query.encode())
+            credentials = credentials_in_query(headers, query.encode())
             self.socket = Socket(self._hub, self, credentials)
         else:
             self._over_at = self._loop.time() + _CLOSE_WITHIN
