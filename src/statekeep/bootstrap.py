@@ -27,12 +27,14 @@ from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.services import Services
 from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.creation import Creation
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.first_start import FirstStart
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
+from statekeep.application.messages import Messages
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
@@ -158,7 +160,12 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         on_growth=residents.resized,
         on_void=residents.remove,
     )
-    instances = Instances(store, runtime, residents, turns, notifier, clock, author_log)
+    creation = Creation(store, runtime, residents, turns, clock)
+    messages = Messages(store, residents, turns, creation, hops_max=settings.message_hops_max)
+    stack.push_async_callback(messages.close)
+    instances = Instances(
+        store, runtime, residents, turns, notifier, clock, author_log, creation, messages
+    )
     runtime.listener = instances
     timers.instances = instances
     watching = Watching(residents, runtime, store)

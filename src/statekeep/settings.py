@@ -231,6 +231,9 @@ class Settings:
     delivery_retry_after: _Duration = limits.DELIVERY_RETRY_AFTER
     """How long after a failed delivery a timer is tried again."""
 
+    message_hops_max: _Count = limits.MESSAGE_HOPS_MAX
+    """How many messages between instances one event may lead to, one after the other. Those that follow are dead letters."""
+
     exchanged_token_valid_for: _Duration = limits.EXCHANGED_TOKEN_VALID_FOR
     """How long a token is good that was got by token exchange. Live connections keep the one that they were opened with."""
 

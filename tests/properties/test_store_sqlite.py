@@ -17,7 +17,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse
 from statekeep.domain.errors import StatekeepError
-from statekeep.domain.event import Origin
+from statekeep.domain.event import Origin, Receipt
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.names import (
     IdentityProviderId,
@@ -119,6 +119,7 @@ class Stores(RuleBasedStateMachine):
                 st.lists(st.integers(0, 6), max_size=2),
                 st.lists(st.tuples(KEYS, TIMES, st.none() | JSON), max_size=2),
                 st.sampled_from([0, 0, 0, 0, 0, -1, 1]),
+                st.lists(st.tuples(st.integers(1, 5), st.integers(0, 6)), max_size=1),
             ),
             min_size=1,
             max_size=4,
@@ -128,7 +129,8 @@ class Stores(RuleBasedStateMachine):
         """Several at once, each on top of the one before, some of them on a wrong revision."""
         revision, seq = self.revisions[instance_id], self.timers.get(instance_id, 0)
         commits = []
-        for entries, due, timers_set, timers_removed, keys, error in changes:
+        known = dict(self.timers)
+        for entries, due, timers_set, timers_removed, keys, error, received in changes:
             journal = tuple(
                 JournalEntry(
                     revision + 1 + number, 1e12 + revision + number, origin, event, snapshot
@@ -144,7 +146,18 @@ class Stores(RuleBasedStateMachine):
             changed = TimerChanges(timers, removed)
             uses = tuple(KeyUse(key, b"hash", answer, expires) for key, expires, answer in keys)
             base = revision + error
-            commits.append(Commit(instance_id, base, journal, tuple(due), changed, seq, uses))
+            # Messages that were set before, and are not taken back by their receiver.
+            receipts = tuple(
+                Receipt(InstanceId(sender), number)
+                for sender, number in received
+                if number < known.get(InstanceId(sender), 0)
+                and (sender != instance_id or number not in removed)
+            )
+            commits.append(
+                Commit(
+                    instance_id, base, journal, tuple(due), changed, seq, uses, received=receipts
+                )
+            )
             revision += len(entries)
         results = self.ask(lambda store: all_of(store, commits))
         written = [c for c, result in zip(commits, results, strict=True) if result is None]

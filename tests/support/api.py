@@ -16,12 +16,14 @@ from statekeep.api.http.cors import Cors
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.creation import Creation
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.ids import new_id
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
+from statekeep.application.messages import Messages
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
@@ -229,7 +231,11 @@ def _instances(
         on_growth=residents.resized,
         on_void=residents.remove,
     )
-    instances = Instances(store, runtime, residents, turns, notifier, clock, author_log)
+    creation = Creation(store, runtime, residents, turns, clock)
+    messages = Messages(store, residents, turns, creation, hops_max=limits.MESSAGE_HOPS_MAX)
+    instances = Instances(
+        store, runtime, residents, turns, notifier, clock, author_log, creation, messages
+    )
     runtime.listener = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)

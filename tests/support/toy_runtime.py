@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import msgspec
 
 from statekeep.domain.errors import InvalidCode, MachineError
 from statekeep.domain.event import Delivery, Event
 from statekeep.domain.machine import MachineVersion
-from statekeep.domain.names import InstanceId, InstanceName, OrganizationId
+from statekeep.domain.message import Address, Message, MessageKind, Parent
+from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId
 from statekeep.domain.step import (
     ChildrenState,
     Effects,
@@ -40,11 +42,16 @@ class ToyRuntime:
     """The machine: `log` in its context lists the events it took. Special events:
 
     FAIL throws; DENY is refused by allowWrite; ACT has an action; SPAWN starts a child named by `id`; DONE finishes; SET sets a timer
-    (`id`, `delay`, `event`); CANCEL cancels one (`id`). Readers whose auth context is {"sub": "stranger"} may not read.
+    (`id`, `delay`, `event`); CANCEL cancels one (`id`); TELL sends a list of events to another instance (`to`, `events`, perhaps `delay` and `id`);
+    RELAY does so with a RELAY to each of `to` in turn, for ever; MAKE makes an instance (`to`, `child`, `context`). Who has a parent tells it of its end.
+    Readers whose auth context is {"sub": "stranger"} may not read.
     """
 
     def __init__(self) -> None:
         self.listener: RuntimeListener
+        self.parents: dict[InstanceId, Parent] = {}
+        self.asked: list[tuple[str, bytes | None]] = []
+        """Events (and names of instances to be made) about which allowWrite was asked, or that came of themselves, with the auth context."""
         self.performed: list[tuple[InstanceId, int]] = []
         self.discarded: list[InstanceId] = []
         self.bursts: list[int] = []
@@ -67,7 +74,11 @@ class ToyRuntime:
         name: InstanceName,
         context: bytes,
         auth: bytes | None,
+        parent: Parent | None = None,
     ) -> Outcome:
+        if parent is not None:
+            self.parents[instance_id] = parent
+        self.asked.append((str(name), auth))
         given = msgspec.json.decode(context)
         if given.get("deny"):
             return Refused()
@@ -162,6 +173,7 @@ class ToyRuntime:
                 return Failed(MachineError("it threw", stack="at author.js:1"))
             case "DENY" if delivery.auth is not None:
                 return Refused()
+        self.asked.append((event["type"], delivery.auth))
         context = msgspec.json.decode(msgspec.json.encode(state["context"]))
         context["log"].append(event["type"])
         return self._stepped(instance_id, context, event, is_lost=delivery.lost_child is not None)
@@ -180,16 +192,40 @@ class ToyRuntime:
         named = msgspec.json.encode(event) if is_lost else None
         return Stepped(
             (_macrostep(context, is_done=kind == "DONE", event=named),),
-            _timer_ops(event),
+            (*_timer_ops(event), *self._last_words(instance_id, kind)),
             tuple(sorted(children)),
             len(children),
             effects,
             kind == "DONE",
         )
 
+    def _last_words(self, instance_id: InstanceId, kind: object) -> tuple[TimerOp, ...]:
+        parent = self.parents.get(instance_id)
+        if kind != "DONE" or parent is None:
+            return ()
+        message = Message(parent.address, MessageKind.DONE, parent.child_id)
+        return (SetTimer("", 0, b'{"good":true}', message=message),)
+
+
+def _toy(name: object) -> Address:
+    return Address(MachineName("toy"), InstanceName(str(name)))
+
 
 def _timer_ops(event: dict[str, object]) -> tuple[TimerOp, ...]:
     match event:
+        case {"type": "TELL", "to": to, "events": list(events)}:
+            delay, send_id = cast(float, event.get("delay", 0)), str(event.get("id", ""))
+            return tuple(
+                SetTimer(send_id, delay, msgspec.json.encode(each), message=Message(_toy(to)))
+                for each in events
+            )
+        case {"type": "RELAY", "to": [first, *rest]}:
+            json = msgspec.json.encode({"type": "RELAY", "to": [*rest, first]})
+            return (SetTimer("", 0, json, message=Message(_toy(first))),)
+        case {"type": "MAKE", "to": to, "child": str(child)}:
+            context = msgspec.json.encode(event.get("context", {}))
+            message = Message(_toy(to), MessageKind.SPAWN, child)
+            return (SetTimer("", 0, context, message=message),)
         case {"type": "SET", "id": str(send_id), "delay": int(delay), "event": str(name)}:
             return (SetTimer(send_id, delay, msgspec.json.encode({"type": name}), None),)
         case {"type": "CANCEL", "id": str(send_id)}:

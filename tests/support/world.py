@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from statekeep.application.creation import Creation
 from statekeep.application.instances import Instances
+from statekeep.application.messages import Messages
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.application.watching import Watching
@@ -106,7 +108,9 @@ class ManualClock:
 class World:
     """The engine with everything around it in sight."""
 
-    def __init__(self, runtime, *, settle_timeout_seconds=60.0, store=None, residents_max=100):
+    def __init__(
+        self, runtime, *, settle_timeout_seconds=60.0, store=None, residents_max=100, hops_max=100
+    ):
         self.runtime = runtime
         self.store = store or SlowStore()
         self.clock = ManualClock()
@@ -124,6 +128,10 @@ class World:
             on_growth=self.residents.resized,
             on_void=self.residents.remove,
         )
+        self.creation = Creation(self.store, runtime, self.residents, self.turns, self.clock)
+        self.messages = Messages(
+            self.store, self.residents, self.turns, self.creation, hops_max=hops_max
+        )
         self.instances = Instances(
             self.store,
             runtime,
@@ -132,6 +140,8 @@ class World:
             self.recorder,
             self.clock,
             self.recorder,
+            self.creation,
+            self.messages,
         )
         self.watching = self.recorder.watching = Watching(self.residents, runtime, self.store)
         self.timers.instances = self.instances

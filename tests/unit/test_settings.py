@@ -100,6 +100,7 @@ def test_every_option_can_come_from_each_source(parse, write):
         "step_timeout": "1500ms",
         "drain_timeout": "7",
         "delivery_retry_after": "1s",
+        "message_hops_max": "7",
         "exchanged_token_valid_for": "1h",
         "hosts_max": 3,
         "host_heap_mib": 64,

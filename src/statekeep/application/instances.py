@@ -9,15 +9,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from statekeep.application.creation import INITIALIZATION, Creation
+from statekeep.application.messages import Messages
 from statekeep.application.resident import Letter, Resident
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.domain.access import AuthContext, require_scope
-from statekeep.domain.commit import NewInstance
 from statekeep.domain.errors import (
-    AlreadyExists,
     IdempotencyMismatch,
-    InvalidParameter,
     NotFound,
     Overloaded,
     RejectedByMachineAuthorizer,
@@ -32,6 +31,7 @@ from statekeep.domain.instance import (
 )
 from statekeep.domain.limits import CHILD_LETTERS_MAX, DELIVERY_TRIES_MAX
 from statekeep.domain.machine import Machine, MachineVersion, VersionInfo
+from statekeep.domain.message import Message, MessageKind
 from statekeep.domain.names import (
     InstanceId,
     InstanceName,
@@ -39,17 +39,15 @@ from statekeep.domain.names import (
     OrganizationId,
     VersionId,
 )
-from statekeep.domain.step import ChildrenState, Stepped
+from statekeep.domain.step import ChildrenState
 from statekeep.domain.timer import Timer
 from statekeep.ports.author_log import AuthorLog
-from statekeep.ports.clock import Clock, datetime_of
+from statekeep.ports.clock import Clock
 from statekeep.ports.notifier import InstanceDeleted, Notifier
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import Page, Store, Transition
 
 _log = logging.getLogger(__name__)
-
-_INITIALIZATION: Final = Event("xstate.init", b'{"type":"xstate.init"}')
 
 
 class AdministrativeState(NamedTuple):
@@ -75,6 +73,8 @@ class Instances:
         notifier: Notifier,
         clock: Clock,
         author_log: AuthorLog,
+        creation: Creation,
+        messages: Messages,
     ) -> None:
         self._store = store
         self._runtime = runtime
@@ -83,7 +83,8 @@ class Instances:
         self._notifier = notifier
         self._clock = clock
         self._author_log = author_log
-        self._creating: dict[InstanceKey, asyncio.Future[None]] = {}
+        self._creation = creation
+        self._messages = messages
         self._is_draining = False
         self._loop = asyncio.get_running_loop()
         self._recovering: set[asyncio.Task[None]] = set()
@@ -149,18 +150,14 @@ class Instances:
         """
         organization_id = require_scope(caller, "instances.write")
         self._require_no_drain()
-        key = InstanceKey(organization_id, machine, instance)
-        version = await self._version_for(organization_id, machine, version_id)
-        # Whoever is told that it exists may read it at once: so the first creation has to be durable, or have failed.
-        while (creation := self._creating.get(key)) is not None:
-            await asyncio.shield(creation)
-        decided = self._creating[key] = self._loop.create_future()
-        try:
-            if await self._residents.find(key) is not None:
-                raise AlreadyExists(f"instance {instance} exists already")
-            return await self._create(key, version, context, caller.claims, decided)
-        finally:
-            self._decide(key, decided)
+        letter = Letter(
+            Delivery(INITIALIZATION, Origin.CREATION, caller.claims), self._loop.create_future()
+        )
+        await self._creation.create(
+            InstanceKey(organization_id, machine, instance), version_id, context, letter
+        )
+        assert letter.answer is not None
+        return await letter.answer
 
     async def read(
         self, caller: AuthContext, machine: MachineName, instance: InstanceName
@@ -252,17 +249,21 @@ class Instances:
         seq: int,
         on_handled: Callable[[StatekeepError | None], None],
     ) -> bool:
-        """Post a timer that is due; `on_handled` hears what came of it. False where the timer or its instance is gone: nobody is called then."""
+        """Post a timer that is due, or the message that it is; `on_handled` hears what came of it. False where it or its instance is gone: nobody is called then."""
         resident = await self._residents.find_by_id(instance_id)
         timer = None if resident is None else resident.timers.get(seq)
         if resident is None or timer is None or timer.is_dead:
             return False
-        delivery = Delivery(Event("(timer)", timer.event), Origin.TIMER, timer_seq=seq)
+        if timer.message is not None:
+            return await self._send_message(resident, timer, on_handled)
+        delivery = Delivery(
+            Event("(timer)", timer.event), Origin.TIMER, timer_seq=seq, hops=timer.hops
+        )
         self._turns.post(resident, Letter(delivery, on_handled=on_handled))
         return True
 
     async def put_off_timer(
-        self, instance_id: InstanceId, seq: int, *, due_at: float
+        self, instance_id: InstanceId, seq: int, *, due_at: float, failure: str
     ) -> Timer | None:
         """Count a failed delivery: the timer is due again at `due_at`, or dead after its last try. None where it is gone meanwhile."""
         resident = await self._residents.find_by_id(instance_id)
@@ -270,9 +271,10 @@ class Instances:
         if resident is None or timer is None:
             return None
         tries = timer.tries + 1
-        timer = timer._replace(tries=tries, is_dead=tries >= DELIVERY_TRIES_MAX, due_at=due_at)
-        resident.timers = {**resident.timers, seq: timer}
-        await self._store.update_timer(instance_id, timer)
+        timer = timer._replace(
+            tries=tries, is_dead=tries >= DELIVERY_TRIES_MAX, due_at=due_at, failure=failure
+        )
+        await self._update_timer(resident, timer)
         return timer
 
     async def recover(self, instance_id: InstanceId) -> None:
@@ -354,6 +356,31 @@ class Instances:
         except Exception:
             _log.exception("instance %d could not be taken up again", instance_id)
 
+    async def _send_message(
+        self,
+        sender: Resident,
+        timer: Timer,
+        on_handled: Callable[[StatekeepError | None], None],
+    ) -> bool:
+        failure = self._messages.why_undeliverable(timer)
+        if failure is None:
+            return self._messages.post(sender, timer, on_handled)
+        await self._update_timer(sender, timer._replace(is_dead=True, failure=failure))
+        return False
+
+    async def _update_timer(self, resident: Resident, timer: Timer) -> None:
+        resident.timers = {**resident.timers, timer.seq: timer}
+        await self._store.update_timer(resident.id, timer)
+        if timer.is_dead:
+            self._log_death(resident, timer)
+            self._messages.died(resident, timer)
+
+    def _log_death(self, resident: Resident, timer: Timer) -> None:
+        what = "a delayed event" if timer.message is None else _describe(timer.message)
+        text = f"{what} was given up and is a dead letter now: {timer.failure}"
+        now_ms = self._clock.now_ms()
+        self._author_log.write(resident.version, resident.key, is_error=True, ts=now_ms, text=text)
+
     def _require_no_drain(self) -> None:
         if self._is_draining:
             raise Overloaded("the server is shutting down", retry_after_seconds=2)
@@ -363,62 +390,6 @@ class Instances:
         if machine is None:
             raise NotFound(f"there is no machine {name}")
         return machine
-
-    async def _version_for(
-        self, organization_id: OrganizationId, name: MachineName, version_id: VersionId | None
-    ) -> MachineVersion:
-        machine = await self._machine(organization_id, name)
-        if version_id is None:
-            if machine.current_version is None:
-                raise InvalidParameter(
-                    f"machine {name} has no current version: name one, or publish one with makeCurrent",
-                    parameter="machineVersionId",
-                )
-            version_id = machine.current_version.id
-        version = await self._store.version(version_id)
-        if version is None or version.machine_id != machine.id:
-            raise InvalidParameter(
-                f"machine {name} has no version {version_id}", parameter="machineVersionId"
-            )
-        return version
-
-    async def _create(
-        self,
-        key: InstanceKey,
-        version: MachineVersion,
-        context: bytes,
-        auth: bytes,
-        decided: asyncio.Future[None],
-    ) -> InstanceView:
-        now_ms = self._clock.now_ms()
-        resident = Resident(self._store.new_instance_id(), key, version, datetime_of(now_ms))
-        new = NewInstance(key, version.machine_id, version.id, resident.created_at)
-
-        def on_handled(error: StatekeepError | None) -> None:
-            if error is None:
-                self._residents.add(resident)
-            self._decide(key, decided)
-
-        letter = Letter(
-            Delivery(_INITIALIZATION, Origin.CREATION, auth),
-            self._loop.create_future(),
-            on_handled=on_handled,
-        )
-        self._residents.expect(resident.id, decided)
-        outcome = await self._runtime.create(version, resident.id, key.name, context, auth)
-        if isinstance(outcome, Stepped):
-            self._turns.begin(resident, letter, outcome, new)
-        else:
-            self._turns.refuse(resident, letter, outcome)
-        assert letter.answer is not None
-        return await letter.answer
-
-    def _decide(self, key: InstanceKey, decided: asyncio.Future[None]) -> None:
-        """The creation is durable, or failed: whoever waited to create the same may look again."""
-        if self._creating.get(key) is decided:
-            del self._creating[key]
-        if not decided.done():
-            decided.set_result(None)
 
     async def _send_once(self, resident: Resident, letter: Letter, key: str) -> InstanceView:
         """Deliver the letter unless its key was used before; then give the first answer."""
@@ -464,6 +435,13 @@ _LAST_CHANCE_SECONDS: Final = 2.0
 def _require_same(first: bytes, second: bytes) -> None:
     if first != second:
         raise IdempotencyMismatch("this Idempotency-Key was used with another event")
+
+
+def _describe(message: Message) -> str:
+    to = f"{message.to.machine_name}/{message.to.name}"
+    if message.kind is MessageKind.SPAWN:
+        return f"the creation of {to}"
+    return f"an event to {to}"
 
 
 def _info(version: MachineVersion) -> VersionInfo:

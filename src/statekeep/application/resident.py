@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Final
 
 from statekeep.domain.errors import StatekeepError
 from statekeep.domain.event import Delivery, Origin
@@ -26,6 +27,8 @@ from statekeep.domain.names import InstanceId
 from statekeep.domain.timer import Timer
 from statekeep.ports.runtime import Standing
 
+_FROM_ELSEWHERE: Final = (Origin.TIMER, Origin.CREATION, Origin.MESSAGE)
+
 
 class Letter:
     """A delivery in a mailbox, and who wants to know what came of it.
@@ -34,7 +37,7 @@ class Letter:
     committed, or with the error that kept it from being. `key` and `body_hash` belong to an idempotent request.
     """
 
-    __slots__ = ("answer", "body_hash", "delivery", "key", "on_handled")
+    __slots__ = ("answer", "body_hash", "delivery", "is_recorded", "key", "on_handled")
 
     def __init__(
         self,
@@ -50,12 +53,14 @@ class Letter:
         self.key = key
         self.body_hash = body_hash
         self.on_handled = on_handled
+        self.is_recorded = False
+        """Did a commit come of it, once it is handled?"""
 
     @property
     def restarts_settling(self) -> bool:
         """Does its event begin the time anew that the instance has for settling?"""
         origin = self.delivery.origin
-        return origin is Origin.CLIENT or origin is Origin.TIMER or origin is Origin.CREATION
+        return origin is Origin.CLIENT or origin in _FROM_ELSEWHERE
 
     @property
     def is_last_word(self) -> bool:
@@ -111,6 +116,7 @@ class Resident:
         "head_snapshot",
         "head_ts",
         "held",
+        "hops",
         "id",
         "key",
         "keys_under_way",
@@ -152,6 +158,8 @@ class Resident:
         """Committed. Its `view` is empty until somebody had to compute it."""
         self.timers: Mapping[int, Timer] = {}
         self.next_timer_seq = 0
+        self.hops = 0
+        """Messages that led to the newest event, since somebody outside did something."""
         self.due: tuple[str, ...] = ()
         """Children that settling waits for and that are alive."""
         self.committed_due: tuple[str, ...] = ()

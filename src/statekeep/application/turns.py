@@ -292,6 +292,7 @@ class Turns:
             ts=resident.head_ts,
             timers=resident.timers,
             next_timer_seq=resident.next_timer_seq,
+            hops=resident.hops,
         )
 
     # Committing
@@ -336,6 +337,7 @@ class Turns:
         resident.head_ts = draft.ts
         resident.timers = draft.timers
         resident.next_timer_seq = draft.next_timer_seq
+        resident.hops = draft.hops
         resident.due = draft.due
         resident.live = draft.live
 
@@ -383,6 +385,7 @@ class Turns:
             crash_points.reach(crash_points.BEFORE_REPLY)
         deadline = self._loop.time() + self._settle_timeout
         for letter, view in batch.accepted:
+            letter.is_recorded = True
             letter.handled()
             if batch.is_settled:
                 letter.reply(view)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from statekeep.domain.event import Origin
+from statekeep.domain.event import Origin, Receipt
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.names import InstanceId, VersionId
 from statekeep.domain.timer import NO_TIMER_CHANGES, TimerChanges
@@ -42,8 +42,9 @@ class NewInstance(NamedTuple):
 class Commit(NamedTuple):
     """The step from one revision of an instance to a later one, all or nothing.
 
-    `entries` is not empty, in order, and its first revision is `base_revision + 1`. `due` replaces the list of children owed an answer.
-    `next_timer_seq` is the number the next timer will get.
+        `entries` is not empty, in order, and its first revision is `base_revision + 1`. `due` replaces the list of children owed an answer.
+        `next_timer_seq` is the number the next timer will get. `received` are messages of other instances that the entries apply: they are removed, and
+    have to be there.
     """
 
     instance_id: InstanceId
@@ -54,3 +55,4 @@ class Commit(NamedTuple):
     next_timer_seq: int = 0
     keys: tuple[KeyUse, ...] = ()
     new: NewInstance | None = None
+    received: tuple[Receipt, ...] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+from statekeep.domain.names import InstanceId
+
 
 class Origin(IntEnum):
     """Who caused a journal entry. Stored: never renumber."""
@@ -21,6 +23,8 @@ class Origin(IntEnum):
     """The error event of a child that was due and never answered."""
     HOUSEKEEPING = 6
     """No transition: the snapshot changed without an event, as when an idle child machine moved."""
+    MESSAGE = 7
+    """Another instance."""
 
 
 class Event(NamedTuple):
@@ -37,12 +41,20 @@ class LostChild(NamedTuple):
     why: str
 
 
+class Receipt(NamedTuple):
+    """Which message of which instance a delivery brings. `sender` is that instance's number."""
+
+    sender: InstanceId
+    seq: int
+
+
 class Delivery(NamedTuple):
     """One event on its way to an instance.
 
-    `auth` is the JSON of the auth context for which `allowWrite` has to answer; None where no question is asked. `handle` is the host's
-    number of a child's live event, `child` the name of that child. `timer_seq` is the timer it is. `lost_child` stands for the error event of that child, which only the host
-    can make; `event` is then only its description.
+        `auth` is the JSON of the auth context for which `allowWrite` has to answer; None where no question is asked. `handle` is the host's
+        number of a child's live event, `child` the name of that child. `timer_seq` is the timer it is. `lost_child` stands for the error event of that child, which only the host
+        can make; `event` is then only its description. `receipt` is the message that it is; `is_done_event`: an event of XState's own, made by the server
+    for a child that has ended. `hops` counts the messages that led to it, since somebody outside did something.
     """
 
     event: Event
@@ -52,3 +64,6 @@ class Delivery(NamedTuple):
     timer_seq: int | None = None
     lost_child: LostChild | None = None
     child: str | None = None
+    receipt: Receipt | None = None
+    is_done_event: bool = False
+    hops: int = 0

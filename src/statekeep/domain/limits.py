@@ -54,6 +54,11 @@ cannot fill it."""
 MACROSTEPS_PER_EVENT_MAX = 1_000
 """Macrosteps that one event may cause by undelayed sends of the machine to itself."""
 TIMERS_PER_INSTANCE_MAX = 10_000
+"""Timers of one instance that are pending, and messages that it has sent and that were not delivered yet."""
+MESSAGE_HOPS_MAX = 1_000
+"""Messages between instances that one event from outside may lead to, one after the other: those that follow are dead letters."""
+HOPS_FORGOTTEN_AFTER = timedelta(seconds=1)
+"""What waits for so long begins anew: it cannot keep a server busy."""
 
 WATCHER_REST = timedelta(microseconds=100)
 """How long the watchers of an instance rest between two updates, for each of them: to tell one takes half of that."""

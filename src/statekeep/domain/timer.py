@@ -6,15 +6,19 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from statekeep.domain.errors import MachineError
-from statekeep.domain.limits import TIMERS_PER_INSTANCE_MAX
+from statekeep.domain.limits import HOPS_FORGOTTEN_AFTER, TIMERS_PER_INSTANCE_MAX
+from statekeep.domain.message import Message
+
+_HOPS_FORGOTTEN_AFTER_MS = HOPS_FORGOTTEN_AFTER.total_seconds() * 1000
 
 
 class Timer(NamedTuple):
     """An event that is due once.
 
-    `seq` numbers the timers of an instance in the order they were set and is never used again; `send_id` is the author's name for it, which is not unique:
-    XState fires every one of two delayed sends with the same id. `due_at` is in ms since the epoch. `after` is JSON that names
-    the delayed transition it belongs to, where it is one. `tries` counts failed deliveries.
+        `seq` numbers the timers of an instance in the order they were set and is never used again; `send_id` is the author's name for it, which is not unique:
+        XState fires every one of two delayed sends with the same id. `due_at` is in ms since the epoch. `after` is JSON that names
+        the delayed transition it belongs to, where it is one. `tries` counts failed deliveries, `failure` says why the last one failed. `message` is there
+    where it is not for the instance itself but for another one; `event` is then what that message brings. `hops` counts the messages that led to it.
     """
 
     seq: int
@@ -24,15 +28,23 @@ class Timer(NamedTuple):
     after: bytes | None = None
     tries: int = 0
     is_dead: bool = False
+    message: Message | None = None
+    hops: int = 0
+    failure: str | None = None
+
+    def is_out(self, now_ms: float) -> bool:
+        """Has it left its instance? A message that is due is on its way, and cannot be taken back."""
+        return self.message is not None and (self.due_at <= now_ms or self.tries > 0)
 
 
 class SetTimer(NamedTuple):
-    """Decided in a macrostep: send `event` to the machine itself after `delay_ms`."""
+    """Decided in a macrostep: send `event` to the machine itself, or as `message` to another, after `delay_ms`."""
 
     send_id: str
     delay_ms: float
     event: bytes
-    after: bytes | None
+    after: bytes | None = None
+    message: Message | None = None
 
 
 class CancelTimer(NamedTuple):
@@ -55,24 +67,30 @@ NO_TIMER_CHANGES = TimerChanges((), ())
 
 
 def apply_timer_ops(
-    pending: Mapping[int, Timer], ops: Iterable[TimerOp], *, next_seq: int, now_ms: float
+    pending: Mapping[int, Timer],
+    ops: Iterable[TimerOp],
+    *,
+    next_seq: int,
+    now_ms: float,
+    hops: int = 0,
 ) -> TimerChanges:
     """What is left of `ops` once they are applied in order: a timer that is set and cancelled again does not appear.
 
-    A cancel takes the newest timer with its id, as XState does. Raises MachineError where an instance would have too many.
+    A cancel takes the newest timer with its id, as XState does. `hops` are those of the event that was handled: a timer inherits them unless it waits
+    for long, and a message counts as one more. Raises MachineError where an instance would have too many.
     """
     added: dict[int, Timer] = {}
     removed: list[int] = []
     for op in ops:
         if isinstance(op, SetTimer):
-            added[next_seq] = Timer(next_seq, op.send_id, now_ms + op.delay_ms, op.event, op.after)
+            added[next_seq] = _timer(next_seq, op, now_ms, hops)
             next_seq += 1
             continue
-        seq = _newest(added, op.send_id)
+        seq = _newest(added, op.send_id, now_ms)
         if seq is not None:
             del added[seq]
             continue
-        seq = _newest(pending, op.send_id, without=removed)
+        seq = _newest(pending, op.send_id, now_ms, without=removed)
         if seq is not None:
             removed.append(seq)
     if len(pending) - len(removed) + len(added) > TIMERS_PER_INSTANCE_MAX:
@@ -80,10 +98,23 @@ def apply_timer_ops(
     return TimerChanges(tuple(added.values()), tuple(removed))
 
 
-def _newest(timers: Mapping[int, Timer], send_id: str, without: Iterable[int] = ()) -> int | None:
+def _timer(seq: int, op: SetTimer, now_ms: float, hops: int) -> Timer:
+    due_at = now_ms + op.delay_ms
+    if op.delay_ms >= _HOPS_FORGOTTEN_AFTER_MS:
+        hops = 0
+    if op.message is None:
+        return Timer(seq, op.send_id, due_at, op.event, op.after, hops=hops)
+    return Timer(seq, op.send_id, due_at, op.event, message=op.message, hops=hops + 1)
+
+
+def _newest(
+    timers: Mapping[int, Timer], send_id: str, now_ms: float, without: Iterable[int] = ()
+) -> int | None:
     candidates = [
         seq
         for seq, timer in timers.items()
-        if timer.send_id == send_id and not timer.is_dead and seq not in without
+        if timer.send_id == send_id
+        and not (timer.is_dead or timer.is_out(now_ms))
+        and seq not in without
     ]
     return max(candidates, default=None)

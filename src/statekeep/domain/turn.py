@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
-from statekeep.domain.event import Delivery, Event, LostChild, Origin
+from statekeep.domain.event import Delivery, Event, LostChild, Origin, Receipt
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.names import InstanceId
 from statekeep.domain.step import Effects, Macrostep, Stepped
@@ -23,6 +23,10 @@ class Published(NamedTuple):
     is_silent: bool
 
 
+_INSIDE = frozenset((Origin.CHILD, Origin.SELF, Origin.LOST_CHILD))
+"""Where an event comes of the one before: it is part of what that led to."""
+
+
 class CommitDraft:
     """Collects what events did to one instance until it is written as one Commit.
 
@@ -37,6 +41,7 @@ class CommitDraft:
         ts: float,
         timers: Mapping[int, Timer],
         next_timer_seq: int,
+        hops: int = 0,
     ) -> None:
         self._instance_id = instance_id
         self._base_revision = revision
@@ -45,6 +50,8 @@ class CommitDraft:
         self.timers = timers
         """Pending timers once the draft is written."""
         self.next_timer_seq = next_timer_seq
+        self.hops = hops
+        """Of the event that was added last."""
         self.due: tuple[str, ...] = ()
         self.live = 0
         self.effects = Effects.NONE
@@ -53,6 +60,7 @@ class CommitDraft:
         self._entries: list[JournalEntry] = []
         self._timers_set: dict[int, Timer] = {}
         self._timers_removed: list[int] = []
+        self._received: list[Receipt] = []
 
     @property
     def is_empty(self) -> bool:
@@ -61,12 +69,16 @@ class CommitDraft:
 
     def add(self, delivery: Delivery, stepped: Stepped, *, now_ms: float) -> InstanceView:
         """Take what one delivery did at `now_ms`, rounded to microseconds; returns the view after it. Raises MachineError where a bound is exceeded."""
+        hops = self.hops if delivery.origin in _INSIDE else delivery.hops
         if stepped.timer_ops or delivery.timer_seq is not None:
-            self._change_timers(delivery.timer_seq, stepped.timer_ops, now_ms)
+            self._change_timers(delivery.timer_seq, stepped.timer_ops, now_ms, hops)
+        self.hops = hops
+        if delivery.receipt is not None:
+            self._received.append(delivery.receipt)
         for macrostep in stepped.macrosteps:
             self._add_macrostep(delivery, macrostep, now_ms)
         if stepped.is_done:
-            self._drop_timers()
+            self._drop_timers(now_ms)
         self.due = stepped.due
         self.live = stepped.live
         if stepped.effects is not Effects.NONE and self.effects is not Effects.CHILDREN:
@@ -91,6 +103,7 @@ class CommitDraft:
             self.next_timer_seq,
             keys,
             new,
+            tuple(self._received),
         )
 
     def _add_macrostep(self, delivery: Delivery, macrostep: Macrostep, now_ms: float) -> None:
@@ -108,15 +121,20 @@ class CommitDraft:
         view = InstanceView(self.revision, self.ts, macrostep.view)
         self.published.append(Published(view, macrostep.is_silent))
 
-    def _drop_timers(self) -> None:
-        """A finished machine takes no events, its own delayed ones included."""
-        self._apply(TimerChanges((), tuple(self.timers)))
+    def _drop_timers(self, now_ms: float) -> None:
+        """A finished machine takes no events, its own delayed ones included, and sends none. What it has sent arrives."""
+        dropped = [seq for seq, timer in self.timers.items() if not timer.is_out(now_ms)]
+        self._apply(TimerChanges((), tuple(dropped)))
 
-    def _change_timers(self, fired: int | None, ops: tuple[TimerOp, ...], now_ms: float) -> None:
+    def _change_timers(
+        self, fired: int | None, ops: tuple[TimerOp, ...], now_ms: float, hops: int
+    ) -> None:
         pending = self.timers
         if fired is not None:
             pending = {seq: timer for seq, timer in pending.items() if seq != fired}
-        changes = apply_timer_ops(pending, ops, next_seq=self.next_timer_seq, now_ms=now_ms)
+        changes = apply_timer_ops(
+            pending, ops, next_seq=self.next_timer_seq, now_ms=now_ms, hops=hops
+        )
         if fired is not None:
             changes = TimerChanges(changes.set, (fired, *changes.removed))
         self._apply(changes)

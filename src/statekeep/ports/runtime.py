@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from statekeep.domain.event import Delivery, Event
 from statekeep.domain.machine import MachineVersion
+from statekeep.domain.message import Parent
 from statekeep.domain.names import InstanceId, InstanceName, OrganizationId
 from statekeep.domain.step import ChildrenState, Outcome
 
@@ -99,8 +100,9 @@ class Runtime(Protocol):
         name: InstanceName,
         context: bytes,
         auth: bytes | None,
+        parent: Parent | None = None,
     ) -> Outcome:
-        """The initial macrostep with the caller's `context` (a JSON object). `auth` None asks no question."""
+        """The initial macrostep with the caller's `context` (a JSON object). `auth` None asks no question. `parent` made it, and hears of its end."""
         ...
 
     async def step(

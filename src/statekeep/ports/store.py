@@ -100,7 +100,7 @@ class InstanceStore(Protocol):
 
         The call itself takes the commit's place in line: of two commits the one passed first is written first, and awaited results
         come in that order. Done means durable. Raises AlreadyExists where a new instance's key is taken, and ConflictingRevision where
-        the instance does not stand at `base_revision` (or does not exist any more), and NotFound where a new instance's machine is gone;
+        the instance does not stand at `base_revision` (or does not exist any more) or a received message is not there, and NotFound where a new instance's machine is gone;
         nothing of that commit is then written.
         """
         ...
@@ -139,7 +139,11 @@ class InstanceStore(Protocol):
         ...
 
     async def update_timer(self, instance_id: InstanceId, timer: Timer) -> None:
-        """Write tries, due time and death of a timer that could not be delivered. Nothing where it is gone."""
+        """Write tries, due time, death and failure of a timer that could not be delivered. Nothing where it is gone."""
+        ...
+
+    async def remove_timer(self, instance_id: InstanceId, seq: int) -> bool:
+        """Forget a timer, or a message that changes nothing where it arrives. Whether there was one."""
         ...
 
     async def unsettled_instances(

@@ -21,6 +21,8 @@ from statekeep.domain.errors import (
 )
 from statekeep.domain.event import Delivery, Event
 from statekeep.domain.limits import SNAPSHOT_BYTES_MAX
+from statekeep.domain.message import Address, Message, MessageKind, Parent
+from statekeep.domain.names import VersionId, parse_instance_name, parse_machine_name
 from statekeep.domain.step import (
     ChildrenState,
     Effects,
@@ -67,15 +69,26 @@ def load(code: str, limits: HostLimits) -> bytes:
     )
 
 
-def create(instance_id: int, name: str, context: bytes, auth: bytes | None) -> bytes:
+def create(
+    instance_id: int,
+    name: str,
+    context: bytes,
+    auth: bytes | None,
+    parent: Parent | None = None,
+) -> bytes:
     """Enter the initial state."""
-    return b'"op":"create","i":%d,"name":"%b","context":%b,"auth":%b,"authorize":%b' % (
+    request = b'"op":"create","i":%d,"name":"%b","context":%b,"auth":%b,"authorize":%b' % (
         instance_id,
         name.encode(),
         context,
         auth or b"null",
         b"false" if auth is None else b"true",
     )
+    if parent is None:
+        return request
+    (machine_name, parent_name), child_id = parent
+    names = {"machineName": machine_name, "machineInstanceName": parent_name, "id": child_id}
+    return b'%b,"parent":%b' % (request, msgspec.json.encode(names))
 
 
 def step(deliveries: Sequence[Delivery]) -> bytes:
@@ -131,7 +144,8 @@ PING: Final = b'"op":"ping"'
 
 def _delivery(delivery: Delivery) -> bytes:
     if delivery.auth is not None:
-        return b'{"event":%b,"auth":%b}' % (delivery.event.json, delivery.auth)
+        done = b',"done":true' if delivery.is_done_event else b""
+        return b'{"event":%b,"auth":%b%b}' % (delivery.event.json, delivery.auth, done)
     if delivery.lost_child is not None:
         return msgspec.json.encode({"lost": delivery.lost_child.id, "why": delivery.lost_child.why})
     if delivery.handle is not None:
@@ -168,12 +182,24 @@ class _MacrostepFrame(msgspec.Struct):
     silent: bool = False
 
 
+class _AddressFrame(msgspec.Struct, rename="camel"):
+    machine_name: str
+    machine_instance_name: str
+
+
 class _TimerOpFrame(msgspec.Struct):
     set: str | None = None
     cancel: str | None = None
+    send: str | None = None
+    done: str | None = None
+    spawn: str | None = None
     delay: float = 0
     event: msgspec.Raw = _ABSENT
     after: msgspec.Raw = _ABSENT
+    to: _AddressFrame | None = None
+    output: msgspec.Raw = _ABSENT
+    context: msgspec.Raw = _ABSENT
+    version: str | None = None
 
 
 class ResultFrame(msgspec.Struct):
@@ -311,7 +337,33 @@ def _snapshot(raw: msgspec.Raw) -> bytes:
 def _timer_op(frame: _TimerOpFrame) -> TimerOp:
     if frame.cancel is not None:
         return CancelTimer(frame.cancel)
-    if frame.set is None or not frame.event or not 0 <= frame.delay < float("inf"):
+    if not 0 <= frame.delay < float("inf"):
         raise bad_frame("a timer that cannot be set")
-    after = bytes(frame.after) or None
-    return SetTimer(frame.set, frame.delay, bytes(frame.event), after)
+    if frame.set is not None and frame.event:
+        return SetTimer(frame.set, frame.delay, bytes(frame.event), bytes(frame.after) or None)
+    if frame.to is None:
+        raise bad_frame("a timer that is for nobody")
+    return _message_op(frame, _address(frame.to))
+
+
+def _message_op(frame: _TimerOpFrame, to: Address) -> SetTimer:
+    if frame.send is not None and frame.event:
+        return SetTimer(frame.send, frame.delay, bytes(frame.event), message=Message(to))
+    if frame.done is not None:
+        message = Message(to, MessageKind.DONE, frame.done)
+        return SetTimer("", 0, bytes(frame.output) or b"null", message=message)
+    if frame.spawn is not None and frame.context:
+        version_id = None if frame.version is None else VersionId(frame.version)
+        message = Message(to, MessageKind.SPAWN, frame.spawn, version_id)
+        return SetTimer("", 0, bytes(frame.context), message=message)
+    raise bad_frame("a message without its content")
+
+
+def _address(frame: _AddressFrame) -> Address:
+    try:
+        return Address(
+            parse_machine_name(frame.machine_name),
+            parse_instance_name(frame.machine_instance_name),
+        )
+    except InvalidParameter as error:
+        raise bad_frame("a message to what cannot be a name") from error

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from statekeep.domain.errors import MachineError, Overloaded, StatekeepError
 from statekeep.domain.event import Delivery
 from statekeep.domain.machine import MachineVersion
+from statekeep.domain.message import Parent
 from statekeep.domain.names import (
     InstanceId,
     InstanceName,
@@ -74,9 +75,11 @@ class HostRuntime:
         name: InstanceName,
         context: bytes,
         auth: bytes | None,
+        parent: Parent | None = None,
     ) -> Outcome:
         async def attempt(host: Host) -> Outcome:
-            [frame] = await host.ask(protocol.create(instance_id, name, context, auth))
+            request = protocol.create(instance_id, name, context, auth, parent)
+            [frame] = await host.ask(request)
             _raise_if_failed(frame)
             [outcome] = _outcomes([frame])
             self._note(host, instance_id, 0, [outcome])

@@ -151,14 +151,17 @@ class TimerService:
             # No fault of the machine's, so it does not count: SPEC 6 bounds the tries of handling that throws, and of paused instances.
             self._hold_back(instance_id, seq, error)
             return
-        task = asyncio.create_task(self._try_again(instance_id, seq))
+        task = asyncio.create_task(self._try_again(instance_id, seq, error.message))
         self._retries.add(task)
         task.add_done_callback(self._retries.discard)
 
-    async def _try_again(self, instance_id: InstanceId, seq: int) -> None:
+    async def _try_again(self, instance_id: InstanceId, seq: int, failure: str) -> None:
         try:
             timer = await self.instances.put_off_timer(
-                instance_id, seq, due_at=self._clock.now_ms() + self._retry_after_ms
+                instance_id,
+                seq,
+                due_at=self._clock.now_ms() + self._retry_after_ms,
+                failure=failure,
             )
         except Exception as error:
             self._hold_back(instance_id, seq, error)

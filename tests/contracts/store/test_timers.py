@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from statekeep.domain.event import Receipt
 from statekeep.domain.instance import InstanceStatus
+from statekeep.domain.message import Address, Message, MessageKind
+from statekeep.domain.names import InstanceId, InstanceName, MachineName, VersionId
 from statekeep.domain.timer import TimerChanges
-from statekeep.ports.store import DueTimer
+from statekeep.ports.store import ConflictingRevision, DueTimer
 from tests.support.builders import NOW_MS, a_commit, a_timer, create_instances
 
 
@@ -72,12 +77,68 @@ async def test_a_timer_that_was_removed_is_not_due(store, instance_id):
 async def test_a_failed_delivery_is_remembered(store, instance_id):
     """Tries and the new time; what the timer is does not change."""
     await set_timers(store, instance_id, 1.0)
-    changed = a_timer(0, due_at=31.5)._replace(tries=1, event=b"{}", send_id="other")
+    changed = a_timer(0, due_at=31.5)._replace(
+        tries=1, event=b"{}", send_id="other", failure="it threw"
+    )
     await store.update_timer(instance_id, changed)
     assert (await store.claim_by_id(instance_id)).timers == (
-        a_timer(0, due_at=31.5)._replace(tries=1),
+        a_timer(0, due_at=31.5)._replace(tries=1, failure="it threw"),
     )
     assert await all_due(store, 99.0, limit=10) == [DueTimer(instance_id, 0, 31.5)]
+
+
+def a_message(seq, *, kind=MessageKind.EVENT, version=None):
+    to = Address(MachineName("m"), InstanceName("a|b"))
+    message = Message(to, kind, 'the "kid"', version)
+    return a_timer(seq, due_at=1.0)._replace(message=message, hops=3, failure="why")
+
+
+async def test_messages_come_back_complete(store, instance_id):
+    """Whatever they bring, and to whom."""
+    messages = (
+        a_message(0),
+        a_message(1, kind=MessageKind.DONE),
+        a_message(2, kind=MessageKind.SPAWN, version=VersionId("ver_1")),
+    )
+    commit = a_commit(instance_id, 1)._replace(timers=TimerChanges(messages, ()), next_timer_seq=3)
+    await store.commit(commit)
+    assert (await store.claim_by_id(instance_id)).timers == messages
+
+
+async def test_the_receiver_of_a_message_takes_it_away(store, ground):
+    """In the commit that applies it, which may be written together with the one that sent it."""
+    one, two = await create_instances(store, ground, ["one", "two"])
+    changes = TimerChanges((a_message(0), a_message(1)), ())
+    sending = store.commit(a_commit(one, 1)._replace(timers=changes, next_timer_seq=2))
+    await store.commit(a_commit(two, 1)._replace(received=(Receipt(one, 1),)))
+    await sending
+    assert (await store.claim_by_id(one)).timers == (a_message(0),)
+
+
+async def test_a_message_is_applied_once(store, ground):
+    """A commit that applies one that is gone is not written, whatever else is written beside it."""
+    one, two, three = await create_instances(store, ground, ["one", "two", "three"])
+    changes = TimerChanges((a_message(0),), ())
+    await store.commit(a_commit(one, 1)._replace(timers=changes, next_timer_seq=1))
+    again = a_commit(two, 1)._replace(received=(Receipt(one, 0),))
+    results = await asyncio.gather(
+        store.commit(a_commit(three, 1)._replace(received=(Receipt(one, 0),))),
+        store.commit(again),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [type(None), ConflictingRevision]
+    assert (await store.claim_by_id(two)).revision == 1
+    with pytest.raises(ConflictingRevision):
+        await store.commit(again._replace(received=(Receipt(InstanceId(999), 0),)))
+
+
+async def test_a_message_can_be_forgotten(store, instance_id):
+    """Without a commit, where nothing comes of it."""
+    changes = TimerChanges((a_message(0),), ())
+    await store.commit(a_commit(instance_id, 1)._replace(timers=changes, next_timer_seq=1))
+    assert await store.remove_timer(instance_id, 0)
+    assert not await store.remove_timer(instance_id, 0)
+    assert (await store.claim_by_id(instance_id)).timers == ()
 
 
 async def test_a_dead_timer_is_never_due_and_stays_visible(store, instance_id):

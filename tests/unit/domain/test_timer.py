@@ -4,7 +4,11 @@ import pytest
 
 from statekeep.domain import timer as timer_module
 from statekeep.domain.errors import MachineError
+from statekeep.domain.message import Address, Message
+from statekeep.domain.names import InstanceName, MachineName
 from statekeep.domain.timer import CancelTimer, SetTimer, Timer, apply_timer_ops
+
+MESSAGE = Message(Address(MachineName("toy"), InstanceName("two")))
 
 
 def setting(send_id, delay_ms=10.0):
@@ -24,6 +28,16 @@ def test_a_timer_is_due_its_delay_from_now():
     changes = apply([], setting("a", 250.5))
     assert changes.set == (Timer(10, "a", 1250.5, b'{"type":"go"}'),)
     assert changes.removed == ()
+
+
+def test_a_message_that_is_out_cannot_be_cancelled():
+    """What was sent at once, is due or was tried before is on its way to another instance."""
+    due = Timer(1, "a", 1000.0, b"{}", message=MESSAGE)
+    tried = Timer(2, "a", 9000.0, b"{}", tries=1, message=MESSAGE)
+    later = Timer(3, "a", 9000.0, b"{}", message=MESSAGE)
+    at_once = SetTimer("a", 0, b"{}", message=MESSAGE)
+    changes = apply([later, due, tried], at_once, CancelTimer("a"), CancelTimer("a"))
+    assert ([timer.seq for timer in changes.set], changes.removed) == ([10], (3,))
 
 
 def test_two_with_one_id_both_stay():

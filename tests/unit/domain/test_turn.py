@@ -4,13 +4,16 @@ import pytest
 
 from statekeep.domain import timer as timer_module
 from statekeep.domain.errors import MachineError
-from statekeep.domain.event import Delivery, Event, Origin
-from statekeep.domain.names import InstanceId
+from statekeep.domain.event import Delivery, Event, Origin, Receipt
+from statekeep.domain.message import Address, Message
+from statekeep.domain.names import InstanceId, InstanceName, MachineName
 from statekeep.domain.step import Effects, Macrostep, Stepped
 from statekeep.domain.timer import CancelTimer, SetTimer, Timer
 from statekeep.domain.turn import CommitDraft, lost_child_delivery
 
 GO = Delivery(Event("go", b'{"type":"go"}'), Origin.CLIENT, b"{}")
+
+MESSAGE = Message(Address(MachineName("toy"), InstanceName("two")))
 
 
 def draft(*, revision=3, ts=100.0, timers=(), next_timer_seq=7):
@@ -104,6 +107,39 @@ def test_a_finished_machine_has_no_timers():
     d.add(GO, step, now_ms=200)
     assert d.commit().timers == ((), (1,))
     assert dict(d.timers) == {}
+
+
+def test_what_a_finished_machine_has_sent_arrives():
+    """Messages that are on their way, and those of its last step; not those that were to be sent later."""
+    on_its_way = Timer(1, "a", 200, b"{}", message=MESSAGE)
+    again = Timer(2, "b", 900, b"{}", tries=1, message=MESSAGE)
+    later = Timer(3, "c", 900, b"{}", message=MESSAGE)
+    d = draft(timers=[on_its_way, again, later])
+    ops = [SetTimer("", 0, b"{}", message=MESSAGE), SetTimer("", 9, b"{}", message=MESSAGE)]
+    d.add(GO, stepped(b"1", ops=ops, is_done=True), now_ms=200)
+    changes = d.commit().timers
+    assert ([timer.seq for timer in changes.set], changes.removed) == ([7], (3,))
+
+
+def test_a_message_is_received_with_what_it_caused():
+    """The commit that applies it takes it away from its sender."""
+    d = draft()
+    receipt = Receipt(InstanceId(9), 4)
+    d.add(Delivery(GO.event, Origin.MESSAGE, receipt=receipt), stepped(b"1"), now_ms=200)
+    assert d.commit().received == (receipt,)
+
+
+def test_hops_are_inherited_until_something_happens_outside():
+    """A message counts one more than the event that sent it; so do those of events that came of that one. What waits for a second begins anew."""
+    d = draft()
+    tell = [SetTimer("", 0, b"{}", message=MESSAGE), SetTimer("", 10, b"{}")]
+    late = [SetTimer("", 1000, b"{}", message=MESSAGE), SetTimer("", 1000, b"{}")]
+    d.add(Delivery(GO.event, Origin.MESSAGE, hops=4), stepped(b"1", ops=tell), now_ms=200)
+    d.add(Delivery(GO.event, Origin.CHILD), stepped(b"2", ops=[*tell, *late]), now_ms=200)
+    d.add(GO, stepped(b"3", ops=tell), now_ms=200)
+    hops = [timer.hops for timer in d.commit().timers.set]
+    assert hops == [5, 4, 5, 4, 1, 0, 1, 0]
+    assert d.hops == 0
 
 
 def test_a_refused_event_leaves_the_draft_alone(monkeypatch):

@@ -10,7 +10,8 @@ import pytest
 from statekeep.domain.errors import InvalidCode, MachineError, TooLarge
 from statekeep.domain.event import Delivery, Event, LostChild, Origin
 from statekeep.domain.limits import SNAPSHOT_BYTES_MAX
-from statekeep.domain.names import InstanceId, InstanceName
+from statekeep.domain.message import Address, Message, MessageKind, Parent
+from statekeep.domain.names import InstanceId, InstanceName, MachineName, VersionId
 from statekeep.domain.step import (
     ChildrenState,
     Effects,
@@ -78,12 +79,20 @@ def test_create() -> None:
     }
     frame = sent(protocol.create(7, "one", b"{}", None))
     assert (frame["auth"], frame["authorize"]) == (None, False)
+    parent = Parent(Address(MachineName("boss"), InstanceName("b:1")), 'the "kid"')
+    frame = sent(protocol.create(7, "one", b"{}", None, parent))
+    assert frame["parent"] == {
+        "machineName": "boss",
+        "machineInstanceName": "b:1",
+        "id": 'the "kid"',
+    }
 
 
 def test_step() -> None:
     """Each kind of delivery has its form, and the snapshot comes only where it is wanted."""
     deliveries = [
         Delivery(GO, Origin.CLIENT, b'{"sub":"me"}'),
+        Delivery(GO, Origin.MESSAGE, b"{}", is_done_event=True),
         Delivery(GO, Origin.TIMER, timer_seq=4),
         Delivery(GO, Origin.CHILD, handle=9),
         Delivery(GO, Origin.LOST_CHILD, lost_child=LostChild('a "child"', "why")),
@@ -97,6 +106,7 @@ def test_step() -> None:
         "rev": 3,
         "events": [
             {"event": event, "auth": {"sub": "me"}},
+            {"event": event, "auth": {}, "done": True},
             {"event": event},
             {"event": event, "h": 9},
             {"lost": 'a "child"', "why": "why"},
@@ -152,6 +162,54 @@ def test_an_event_that_was_accepted() -> None:
     assert isinstance(finished, Stepped)
     assert finished.is_done
     assert finished.effects is Effects.NONE
+
+
+def test_messages() -> None:
+    """What goes to other instances comes among the timers: events, the end of the instance, and instances to be made."""
+    to = {"machineName": "toy", "machineInstanceName": "a|b"}
+    stepped = outcome(
+        steps=[STEP],
+        timers=[
+            {"send": "s", "to": to, "event": {"type": "x"}, "delay": 5},
+            {"send": "", "to": to, "event": {"type": "x"}},
+            {"done": "kid", "to": to, "output": [1]},
+            {"done": "kid", "to": to},
+            {"spawn": "kid", "to": to, "version": "ver_1", "context": {"a": 1}},
+        ],
+    )
+    assert isinstance(stepped, Stepped)
+    address = Address(MachineName("toy"), InstanceName("a|b"))
+    event, done = Message(address), Message(address, MessageKind.DONE, "kid")
+    spawn = Message(address, MessageKind.SPAWN, "kid", VersionId("ver_1"))
+    assert stepped.timer_ops == (
+        SetTimer("s", 5, b'{"type":"x"}', message=event),
+        SetTimer("", 0, b'{"type":"x"}', message=event),
+        SetTimer("", 0, b"[1]", message=done),
+        SetTimer("", 0, b"null", message=done),
+        SetTimer("", 0, b'{"a":1}', message=spawn),
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"send": "s", "event": {"type": "x"}},
+        {"send": "s", "to": {"machineName": "a/b", "machineInstanceName": "c"}, "event": {}},
+        {"send": "s", "to": {"machineName": "a", "machineInstanceName": ".."}, "event": {}},
+        {"send": "s", "to": {"machineName": "a", "machineInstanceName": "b"}},
+        {"spawn": "s", "to": {"machineName": "a", "machineInstanceName": "b"}},
+        {
+            "send": "s",
+            "to": {"machineName": "a", "machineInstanceName": "b"},
+            "event": {},
+            "delay": -1,
+        },
+    ],
+)
+def test_messages_that_break_the_protocol(message) -> None:
+    """A host that names no receiver that can exist, or brings nothing, is not to be trusted."""
+    with pytest.raises(protocol.BadFrame):
+        outcome(steps=[STEP], timers=[message])
 
 
 def test_events_that_were_not() -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.errors import AlreadyExists, InvalidState, NotFound
-from statekeep.domain.event import Origin
+from statekeep.domain.event import Origin, Receipt
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.limits import PAGE_SIZE
 from statekeep.domain.names import InstanceId
@@ -102,6 +102,8 @@ class MemoryStore(MemoryCatalog, Store):
         return future
 
     def _apply(self, commit: Commit) -> None:
+        if not all(self._is_there(receipt) for receipt in commit.received):
+            raise ConflictingRevision("a message is gone")
         stored = self._find_or_create(commit)
         stored.journal.extend(commit.entries)
         stored.due = commit.due
@@ -109,7 +111,13 @@ class MemoryStore(MemoryCatalog, Store):
         stored.timers.update({timer.seq: timer for timer in commit.timers.set})
         for seq in commit.timers.removed:
             stored.timers.pop(seq, None)
+        for receipt in commit.received:
+            del self._instances[receipt.sender].timers[receipt.seq]
         stored.keys.update({use.key: use for use in commit.keys})
+
+    def _is_there(self, receipt: Receipt) -> bool:
+        sender = self._instances.get(receipt.sender)
+        return sender is not None and receipt.seq in sender.timers
 
     def _find_or_create(self, commit: Commit) -> _Stored:
         if commit.new is not None:
@@ -197,8 +205,15 @@ class MemoryStore(MemoryCatalog, Store):
         stored = self._instances.get(instance_id)
         if stored is not None and timer.seq in stored.timers:
             stored.timers[timer.seq] = stored.timers[timer.seq]._replace(
-                tries=timer.tries, due_at=timer.due_at, is_dead=timer.is_dead
+                tries=timer.tries,
+                due_at=timer.due_at,
+                is_dead=timer.is_dead,
+                failure=timer.failure,
             )
+
+    async def remove_timer(self, instance_id: InstanceId, seq: int) -> bool:
+        stored = self._instances.get(instance_id)
+        return stored is not None and stored.timers.pop(seq, None) is not None
 
     async def unsettled_instances(
         self, *, after: InstanceId | None, limit: int

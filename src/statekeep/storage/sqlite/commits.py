@@ -15,7 +15,7 @@ from statekeep.domain.commit import Commit, NewInstance
 from statekeep.domain.names import InstanceId
 from statekeep.ports.store import ConflictingRevision
 from statekeep.storage.queries import load_queries
-from statekeep.storage.sqlite.rows import json_of, microseconds_of
+from statekeep.storage.sqlite.rows import json_of, microseconds_of, timer_row
 
 _QUERIES: Final = load_queries(__package__)
 _NEWEST_JOURNAL_ID: Final = _QUERIES["newest_journal_id"]
@@ -59,6 +59,8 @@ class CommitWriter:
             executemany(_SET_TIMER, rows.timers_set)
         if rows.timers_removed:
             executemany(_REMOVE_TIMER, rows.timers_removed)
+        if rows.received:
+            self._remove_messages(rows.received)
         if rows.keys:
             executemany(_USE_KEY, rows.keys)
 
@@ -67,6 +69,12 @@ class CommitWriter:
         self._cursor.executemany(_MOVE_INSTANCE, moves)
         if self._connection.total_changes() - before != len(moves):
             raise ConflictingRevision("an instance is not at the revision its commit starts from")
+
+    def _remove_messages(self, received: Sequence[Row]) -> None:
+        before = self._connection.total_changes()
+        self._cursor.executemany(_REMOVE_TIMER, received)
+        if self._connection.total_changes() - before != len(received):
+            raise ConflictingRevision("a message is gone: it was applied before, or its sender is")
 
 
 class _Rows:
@@ -80,6 +88,7 @@ class _Rows:
         self.moves: list[Row] = []
         self.timers_set: list[Row] = []
         self.timers_removed: list[Row] = []
+        self.received: list[Row] = []
         self.keys: list[Row] = []
         self._add(commits)
 
@@ -89,7 +98,17 @@ class _Rows:
         # An instance may have several commits in one run. The first entry of the first finds its predecessor by its standing.
         newest: dict[InstanceId, int] = {}
         for commit in commits:
-            instance_id, base_revision, entries, due, timers, next_timer_seq, keys, new = commit
+            (
+                instance_id,
+                base_revision,
+                entries,
+                due,
+                timers,
+                next_timer_seq,
+                keys,
+                new,
+                received,
+            ) = commit
             previous = newest.get(instance_id)
             for entry in entries:
                 rows_of_entries.append((journal_id, instance_id, previous, *entry))
@@ -103,14 +122,15 @@ class _Rows:
             else:
                 self.standings.append(standing)
                 self.instances.append(_instance_row(instance_id, new))
-            if timers.set or timers.removed or keys:
+            if timers.set or timers.removed or keys or received:
                 self._add_rest(commit)
         self.next_journal_id = journal_id
 
     def _add_rest(self, commit: Commit) -> None:
         instance_id, timers = commit.instance_id, commit.timers
-        self.timers_set += [(instance_id, *timer) for timer in timers.set]
+        self.timers_set += [timer_row(instance_id, timer) for timer in timers.set]
         self.timers_removed += [(instance_id, seq) for seq in timers.removed]
+        self.received += commit.received
         self.keys += [(instance_id, *use) for use in commit.keys]
 
 

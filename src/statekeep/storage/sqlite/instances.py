@@ -118,7 +118,18 @@ class SqliteInstances(InstanceStore):
         return [DueTimer(*columns) for columns in rows]
 
     async def update_timer(self, instance_id: InstanceId, timer: Timer) -> None:
-        await self._change("update_timer", instance_id=instance_id, **timer._asdict())
+        await self._change(
+            "update_timer",
+            instance_id=instance_id,
+            seq=timer.seq,
+            tries=timer.tries,
+            due_at=timer.due_at,
+            is_dead=timer.is_dead,
+            failure=timer.failure,
+        )
+
+    async def remove_timer(self, instance_id: InstanceId, seq: int) -> bool:
+        return await self._change("remove_timer_named", instance_id=instance_id, seq=seq) > 0
 
     async def unsettled_instances(
         self, *, after: InstanceId | None, limit: int

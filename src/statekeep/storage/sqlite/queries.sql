@@ -24,8 +24,8 @@ VALUES (?1, ?2, ?3, (SELECT number FROM versions WHERE id = ?4), ?5);
 INSERT INTO standings (revision, journal_id, due, next_timer_seq, instance_id) VALUES (?1, ?2, ?3, ?4, ?5);
 
 -- name: set_timer
-INSERT INTO timers (instance_id, seq, send_id, due_at, event, after, tries, is_dead)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
+INSERT INTO timers (instance_id, seq, send_id, due_at, event, after, tries, is_dead, message, hops, failure)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
 
 -- name: remove_timer
 DELETE FROM timers WHERE instance_id = ?1 AND seq = ?2;
@@ -57,7 +57,7 @@ LEFT JOIN versions AS desired ON desired.number = instances.desired_version
 WHERE instances.id = ?1;
 
 -- name: timers_of_instance
-SELECT seq, send_id, due_at, event, after, tries, is_dead FROM timers WHERE instance_id = ?1 ORDER BY seq;
+SELECT seq, send_id, due_at, event, after, tries, is_dead, message, hops, failure FROM timers WHERE instance_id = ?1 ORDER BY seq;
 
 -- name: set_status
 UPDATE instances SET status = :status WHERE id = :instance_id;
@@ -127,7 +127,10 @@ WHERE is_dead = 0 AND due_at < :until AND (due_at, instance_id, seq) > (:due_at,
 ORDER BY due_at, instance_id, seq LIMIT :limit;
 
 -- name: update_timer
-UPDATE timers SET tries = :tries, due_at = :due_at, is_dead = :is_dead WHERE instance_id = :instance_id AND seq = :seq;
+UPDATE timers SET tries = :tries, due_at = :due_at, is_dead = :is_dead, failure = :failure WHERE instance_id = :instance_id AND seq = :seq;
+
+-- name: remove_timer_named
+DELETE FROM timers WHERE instance_id = :instance_id AND seq = :seq;
 
 -- name: unsettled_instances
 SELECT instance_id FROM standings WHERE due IS NOT NULL AND instance_id > :after ORDER BY instance_id LIMIT :limit;

@@ -21,6 +21,7 @@ from statekeep.domain.machine import (
     User,
     VersionInfo,
 )
+from statekeep.domain.message import Address, Message, MessageKind
 from statekeep.domain.names import InstanceId
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
@@ -217,5 +218,33 @@ def claimed_of(
 
 def timer_of(seq: int, send_id: str, due_at: float, event: bytes, *rest: Any) -> Timer:
     """A row of timers."""
-    after, tries, is_dead = rest
-    return Timer(seq, send_id, due_at, event, after, tries, bool(is_dead))
+    after, tries, is_dead, message, hops, failure = rest
+    return Timer(
+        seq,
+        send_id,
+        due_at,
+        event,
+        after,
+        tries,
+        bool(is_dead),
+        None if message is None else _message_of(message),
+        hops,
+        failure,
+    )
+
+
+def timer_row(instance_id: InstanceId, timer: Timer) -> tuple[Any, ...]:
+    """A timer as a row of timers."""
+    if timer.message is None:
+        return (instance_id, *timer)
+    return (instance_id, *timer._replace(message=_message_json(timer.message)))
+
+
+def _message_json(message: Message) -> Any:
+    (machine_name, name), kind, child_id, version_id = message
+    return json_of([machine_name, name, kind.value, child_id, version_id])
+
+
+def _message_of(text: str) -> Message:
+    machine_name, name, kind, child_id, version_id = msgspec.json.decode(text)
+    return Message(Address(machine_name, name), MessageKind(kind), child_id, version_id)

@@ -1,0 +1,126 @@
+"""How instances come into being, whoever asks for it. Of two who want to make the same one, the second hears what became of the first."""
+
+from __future__ import annotations
+
+import asyncio
+
+from statekeep.application.resident import Letter, Resident
+from statekeep.application.residents import Residents
+from statekeep.application.turns import Turns
+from statekeep.domain.commit import NewInstance
+from statekeep.domain.errors import AlreadyExists, InvalidParameter, NotFound, StatekeepError
+from statekeep.domain.event import Event
+from statekeep.domain.instance import InstanceKey
+from statekeep.domain.machine import MachineVersion
+from statekeep.domain.message import Parent
+from statekeep.domain.names import MachineName, OrganizationId, VersionId
+from statekeep.domain.step import Stepped
+from statekeep.ports.clock import Clock, datetime_of
+from statekeep.ports.runtime import Runtime
+from statekeep.ports.store import Store
+
+INITIALIZATION = Event("xstate.init", b'{"type":"xstate.init"}')
+"""The event of every first transition."""
+
+
+class Creation:
+    """Makes instances."""
+
+    def __init__(
+        self, store: Store, runtime: Runtime, residents: Residents, turns: Turns, clock: Clock
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._residents = residents
+        self._turns = turns
+        self._clock = clock
+        self._under_way: dict[InstanceKey, asyncio.Future[None]] = {}
+        self._loop = asyncio.get_running_loop()
+
+    async def create(
+        self,
+        key: InstanceKey,
+        version_id: VersionId | None,
+        context: bytes,
+        letter: Letter,
+        parent: Parent | None = None,
+    ) -> None:
+        """Decide the initial macrostep of a new instance; `letter`, whose delivery says who asks, hears what comes of it.
+
+        `context` is a JSON object that is merged over the machine's own, `version_id` None the machine's current version. Raises NotFound for the machine,
+        InvalidParameter for the version, AlreadyExists, and what the runtime raises: the letter hears nothing then.
+        """
+        version = await self.version(key.organization_id, key.machine_name, version_id)
+        # Whoever is told that it exists may read it at once: so the first creation has to be durable, or have failed.
+        await self.finished(key)
+        decided = self._under_way[key] = self._loop.create_future()
+        try:
+            if await self._residents.find(key) is not None:
+                raise AlreadyExists(f"instance {key.name} exists already")
+            await self._begin(key, version, context, letter, parent, decided)
+        except BaseException:
+            self._decide(key, decided)
+            raise
+
+    async def finished(self, key: InstanceKey) -> None:
+        """Wait until no instance of that name is being made."""
+        while (creation := self._under_way.get(key)) is not None:
+            await asyncio.shield(creation)
+
+    async def version(
+        self, organization_id: OrganizationId, name: MachineName, version_id: VersionId | None
+    ) -> MachineVersion:
+        """The version of that machine, by default its current one. Raises NotFound for the machine, InvalidParameter for the version."""
+        machine = await self._store.machine(organization_id, name)
+        if machine is None:
+            raise NotFound(f"there is no machine {name}")
+        if version_id is None:
+            if machine.current_version is None:
+                raise InvalidParameter(
+                    f"machine {name} has no current version: name one, or publish one with makeCurrent",
+                    parameter="machineVersionId",
+                )
+            version_id = machine.current_version.id
+        version = await self._store.version(version_id)
+        if version is None or version.machine_id != machine.id:
+            raise InvalidParameter(
+                f"machine {name} has no version {version_id}", parameter="machineVersionId"
+            )
+        return version
+
+    async def _begin(
+        self,
+        key: InstanceKey,
+        version: MachineVersion,
+        context: bytes,
+        letter: Letter,
+        parent: Parent | None,
+        decided: asyncio.Future[None],
+    ) -> None:
+        created_at = datetime_of(self._clock.now_ms())
+        resident = Resident(self._store.new_instance_id(), key, version, created_at)
+        new = NewInstance(key, version.machine_id, version.id, created_at)
+        tell = letter.on_handled
+
+        def on_handled(error: StatekeepError | None) -> None:
+            if error is None:
+                self._residents.add(resident)
+            self._decide(key, decided)
+            if tell is not None:
+                tell(error)
+
+        letter.on_handled = on_handled
+        self._residents.expect(resident.id, decided)
+        auth = letter.delivery.auth
+        outcome = await self._runtime.create(version, resident.id, key.name, context, auth, parent)
+        if isinstance(outcome, Stepped):
+            self._turns.begin(resident, letter, outcome, new)
+        else:
+            self._turns.refuse(resident, letter, outcome)
+
+    def _decide(self, key: InstanceKey, decided: asyncio.Future[None]) -> None:
+        """The creation is durable, or failed: whoever waited to create the same may look again."""
+        if self._under_way.get(key) is decided:
+            del self._under_way[key]
+        if not decided.done():
+            decided.set_result(None)

@@ -1,0 +1,217 @@
+"""Carries messages from instance to instance (SPEC 7).
+
+What must stay true here:
+
+- messages of one sender set out in the order in which they were sent, each once the one before is in the mailbox of its receiver (or its receiver is made);
+- a message is under way at most once; what applies it removes it, in one commit;
+- the receiver's machine decides about each, as about any caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import NamedTuple
+
+from statekeep.application.creation import INITIALIZATION, Creation
+from statekeep.application.resident import Letter, Resident
+from statekeep.application.residents import Residents
+from statekeep.application.turns import Turns
+from statekeep.domain.errors import Overloaded, StatekeepError
+from statekeep.domain.event import Delivery, Event, Origin, Receipt
+from statekeep.domain.instance import InstanceKey
+from statekeep.domain.message import (
+    Address,
+    Message,
+    MessageKind,
+    Parent,
+    done_event,
+    sender_claims,
+)
+from statekeep.domain.timer import Timer
+from statekeep.domain.turn import lost_child_delivery
+from statekeep.ports.store import InstanceStore
+
+_log = logging.getLogger(__name__)
+
+OnHandled = Callable[[StatekeepError | None], None]
+
+
+class _Mail(NamedTuple):
+    """A message on its way."""
+
+    sender: InstanceKey
+    receipt: Receipt
+    timer: Timer
+    message: Message
+    on_handled: OnHandled
+
+    @property
+    def claims(self) -> bytes:
+        return sender_claims(self.address)
+
+    @property
+    def address(self) -> Address:
+        return Address(self.sender.machine_name, self.sender.name)
+
+    @property
+    def receiver(self) -> InstanceKey:
+        return InstanceKey(self.sender.organization_id, *self.message.to)
+
+
+class Messages:
+    """Delivers messages that are due. `hops_max` bounds how many may follow from one event, without a pause."""
+
+    def __init__(
+        self,
+        store: InstanceStore,
+        residents: Residents,
+        turns: Turns,
+        creation: Creation,
+        *,
+        hops_max: int,
+    ) -> None:
+        self._store = store
+        self._residents = residents
+        self._turns = turns
+        self._creation = creation
+        self._hops_max = hops_max
+        self._under_way: set[Receipt] = set()
+        self._lanes: dict[int, deque[_Mail]] = {}
+        """What waits behind another message of the same sender."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+
+    def post(self, sender: Resident, timer: Timer, on_handled: OnHandled) -> bool:
+        """Deliver a message that is due; `on_handled` hears what came of it. False where it is under way already: nobody is called then."""
+        assert timer.message is not None
+        receipt = Receipt(sender.id, timer.seq)
+        if receipt in self._under_way:
+            return False
+        self._under_way.add(receipt)
+        mail = _Mail(sender.key, receipt, timer, timer.message, on_handled)
+        lane = self._lanes.get(sender.id)
+        if lane is not None:
+            lane.append(mail)
+        else:
+            self._lanes[sender.id] = deque([mail])
+            self._in_background(self._carry(sender.id))
+        return True
+
+    def why_undeliverable(self, timer: Timer) -> str | None:
+        """Why this message will never be delivered; None where it may."""
+        if timer.hops <= self._hops_max:
+            return None
+        return (
+            f"more than {self._hops_max} messages followed from one event:"
+            " do these instances send to each other for ever?"
+        )
+
+    def died(self, sender: Resident, timer: Timer) -> None:
+        """The message will not be tried again. A child that was to be made is lost, and its parent hears so."""
+        message = timer.message
+        if message is not None and message.kind is MessageKind.SPAWN:
+            delivery = lost_child_delivery(
+                message.child_id,
+                timer.failure or "it could not be made",
+                xstate_major=sender.version.xstate_major,
+            )
+            self._turns.post(sender, Letter(delivery))
+
+    async def close(self) -> None:
+        """Carry nothing further: what was not delivered is in the store."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _carry(self, sender_id: int) -> None:
+        lane = self._lanes[sender_id]
+        try:
+            while lane:
+                await self._deliver(lane.popleft())
+        finally:
+            del self._lanes[sender_id]
+
+    async def _deliver(self, mail: _Mail) -> None:
+        try:
+            if mail.message.kind is MessageKind.SPAWN:
+                await self._spawn(mail)
+            else:
+                await self._send(mail)
+        except StatekeepError as error:
+            self._handled(mail, error)
+        except Exception:
+            _log.exception("a message could not be delivered")
+            self._handled(mail, Overloaded("the message could not be delivered yet"))
+
+    async def _send(self, mail: _Mail) -> None:
+        await self._creation.finished(mail.receiver)
+        receiver = await self._residents.require(mail.receiver)
+        self._turns.post(receiver, self._letter(mail, _delivery(mail, receiver)))
+
+    async def _spawn(self, mail: _Mail) -> None:
+        """Make the receiver, and wait until it is there: what is sent to it next has to find it."""
+        delivery = Delivery(
+            INITIALIZATION,
+            Origin.CREATION,
+            mail.claims,
+            receipt=mail.receipt,
+            hops=mail.timer.hops,
+        )
+        letter = self._letter(mail, delivery)
+        parent = Parent(mail.address, mail.message.child_id)
+        await self._creation.create(
+            mail.receiver, mail.message.version_id, mail.timer.event, letter, parent
+        )
+        await self._creation.finished(mail.receiver)
+
+    def _letter(self, mail: _Mail, delivery: Delivery) -> Letter:
+        def on_handled(error: StatekeepError | None) -> None:
+            if error is None and not letter.is_recorded:
+                # A finished receiver: nothing is written there that could take the message along.
+                self._in_background(self._forget(mail.receipt))
+            self._handled(mail, error)
+
+        letter = Letter(delivery, on_handled=on_handled)
+        return letter
+
+    def _handled(self, mail: _Mail, error: StatekeepError | None) -> None:
+        self._under_way.discard(mail.receipt)
+        if error is None:
+            sender = self._residents.at_hand_by_id(mail.receipt.sender)
+            if sender is not None and mail.receipt.seq in sender.timers:
+                sender.timers = {
+                    seq: timer for seq, timer in sender.timers.items() if seq != mail.receipt.seq
+                }
+        mail.on_handled(error)
+
+    async def _forget(self, receipt: Receipt) -> None:
+        try:
+            await self._store.remove_timer(*receipt)
+        except Exception:
+            # It will be delivered again after a restart, and change nothing again.
+            _log.exception("a message that was delivered could not be removed")
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _delivery(mail: _Mail, receiver: Resident) -> Delivery:
+    event = Event("(message)", mail.timer.event)
+    is_done = mail.message.kind is MessageKind.DONE
+    if is_done:
+        event = done_event(
+            mail.message.child_id, mail.timer.event, xstate_major=receiver.version.xstate_major
+        )
+    return Delivery(
+        event,
+        Origin.MESSAGE,
+        mail.claims,
+        receipt=mail.receipt,
+        is_done_event=is_done,
+        hops=mail.timer.hops,
+    )

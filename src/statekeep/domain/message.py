@@ -1,0 +1,68 @@
+"""Messages between instances of one organization (SPEC 7).
+
+A message is a timer of its sender that is delivered to another instance: it is written with the transition that sent it, kept until it was delivered, tried
+again where that fails, and removed in the very commit of its receiver that applies it. So each one is applied exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import NamedTuple
+
+from statekeep.domain.event import Event
+from statekeep.domain.names import InstanceName, MachineName, VersionId
+
+
+class Address(NamedTuple):
+    """An instance within its organization."""
+
+    machine_name: MachineName
+    name: InstanceName
+
+
+class Parent(NamedTuple):
+    """Who made an instance, and by which name the instance is known there."""
+
+    address: Address
+    child_id: str
+
+
+class MessageKind(Enum):
+    """What a message brings. Stored: never rename."""
+
+    EVENT = "event"
+    DONE = "done"
+    """The sender, a child, has come to its end. Brings its output."""
+    SPAWN = "spawn"
+    """Make the receiver. Brings the context that it is initialised with."""
+
+
+class Message(NamedTuple):
+    """Where a timer's content goes. `child_id` is the sender's name at its parent (DONE) or the receiver's at the sender (SPAWN)."""
+
+    to: Address
+    kind: MessageKind = MessageKind.EVENT
+    child_id: str = ""
+    version_id: VersionId | None = None
+    """Of the instance to be made; None for the machine's current version."""
+
+
+def sender_claims(sender: Address) -> bytes:
+    """The auth context, as JSON, with which the receiver's `allowWrite` is asked (SPEC 7)."""
+    # Names have no character that JSON escapes (domain.names).
+    return b'{"stateBackedSender":{"machineName":"%b","machineInstanceName":"%b"}}' % (
+        sender.machine_name.encode(),
+        sender.name.encode(),
+    )
+
+
+def done_event(child_id: str, output: bytes, *, xstate_major: int) -> Event:
+    """The event by which a parent, a machine of that major, learns that its child has ended. `output` is JSON."""
+    if xstate_major == 5:
+        name = f"xstate.done.actor.{child_id}"
+        rest = b'"output":%b,"actorId":%b' % (output, json.dumps(child_id).encode())
+    else:
+        name = f"done.invoke.{child_id}"
+        rest = b'"data":%b' % output
+    return Event(name, b'{"type":%b,%b}' % (json.dumps(name).encode(), rest))
