@@ -178,6 +178,11 @@ def test_addresses_of_the_internet_are_public(address):
         "2002:7f00:1::",
         "2002:a00:1::1",
         "2001:0:5ef5:79fd::1",
+        "::7f00:1",
+        "::a9fe:a9fe",
+        "::ffff:0:7f00:1",
+        "64:ff9b:1::a00:1",
+        "5f00::1",
     ],
 )
 def test_all_others_are_not(address):

@@ -19,6 +19,8 @@ import httpx
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that is given out to the internet. What lies outside is of a network's own, or stands for an IPv4 address in yet another way."""
 _IPV4_BITS: Final = 0xFFFF_FFFF
 
 
@@ -110,7 +112,7 @@ def is_public(address: _Address) -> bool:
         embedded = _embedded_ipv4(address)
         if embedded is not None:
             return is_public(embedded)
-        if address.is_site_local:
+        if address not in _UNICAST:
             return False
     return address.is_global and not address.is_multicast
 
