@@ -118,6 +118,9 @@ SESSION_TOKEN_RENEWED_BEFORE = timedelta(days=30)
 CACHED_TOKENS_MAX = 10_000
 """Checked tokens that are kept until they expire, so that one is checked once and not at every request."""
 
+CACHED_TOKENS_BYTES_MAX = 64 * MIB
+"""The headers that they came in. One token takes half a kilobyte, unless somebody makes it longer."""
+
 RATE_BURST_SECONDS = 5
 """A burst is what its rate allows in so many seconds, unless something else is said."""
 ANONYMOUS_RATE = Rate(20, 100)
@@ -179,6 +182,8 @@ JWKS_BYTES_MAX = 256 * KIB
 """A published key set."""
 JWKS_KEYS_MAX = 100
 """Keys of one set; the others are not looked at."""
+KEYS_TRIED_MAX = 10
+"""Keys with which one signature is checked. Issuers publish two or three that a token could be signed with."""
 JWKS_TIMEOUT = timedelta(seconds=5)
 """For one fetch as a whole."""
 JWKS_FRESH_FOR = timedelta(minutes=15)
