@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from statekeep.application.anonymous import anonymous_key
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.claims_mapping import require_mapping
 from statekeep.application.ids import new_id
 from statekeep.domain.access import AuthContext, require_scope
 from statekeep.domain.errors import InvalidParameter, NotFound
 from statekeep.domain.limits import PROVIDER_TEXT_LENGTH_MAX
-from statekeep.domain.names import IdentityProviderId
+from statekeep.domain.names import IdentityProviderId, OrganizationId
 from statekeep.domain.token_exchange import (
     SHARED_SECRET_ALGORITHMS,
     SIGNING_ALGORITHMS,
     IdentityProvider,
+    anonymous_issuer,
 )
 from statekeep.ports.entropy import Entropy
 from statekeep.ports.store import Catalog, Page
@@ -63,6 +65,7 @@ class IdentityProviders:
         organization_id = require_scope(caller, TOKENS_SCOPE)
         audience, issuer = _parse_pair(settings.audience, settings.issuer)
         trust = self._parse_trust(settings)
+        _require_secret(organization_id, issuer, trust)
         require_mapping(settings.mapping)
         present = await self._catalog.identity_provider(organization_id, audience, issuer)
         provider = IdentityProvider(
@@ -135,6 +138,15 @@ def _parse_pair(audience: str | None, issuer: str | None) -> tuple[str | None, s
     if pair == (None, None):
         raise InvalidParameter("an identity provider has an aud or an iss", parameter="aud")
     return pair
+
+
+def _require_secret(organization_id: OrganizationId, issuer: str | None, trust: Trust) -> None:
+    if trust.key == anonymous_key(organization_id) and issuer != anonymous_issuer(organization_id):
+        raise InvalidParameter(
+            "the key is the organization's id, which everybody may know: with it only anonymous tokens are signed,"
+            f" whose iss is {anonymous_issuer(organization_id)}",
+            parameter="key",
+        )
 
 
 def _parse_text(text: str | None, parameter: str) -> str | None:
