@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -55,30 +56,34 @@ class IdentityProviders:
         self._subjects = subjects
         self._authenticator = authenticator
         self._entropy = entropy
+        # What is decided from the provider that is there, its id above all, has to be written before it changes.
+        self._writing = asyncio.Lock()
 
     async def put(self, caller: AuthContext, settings: ProviderSettings) -> None:
         """From now on tokens are believed that are as `settings` say; what was configured for the same audience and issuer is replaced.
 
         Where other signatures are right than before, tokens that were exchanged through it stop working at once, since they may have been
-        got with what is not trusted any more. Where only the mapping changes, they go on as they are. Raises InvalidParameter.
+        got with what is not trusted any more. Where only the mapping changes, they go on as they are. Raises InvalidParameter, and InvalidState where the organization has as many
+        providers as it may.
         """
         organization_id = require_scope(caller, TOKENS_SCOPE)
         audience, issuer = _parse_pair(settings.audience, settings.issuer)
         trust = self._parse_trust(settings)
         _require_secret(organization_id, issuer, trust)
         require_mapping(settings.mapping)
-        present = await self._catalog.identity_provider(organization_id, audience, issuer)
-        provider = IdentityProvider(
-            self._id_for(present, trust),
-            organization_id,
-            audience,
-            issuer,
-            trust.algorithms,
-            trust.jwks_url,
-            None if trust.key is None else self._tokens.seal(trust.key),
-            dict(settings.mapping),
-        )
-        replaced = await self._catalog.put_identity_provider(provider)
+        async with self._writing:
+            present = await self._catalog.identity_provider(organization_id, audience, issuer)
+            provider = IdentityProvider(
+                self._id_for(present, trust),
+                organization_id,
+                audience,
+                issuer,
+                trust.algorithms,
+                trust.jwks_url,
+                None if trust.key is None else self._tokens.seal(trust.key),
+                dict(settings.mapping),
+            )
+            replaced = await self._catalog.put_identity_provider(provider)
         if replaced is not None and replaced != provider.id:
             self._authenticator.forget_provider(replaced)
 
@@ -91,7 +96,8 @@ class IdentityProviders:
         """No token is exchanged through it any more, and none that was works any more. Raises NotFound."""
         organization_id = require_scope(caller, TOKENS_SCOPE)
         pair = _parse_pair(audience, issuer)
-        deleted = await self._catalog.delete_identity_provider(organization_id, *pair)
+        async with self._writing:
+            deleted = await self._catalog.delete_identity_provider(organization_id, *pair)
         if deleted is None:
             raise NotFound("there is no identity provider with this aud and iss")
         self._authenticator.forget_provider(deleted)

@@ -116,7 +116,7 @@ class AlreadyExists(StatekeepError):
 
 
 class InvalidState(StatekeepError):
-    """Not now: the instance is paused, or the machine still has instances."""
+    """Not now: the instance is paused, the machine still has instances, or there are as many as there may be."""
 
     code = "invalid-state"
 

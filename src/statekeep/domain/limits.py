@@ -157,6 +157,10 @@ CLAIMS_DEPTH_MAX = 16
 EXCHANGED_TOKEN_VALID_FOR = timedelta(hours=12)
 PROVIDER_REQUEST_BYTES_MAX = 64 * KIB
 """The configuration of an identity provider or a token provider: key and mapping."""
+IDENTITY_PROVIDERS_MAX = 100
+"""Of one organization, the anonymous one among them."""
+TOKEN_PROVIDERS_MAX = 100
+"""The same."""
 PROVIDER_TEXT_LENGTH_MAX = 1_000
 """Characters of an audience, an issuer or the URL of a key set."""
 SHARED_SECRET_BYTES_MIN = 14
