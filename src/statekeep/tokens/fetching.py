@@ -18,6 +18,8 @@ import httpx
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
+"""OpenSSL's codes for chains that end in nobody who is trusted (X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and the next three)."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 """All of IPv6 that is given out to the internet. What lies outside is of a network's own, or stands for an IPv4 address in yet another way."""
@@ -43,7 +45,7 @@ class PublicFetcher:
         except TimeoutError as error:
             raise FetchFailed(f"no answer within {timeout_seconds:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise FetchFailed(f"{type(error).__name__}: {error}") from error
+            raise FetchFailed(f"{type(error).__name__}: {error}{_advice(error)}") from error
 
     async def close(self) -> None:
         """Let connections go."""
@@ -138,8 +140,18 @@ def _port_of(scheme: str) -> int:
     return {"http": 80, "https": 443}[scheme]
 
 
+def _advice(error: BaseException) -> str:
+    """What the operator can do where a certificate is good but for who signed it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None or cause.verify_code not in _UNKNOWN_AUTHORITY:
+        return ""
+    return "; if the server's certificate is of an authority of your own, name a file with it in SSL_CERT_FILE"
+
+
 def _trusted_authorities() -> ssl.SSLContext:
-    # The system's, where there are any, as they hold a company's own; and Mozilla's.
+    # The system's (SSL_CERT_FILE and SSL_CERT_DIR say where), as they hold a company's own; and Mozilla's.
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
