@@ -200,5 +200,7 @@ JWKS_RETRIED_AFTER = timedelta(seconds=10)
 """A set that could not be fetched is asked for again, but no sooner."""
 JWKS_CACHED_MAX = 1_000
 """Key sets in memory."""
+LOOKUPS_MAX = 64
+"""Names of their hosts that are looked up at once, each on a thread. One that nobody answers for takes half a minute, however soon it is given up."""
 JWKS_FETCHES_MAX = 20
 """Fetches at once, of all organizations."""

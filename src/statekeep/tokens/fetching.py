@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 import ssl
 from collections.abc import Sequence
 from typing import Final
@@ -16,7 +15,7 @@ from typing import Final
 import certifi
 import httpx
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from statekeep.tokens.lookups import Address, Lookups
 
 _UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
 """OpenSSL's codes for chains that end in nobody who is trusted (X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and the next three)."""
@@ -35,6 +34,7 @@ class PublicFetcher:
 
     def __init__(self, *, allow_private_network: bool) -> None:
         self._allow_private_network = allow_private_network
+        self._lookups = Lookups()
         self._client: httpx.AsyncClient | None = None
 
     async def get(self, url: str, *, bytes_max: int, timeout_seconds: float) -> bytes:
@@ -62,7 +62,7 @@ class PublicFetcher:
                 continue
         return await self._get_from(addresses[-1], url, bytes_max)
 
-    async def _get_from(self, address: _Address, url: httpx.URL, bytes_max: int) -> bytes:
+    async def _get_from(self, address: Address, url: httpx.URL, bytes_max: int) -> bytes:
         request = httpx.Request(
             "GET",
             url.copy_with(host=str(address)),
@@ -82,11 +82,9 @@ class PublicFetcher:
         finally:
             await response.aclose()
 
-    async def _addresses(self, url: httpx.URL) -> Sequence[_Address]:
-        loop = asyncio.get_running_loop()
+    async def _addresses(self, url: httpx.URL) -> Sequence[Address]:
         host, port = url.raw_host.decode("ascii"), url.port or _port_of(url.scheme)
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        resolved = [ipaddress.ip_address(str(place[0])) for *_, place in found]
+        resolved = await self._lookups.addresses_of(host, port)
         usable = [a for a in resolved if self._allow_private_network or is_public(a)]
         if not usable:
             raise FetchFailed(
@@ -108,7 +106,7 @@ class PublicFetcher:
         return self._client
 
 
-def is_public(address: _Address) -> bool:
+def is_public(address: Address) -> bool:
     """Whether an address is one of the internet at large, and not of this machine or of a network around it."""
     if isinstance(address, ipaddress.IPv6Address):
         embedded = _embedded_ipv4(address)
