@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from statekeep.domain import limits
 from statekeep.domain.token_exchange import anonymous_issuer
@@ -288,6 +289,24 @@ class TestExchange:
         assert len({answer.text for answer in answers}) == 1
         await refused(answers[0], "invalid_request")
 
+    @pytest.mark.parametrize("name", ["x" * 10_000, RSA.sign({"sub": "ada"}), "org_x y", "sbsec_x"])
+    async def test_what_strangers_call_an_organization_is_not_logged(
+        self, api: Api, name: str
+    ) -> None:
+        """It may be a token that somebody put into the wrong field, or as long as a form may be."""
+        with structlog.testing.capture_logs() as logs:
+            await refused(await ask(api, RSA.sign(claims(api)), "app", name), "invalid_request")
+        assert [entry["event"] for entry in logs] == ["token_exchange_refused"]
+        assert name not in str(logs)
+        assert len(str(logs)) < 500
+
+    async def test_what_is_an_organization_is_logged(self, api: Api) -> None:
+        """Its operator looks for it."""
+        organization_id = await organization_of(api)
+        with structlog.testing.capture_logs() as logs:
+            await ask(api, RSA.sign(claims(api)))
+        assert logs[0]["organization"] == organization_id
+
     @pytest.mark.parametrize("change", [{"aud": "other"}, {"iss": "x"}, {"aud": []}, {"iss": None}])
     async def test_a_token_for_somebody_else_is_refused(
         self, api: Api, change: dict[str, Any]
@@ -501,6 +520,18 @@ class TestAnonymous:
             "sid": "s1",
             "auth": "anonymous",
         }
+
+    @pytest.mark.parametrize("pair", [{"aud": "app"}, {"iss": "https://x"}])
+    async def test_the_id_of_an_organization_is_no_secret(
+        self, api: Api, pair: dict[str, Any]
+    ) -> None:
+        """It is the key of anonymous tokens: under another issuer everybody could claim everything."""
+        organization_id, admin = await self.open_organization(api)
+
+        key = b64url(organization_id.encode())
+        body = {**pair, "algs": ["HS256"], "key": key, "mapping": MAPPING}
+        answer = await api.expect(400, "POST", "/idps", body, headers=admin)
+        assert answer["parameter"] == "key"
 
     @pytest.mark.parametrize(
         "change", [{"sid": None}, {"sid": 7}, {"sid": ""}, {"sid": "x" * 201}, {"did": ["x"]}]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import threading
 
 import pytest
 
+from statekeep.domain import limits
 from statekeep.tokens.fetching import FetchFailed, PublicFetcher, is_public, names_private_address
 from tests.support.issuers import KeySetServer, key_set_server
 
@@ -113,13 +115,61 @@ async def test_a_name_that_moves_is_not_followed(server: KeySetServer, strict, m
     port = int(server.url.split(":")[2].split("/")[0])
     answers = iter(["93.184.216.34", "127.0.0.1"])
 
-    async def rebinding(_host: str, _port: int, **_options: object) -> list[object]:
+    def rebinding(_host: str, _port: int, **_options: object) -> list[object]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", rebinding)
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     with pytest.raises(FetchFailed):
         await get(strict, f"http://rebind.example:{port}/", timeout_seconds=0.3)
     assert server.requests == []
+
+
+@pytest.fixture
+async def dead_names(monkeypatch):
+    """Names under `dead.example` are looked up for ever, or until the test is over."""
+    may_end, look_up = threading.Event(), socket.getaddrinfo
+
+    def slowly(host: str, *arguments, **options):
+        if host.endswith("dead.example"):
+            may_end.wait()
+        return look_up(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    yield
+    may_end.set()
+
+
+@pytest.mark.usefixtures("dead_names")
+async def test_names_that_nobody_answers_for_hold_up_nobody_else(server: KeySetServer, fetcher):
+    """Neither other names, nor what else needs a thread: a lookup cannot be broken off, only given up."""
+    given_up = [
+        get(fetcher, f"https://{n}.dead.example/", timeout_seconds=0.1)
+        for n in range(limits.LOOKUPS_MAX - 1)
+    ]
+    results = await asyncio.gather(*given_up, return_exceptions=True)
+    assert all("no answer within" in str(result) for result in results)
+    assert await get(fetcher, server.url, timeout_seconds=5) == server.body
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 5) == "done"
+
+
+@pytest.mark.usefixtures("dead_names")
+async def test_lookups_are_bounded(server: KeySetServer, fetcher, monkeypatch):
+    """One too many is refused at once, and there is room again when one has ended."""
+    monkeypatch.setattr(limits, "LOOKUPS_MAX", 2)
+    for number in range(2):
+        with pytest.raises(FetchFailed, match="no answer within"):
+            await get(fetcher, f"https://{number}.dead.example/", timeout_seconds=0.1)
+    with pytest.raises(FetchFailed, match="too many names"):
+        await get(fetcher, server.url)
+
+
+async def test_lookups_that_ended_are_not_counted(server: KeySetServer, fetcher, monkeypatch):
+    """Whether a name was found or not."""
+    monkeypatch.setattr(limits, "LOOKUPS_MAX", 1)
+    for _ in range(3):
+        assert await get(fetcher, server.url) == server.body
+        with pytest.raises(FetchFailed, match="gaierror"):
+            await get(fetcher, "http://nobody.invalid/")
 
 
 async def test_the_second_address_is_tried(server: KeySetServer, fetcher, monkeypatch):
@@ -178,6 +228,11 @@ def test_addresses_of_the_internet_are_public(address):
         "2002:7f00:1::",
         "2002:a00:1::1",
         "2001:0:5ef5:79fd::1",
+        "::7f00:1",
+        "::a9fe:a9fe",
+        "::ffff:0:7f00:1",
+        "64:ff9b:1::a00:1",
+        "5f00::1",
     ],
 )
 def test_all_others_are_not(address):

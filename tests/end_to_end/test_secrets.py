@@ -8,8 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from joserfc.jwk import OctKey
 
 from tests.support.deployed import OPEN_TO_ALL, deployment
+from tests.support.issuers import Issuer, b64url
 from tests.support.raw_http import connection, read_answer
 from tests.support.secrets import require_no_secrets
 from tests.support.server import RunningServer, server_process
@@ -54,6 +56,65 @@ def test_the_whole_life_of_a_machine(talkative: RunningServer) -> None:
         assert answer.status_code == 422
 
 
+IDP_SECRET = bytes(range(200, 240))
+
+
+@pytest.fixture(scope="module")
+def issuer(talkative: RunningServer) -> Issuer:
+    """An identity provider of the organization that has a shared secret with it."""
+    body = {
+        "iss": "https://login.example.com/",
+        "key": b64url(IDP_SECRET),
+        "algs": ["HS256"],
+        "mapping": {"sub.$": "$.sub"},
+    }
+    answer = httpx.post(f"{talkative.url}/idps", json=body, headers=_admin(talkative))
+    assert answer.status_code == 204
+    issuer = Issuer("HS256")
+    issuer.key = OctKey.import_key(IDP_SECRET)
+    return issuer
+
+
+def test_the_exchange_of_tokens(talkative: RunningServer, issuer: Issuer) -> None:
+    """Good ones, bad ones, and such as stand in the wrong field; and keys that were not taken."""
+    headers = _admin(talkative)
+    key = httpx.post(
+        f"{talkative.url}/keys", json={"name": "app", "use": "production"}, headers=headers
+    ).json()
+    service = {"service": "app", "keyId": key["id"], "mapping": {"sub.$": "sub"}}
+    httpx.post(f"{talkative.url}/token-providers", json=service, headers=headers).raise_for_status()
+    token = issuer.sign({"iss": "https://login.example.com/", "sub": "ada"})
+    assert _exchange(talkative, talkative.organization_id, token).status_code == 200
+    for organization_id, subject_token in (
+        (talkative.organization_id, token[:-4] + "AAAA"),
+        (token, token),
+        (key["key"], token),
+        (b64url(IDP_SECRET), token),
+        (talkative.organization_id, b64url(IDP_SECRET)),
+    ):
+        answer = _exchange(talkative, organization_id, subject_token)
+        assert answer.status_code == 400
+        assert subject_token not in answer.text
+    for wrong in ({"algs": ["RS256"]}, {"aud": "x", "algs": ["HS256"], "mapping": {"a.$": "$["}}):
+        body = {"aud": "x", "key": b64url(IDP_SECRET), "mapping": {}, **wrong}
+        answer = httpx.post(f"{talkative.url}/idps", json=body, headers=headers)
+        assert answer.status_code == 400
+        assert b64url(IDP_SECRET) not in answer.text
+
+
+def _admin(server: RunningServer) -> dict[str, str]:
+    return {"authorization": f"Bearer {server.token}"}
+
+
+def _exchange(server: RunningServer, organization_id: str, subject_token: str) -> httpx.Response:
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "audience": f"{server.url}/{organization_id}/app",
+        "subject_token": subject_token,
+    }
+    return httpx.post(f"{server.url}/tokens", data=form)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -87,9 +148,11 @@ def test_what_is_no_http_is_not_repeated(talkative: RunningServer) -> None:
         assert talkative.token.encode() not in read_answer(connected).body
 
 
-@pytest.mark.parametrize("kind", ["token", "signature", "shape", "secret", "key"])
+@pytest.mark.parametrize(
+    "kind", ["token", "signature", "shape", "secret", "key", "issuer", "bytes", "hex"]
+)
 def test_the_search_finds_what_it_is_for(
-    talkative: RunningServer, data_dir: Path, kind: str
+    talkative: RunningServer, data_dir: Path, issuer: Issuer, kind: str
 ) -> None:
     """A search that finds nothing may as well be blind."""
     planted = {
@@ -98,6 +161,9 @@ def test_the_search_finds_what_it_is_for(
         "shape": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2ln",
         "secret": "sbsec_abc",
         "key": base64.b64encode((data_dir / "server.key").read_bytes()).decode(),
+        "issuer": b64url(IDP_SECRET),
+        "bytes": repr(IDP_SECRET),
+        "hex": IDP_SECRET.hex(),
     }[kind]
     require_no_secrets("a line\nanother", data_dir)
     with pytest.raises(pytest.fail.Exception, match="line 2"):

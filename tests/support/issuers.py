@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import trustme
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
@@ -118,12 +120,18 @@ class KeySetServer:
 
 
 @asynccontextmanager
-async def key_set_server(host: str = "127.0.0.1") -> AsyncIterator[KeySetServer]:
-    """One on a port of its own."""
+async def key_set_server(
+    host: str = "127.0.0.1", certificate: trustme.LeafCert | None = None
+) -> AsyncIterator[KeySetServer]:
+    """One on a port of its own, over HTTPS where it has a certificate."""
     key_sets = KeySetServer()
-    server = await asyncio.start_server(key_sets.answer, host, 0)
+    context = None if certificate is None else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if context is not None and certificate is not None:
+        certificate.configure_cert(context)
+    server = await asyncio.start_server(key_sets.answer, host, 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
-    key_sets.url = f"http://{'localhost' if host == '127.0.0.1' else f'[{host}]'}:{port}/jwks.json"
+    name = "localhost" if host == "127.0.0.1" else f"[{host}]"
+    key_sets.url = f"{'http' if context is None else 'https'}://{name}:{port}/jwks.json"
     try:
         yield key_sets
     finally:

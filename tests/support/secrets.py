@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from statekeep.domain.token_exchange import SHARED_SECRET_ALGORITHMS
 from statekeep.system import SystemEntropy
 from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.server_key import load_server_key
@@ -24,7 +25,7 @@ _SHAPES: Final = re.compile(
 
 
 def require_no_secrets(log: str, data_dir: Path) -> None:
-    """Fail with the line of `log` that has a secret of the server that kept its data in `data_dir` and has ended."""
+    """Fail with the line of `log` that has a secret of the server that kept its data in `data_dir`."""
     known = list(_secrets_of(data_dir))
     for number, line in enumerate(log.splitlines(), 1):
         if _SHAPES.search(line) or any(secret in line for secret in known):
@@ -41,17 +42,33 @@ def _secrets_of(data_dir: Path) -> Iterator[str]:
     if server_key.exists():
         key = server_key.read_bytes()
         yield from (key.hex(), repr(key)[2:-1], base64.b64encode(key).decode())
-        yield from _secrets_of_keys(data_dir)
+        yield from _sealed_secrets(data_dir)
 
 
-def _secrets_of_keys(data_dir: Path) -> Iterator[str]:
+def _sealed_secrets(data_dir: Path) -> Iterator[str]:
     entropy = SystemEntropy()
     tokens = JwtTokens(load_server_key(data_dir, entropy), entropy, public_url="http://nowhere")
     # Only read, though there may be a log to apply first, as after a kill.
     with sqlite3.connect(
         f"{(data_dir / 'statekeep.db').resolve().as_uri()}?mode=ro", uri=True
     ) as db:
-        sealed = db.execute("SELECT sealed_secret FROM keys").fetchall()
+        keys = db.execute("SELECT sealed_secret FROM keys").fetchall()
+        providers = db.execute(
+            "SELECT organization_id, sealed_key, algorithms FROM identity_providers WHERE sealed_key IS NOT NULL"
+        ).fetchall()
     db.close()
-    for (secret,) in sealed:
+    for (secret,) in keys:
         yield tokens.unseal(secret).removeprefix("sbsec_")
+    for organization_id, sealed_key, algorithms in providers:
+        # The others are public keys.
+        if SHARED_SECRET_ALGORITHMS.issuperset(json.loads(algorithms)):
+            yield from _forms_of(tokens.unseal(sealed_key), organization_id)
+
+
+def _forms_of(key: str, organization_id: str) -> Iterator[str]:
+    """A shared secret as it is configured and kept, and as whoever made it up may know it."""
+    secret = base64.urlsafe_b64decode(key)
+    # That of anonymous tokens is no secret.
+    if secret != organization_id.encode():
+        yield from (key.rstrip("="), base64.b64encode(secret).decode().rstrip("="))
+        yield from (secret.hex(), repr(secret)[2:-1])

@@ -47,7 +47,7 @@ def new_anonymous_access(
             issuer=issuer,
             algorithms=("HS256",),
             jwks_url=None,
-            sealed_key=tokens.seal(urlsafe_b64encode(organization_id.encode()).decode()),
+            sealed_key=tokens.seal(anonymous_key(organization_id)),
             mapping=_MAPPING,
         ),
         TokenProvider(
@@ -58,6 +58,11 @@ def new_anonymous_access(
             _MAPPING,
         ),
     )
+
+
+def anonymous_key(organization_id: OrganizationId) -> str:
+    """The shared secret that is none, as `SubjectTokens.read_key` answers it."""
+    return urlsafe_b64encode(organization_id.encode()).decode()
 
 
 def is_anonymous(provider: IdentityProvider) -> bool:

@@ -51,7 +51,7 @@ class Authenticator:
         self._catalog = catalog
         self._tokens = tokens
         self._clock = clock
-        self._remembered = _Memory(limits.CACHED_TOKENS_MAX)
+        self._remembered = _Memory(limits.CACHED_TOKENS_MAX, limits.CACHED_TOKENS_BYTES_MAX)
 
     def cached(
         self, authorization: bytes | None, organization: bytes | None, act: bytes | None
@@ -155,11 +155,13 @@ class Authenticator:
 class _Memory:
     """What was checked, in two generations of which the older one is dropped when the younger is full.
 
-    So at most `size` entries, the ones that were used lately among them, and nothing to keep in order at each use.
+    So at most `size` entries of `bytes_max` together, the ones that were used lately among them, and nothing to keep in order at each use.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, bytes_max: int) -> None:
         self._generation_size = size // 2
+        self._generation_bytes_max = bytes_max // 2
+        self._young_bytes = 0
         self.young: dict[_Headers, _Checked] = {}
         self._old: dict[_Headers, _Checked] = {}
         self.forgotten = 0
@@ -174,9 +176,14 @@ class _Memory:
         return checked
 
     def put(self, headers: _Headers, checked: _Checked) -> None:
-        if len(self.young) >= self._generation_size:
-            self._old, self.young = self.young, {}
+        count = len(checked.caller.claims) + sum(len(header) for header in headers if header)
+        if (
+            len(self.young) >= self._generation_size
+            or self._young_bytes + count > self._generation_bytes_max
+        ):
+            self._old, self.young, self._young_bytes = self.young, {}, 0
         self.young[headers] = checked
+        self._young_bytes += count
 
     def forget(self, subject: _Subject) -> None:
         self.forgotten += 1

@@ -6,6 +6,7 @@ token that is rightly signed for the organization learns what else is wrong.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -33,6 +34,7 @@ from statekeep.ports.tokens import Tokens
 
 _log = structlog.get_logger(__name__)
 
+_ORGANIZATION_ID: Final = re.compile(r"org_[\w-]{1,40}", re.ASCII)
 _UNTRUSTED: Final = (
     "no identity provider of the organization accepts this subject_token: its aud and iss, its algorithm, its key and its"
     " signature have to be as configured there"
@@ -126,7 +128,13 @@ class TokenExchange:
 
 
 def _untrusted(organization_id: OrganizationId, why: str) -> InvalidExchange:
-    _log.info("token_exchange_refused", organization=organization_id, reason=why)
+    # Strangers may put anything there: pages of text, or a token.
+    is_id = _ORGANIZATION_ID.fullmatch(organization_id) is not None
+    _log.info(
+        "token_exchange_refused",
+        organization=organization_id if is_id else "not the id of one",
+        reason=why,
+    )
     return InvalidExchange(_UNTRUSTED)
 
 

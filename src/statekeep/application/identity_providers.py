@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from statekeep.application.anonymous import anonymous_key
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.claims_mapping import require_mapping
 from statekeep.application.ids import new_id
 from statekeep.domain.access import AuthContext, require_scope
 from statekeep.domain.errors import InvalidParameter, NotFound
 from statekeep.domain.limits import PROVIDER_TEXT_LENGTH_MAX
-from statekeep.domain.names import IdentityProviderId
+from statekeep.domain.names import IdentityProviderId, OrganizationId
 from statekeep.domain.token_exchange import (
     SHARED_SECRET_ALGORITHMS,
     SIGNING_ALGORITHMS,
     IdentityProvider,
+    anonymous_issuer,
 )
 from statekeep.ports.entropy import Entropy
 from statekeep.ports.store import Catalog, Page
@@ -53,29 +56,34 @@ class IdentityProviders:
         self._subjects = subjects
         self._authenticator = authenticator
         self._entropy = entropy
+        # What is decided from the provider that is there, its id above all, has to be written before it changes.
+        self._writing = asyncio.Lock()
 
     async def put(self, caller: AuthContext, settings: ProviderSettings) -> None:
         """From now on tokens are believed that are as `settings` say; what was configured for the same audience and issuer is replaced.
 
         Where other signatures are right than before, tokens that were exchanged through it stop working at once, since they may have been
-        got with what is not trusted any more. Where only the mapping changes, they go on as they are. Raises InvalidParameter.
+        got with what is not trusted any more. Where only the mapping changes, they go on as they are. Raises InvalidParameter, and InvalidState where the organization has as many
+        providers as it may.
         """
         organization_id = require_scope(caller, TOKENS_SCOPE)
         audience, issuer = _parse_pair(settings.audience, settings.issuer)
         trust = self._parse_trust(settings)
+        _require_secret(organization_id, issuer, trust)
         require_mapping(settings.mapping)
-        present = await self._catalog.identity_provider(organization_id, audience, issuer)
-        provider = IdentityProvider(
-            self._id_for(present, trust),
-            organization_id,
-            audience,
-            issuer,
-            trust.algorithms,
-            trust.jwks_url,
-            None if trust.key is None else self._tokens.seal(trust.key),
-            dict(settings.mapping),
-        )
-        replaced = await self._catalog.put_identity_provider(provider)
+        async with self._writing:
+            present = await self._catalog.identity_provider(organization_id, audience, issuer)
+            provider = IdentityProvider(
+                self._id_for(present, trust),
+                organization_id,
+                audience,
+                issuer,
+                trust.algorithms,
+                trust.jwks_url,
+                None if trust.key is None else self._tokens.seal(trust.key),
+                dict(settings.mapping),
+            )
+            replaced = await self._catalog.put_identity_provider(provider)
         if replaced is not None and replaced != provider.id:
             self._authenticator.forget_provider(replaced)
 
@@ -88,7 +96,8 @@ class IdentityProviders:
         """No token is exchanged through it any more, and none that was works any more. Raises NotFound."""
         organization_id = require_scope(caller, TOKENS_SCOPE)
         pair = _parse_pair(audience, issuer)
-        deleted = await self._catalog.delete_identity_provider(organization_id, *pair)
+        async with self._writing:
+            deleted = await self._catalog.delete_identity_provider(organization_id, *pair)
         if deleted is None:
             raise NotFound("there is no identity provider with this aud and iss")
         self._authenticator.forget_provider(deleted)
@@ -135,6 +144,15 @@ def _parse_pair(audience: str | None, issuer: str | None) -> tuple[str | None, s
     if pair == (None, None):
         raise InvalidParameter("an identity provider has an aud or an iss", parameter="aud")
     return pair
+
+
+def _require_secret(organization_id: OrganizationId, issuer: str | None, trust: Trust) -> None:
+    if trust.key == anonymous_key(organization_id) and issuer != anonymous_issuer(organization_id):
+        raise InvalidParameter(
+            "the key is the organization's id, which everybody may know: with it only anonymous tokens are signed,"
+            f" whose iss is {anonymous_issuer(organization_id)}",
+            parameter="key",
+        )
 
 
 def _parse_text(text: str | None, parameter: str) -> str | None:

@@ -36,7 +36,8 @@ class TokenProviders:
     ) -> None:
         """From now on tokens for `service` are signed with that key and made by that mapping; those made before go on as they are.
 
-        Raises InvalidParameter, and MissingScope where the key has an administrative scope that the caller lacks.
+        Raises InvalidParameter, MissingScope where the key has an administrative scope that the caller lacks, and InvalidState where the
+        organization has as many providers as it may.
         """
         organization_id = require_scope(caller, TOKENS_SCOPE)
         name = parse_service_name(service)

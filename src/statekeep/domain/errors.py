@@ -17,13 +17,14 @@
     ├── IdempotencyMismatch
     ├── MachineError              the author's code threw, looped or died
     ├── InvalidCode               a version that cannot be published
-    ├── TooManyRequests           this caller has to slow down
     ├── ExchangeRefused           no token is given for this one
     │   ├── InvalidExchange
     │   ├── InvalidTarget
     │   └── UnsupportedGrantType
-    └── Overloaded                come back later
-        └── IssuerUnavailable
+    └── ComeBackLater             nothing was done, and later it may be
+        ├── TooManyRequests       this caller has to slow down
+        └── Overloaded            the server cannot, whoever asks
+            └── IssuerUnavailable
 
 `api/http/errors.py` is the only place that turns these into statuses.
 """
@@ -116,7 +117,7 @@ class AlreadyExists(StatekeepError):
 
 
 class InvalidState(StatekeepError):
-    """Not now: the instance is paused, or the machine still has instances."""
+    """Not now: the instance is paused, the machine still has instances, or there are as many as there may be."""
 
     code = "invalid-state"
 
@@ -146,16 +147,6 @@ class MachineError(StatekeepError):
         self.stack = stack
 
 
-class TooManyRequests(StatekeepError):
-    """The caller's rate is used up; nothing was done. After `retry_after_seconds` there is room again."""
-
-    code = "too-many-requests"
-
-    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
-
-
 class ExchangeRefused(StatekeepError):
     """A token exchange that is not granted. The codes are those of RFC 6749, 5.2 and RFC 8693, 2.2.2."""
 
@@ -178,14 +169,24 @@ class UnsupportedGrantType(ExchangeRefused):
     code = "unsupported_grant_type"
 
 
-class Overloaded(StatekeepError):
-    """Load was shed before anything was done. `retry_after_seconds` is a hint."""
-
-    code = "overloaded"
+class ComeBackLater(StatekeepError):
+    """Nothing was done, and the same request may go well in `retry_after_seconds`."""
 
     def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyRequests(ComeBackLater):
+    """The caller's rate is used up. After `retry_after_seconds` there is room again."""
+
+    code = "too-many-requests"
+
+
+class Overloaded(ComeBackLater):
+    """Load was shed. `retry_after_seconds` is a hint."""
+
+    code = "overloaded"
 
 
 class IssuerUnavailable(Overloaded):

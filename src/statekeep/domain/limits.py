@@ -123,6 +123,9 @@ SESSION_TOKEN_RENEWED_BEFORE = timedelta(days=30)
 CACHED_TOKENS_MAX = 10_000
 """Checked tokens that are kept until they expire, so that one is checked once and not at every request."""
 
+CACHED_TOKENS_BYTES_MAX = 64 * MIB
+"""The headers that they came in. One token takes half a kilobyte, unless somebody makes it longer."""
+
 RATE_BURST_SECONDS = 5
 """A burst is what its rate allows in so many seconds, unless something else is said."""
 ANONYMOUS_RATE = Rate(20, 100)
@@ -159,6 +162,10 @@ CLAIMS_DEPTH_MAX = 16
 EXCHANGED_TOKEN_VALID_FOR = timedelta(hours=12)
 PROVIDER_REQUEST_BYTES_MAX = 64 * KIB
 """The configuration of an identity provider or a token provider: key and mapping."""
+IDENTITY_PROVIDERS_MAX = 100
+"""Of one organization, the anonymous one among them."""
+TOKEN_PROVIDERS_MAX = 100
+"""The same."""
 PROVIDER_TEXT_LENGTH_MAX = 1_000
 """Characters of an audience, an issuer or the URL of a key set."""
 SHARED_SECRET_BYTES_MIN = 14
@@ -184,6 +191,8 @@ JWKS_BYTES_MAX = 256 * KIB
 """A published key set."""
 JWKS_KEYS_MAX = 100
 """Keys of one set; the others are not looked at."""
+KEYS_TRIED_MAX = 10
+"""Keys with which one signature is checked. Issuers publish two or three that a token could be signed with."""
 JWKS_TIMEOUT = timedelta(seconds=5)
 """For one fetch as a whole."""
 JWKS_FRESH_FOR = timedelta(minutes=15)
@@ -196,5 +205,7 @@ JWKS_RETRIED_AFTER = timedelta(seconds=10)
 """A set that could not be fetched is asked for again, but no sooner."""
 JWKS_CACHED_MAX = 1_000
 """Key sets in memory."""
+LOOKUPS_MAX = 64
+"""Names of their hosts that are looked up at once, each on a thread. One that nobody answers for takes half a minute, however soon it is given up."""
 JWKS_FETCHES_MAX = 20
 """Fetches at once, of all organizations."""

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from statekeep.domain import limits
+from statekeep.domain.errors import InvalidState
 from statekeep.domain.machine import Key
 from statekeep.domain.names import (
     IdentityProviderId,
@@ -83,6 +85,23 @@ class AnonymousAccess(NamedTuple):
 def anonymous_issuer(organization_id: OrganizationId) -> str:
     """Audience and issuer of the tokens that anonymous callers of the organization make for themselves (SPEC 3)."""
     return f"https://{organization_id}.anonymous.auth.statebacked.dev"
+
+
+def require_room_for_identity_provider(count: int) -> None:
+    """Raises InvalidState where an organization that has `count` cannot have one more."""
+    _require_room(count, limits.IDENTITY_PROVIDERS_MAX, "identity providers")
+
+
+def require_room_for_token_provider(count: int) -> None:
+    """Raises InvalidState where an organization that has `count` cannot have one more."""
+    _require_room(count, limits.TOKEN_PROVIDERS_MAX, "token providers")
+
+
+def _require_room(count: int, count_max: int, what: str) -> None:
+    if count >= count_max:
+        raise InvalidState(
+            f"an organization has at most {count_max} {what}: delete one that is not needed any more"
+        )
 
 
 def most_specific(

@@ -184,7 +184,7 @@ class ProviderCatalog(Protocol):
     async def put_identity_provider(self, provider: IdentityProvider) -> IdentityProviderId | None:
         """Add it, in place of the one with the same audience and issuer; returns the id of that one.
 
-        What is replaced keeps its place in the list.
+        What is replaced keeps its place in the list. Raises InvalidState where the organization would have more than IDENTITY_PROVIDERS_MAX.
         """
         ...
 
@@ -213,7 +213,10 @@ class ProviderCatalog(Protocol):
         ...
 
     async def put_token_provider(self, provider: TokenProvider) -> None:
-        """Add it, or change key and mapping of the one with the same service, which keeps its id and its place in the list."""
+        """Add it, or change key and mapping of the one with the same service, which keeps its id and its place in the list.
+
+        Raises InvalidState where the organization would have more than TOKEN_PROVIDERS_MAX.
+        """
         ...
 
     async def token_provider(

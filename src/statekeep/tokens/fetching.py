@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 import ssl
 from collections.abc import Sequence
 from typing import Final
@@ -16,9 +15,13 @@ from typing import Final
 import certifi
 import httpx
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from statekeep.tokens.lookups import Address, Lookups
 
+_UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
+"""OpenSSL's codes for chains that end in nobody who is trusted (X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and the next three)."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that is given out to the internet. What lies outside is of a network's own, or stands for an IPv4 address in yet another way."""
 _IPV4_BITS: Final = 0xFFFF_FFFF
 
 
@@ -31,6 +34,7 @@ class PublicFetcher:
 
     def __init__(self, *, allow_private_network: bool) -> None:
         self._allow_private_network = allow_private_network
+        self._lookups = Lookups()
         self._client: httpx.AsyncClient | None = None
 
     async def get(self, url: str, *, bytes_max: int, timeout_seconds: float) -> bytes:
@@ -41,7 +45,7 @@ class PublicFetcher:
         except TimeoutError as error:
             raise FetchFailed(f"no answer within {timeout_seconds:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise FetchFailed(f"{type(error).__name__}: {error}") from error
+            raise FetchFailed(f"{type(error).__name__}: {error}{_advice(error)}") from error
 
     async def close(self) -> None:
         """Let connections go."""
@@ -58,7 +62,7 @@ class PublicFetcher:
                 continue
         return await self._get_from(addresses[-1], url, bytes_max)
 
-    async def _get_from(self, address: _Address, url: httpx.URL, bytes_max: int) -> bytes:
+    async def _get_from(self, address: Address, url: httpx.URL, bytes_max: int) -> bytes:
         request = httpx.Request(
             "GET",
             url.copy_with(host=str(address)),
@@ -78,11 +82,9 @@ class PublicFetcher:
         finally:
             await response.aclose()
 
-    async def _addresses(self, url: httpx.URL) -> Sequence[_Address]:
-        loop = asyncio.get_running_loop()
+    async def _addresses(self, url: httpx.URL) -> Sequence[Address]:
         host, port = url.raw_host.decode("ascii"), url.port or _port_of(url.scheme)
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        resolved = [ipaddress.ip_address(str(place[0])) for *_, place in found]
+        resolved = await self._lookups.addresses_of(host, port)
         usable = [a for a in resolved if self._allow_private_network or is_public(a)]
         if not usable:
             raise FetchFailed(
@@ -104,13 +106,13 @@ class PublicFetcher:
         return self._client
 
 
-def is_public(address: _Address) -> bool:
+def is_public(address: Address) -> bool:
     """Whether an address is one of the internet at large, and not of this machine or of a network around it."""
     if isinstance(address, ipaddress.IPv6Address):
         embedded = _embedded_ipv4(address)
         if embedded is not None:
             return is_public(embedded)
-        if address.is_site_local:
+        if address not in _UNICAST:
             return False
     return address.is_global and not address.is_multicast
 
@@ -136,8 +138,18 @@ def _port_of(scheme: str) -> int:
     return {"http": 80, "https": 443}[scheme]
 
 
+def _advice(error: BaseException) -> str:
+    """What the operator can do where a certificate is good but for who signed it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None or cause.verify_code not in _UNKNOWN_AUTHORITY:
+        return ""
+    return "; if the server's certificate is of an authority of your own, name a file with it in SSL_CERT_FILE"
+
+
 def _trusted_authorities() -> ssl.SSLContext:
-    # The system's, where there are any, as they hold a company's own; and Mozilla's.
+    # The system's (SSL_CERT_FILE and SSL_CERT_DIR say where), as they hold a company's own; and Mozilla's.
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context

@@ -94,8 +94,15 @@ class KeySets:
         published = self._published.setdefault(url, _Published())
         self._published.move_to_end(url)
         if len(self._published) > limits.JWKS_CACHED_MAX:
-            self._published.popitem(last=False)
+            self._forget_oldest(but=url)
         return published
+
+    def _forget_oldest(self, *, but: str) -> None:
+        # What is being fetched stays, or else somebody would fetch it again. That takes ten seconds, and then there is room.
+        idle = (u for u, known in self._published.items() if known.fetching is None and u != but)
+        oldest = next(idle, None)
+        if oldest is not None:
+            del self._published[oldest]
 
     async def _refresh(self, url: str, published: _Published) -> bool:
         """Whether a fetch ended just now, well or not; false where it is too soon for one."""

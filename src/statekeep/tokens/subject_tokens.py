@@ -102,7 +102,7 @@ class JwtSubjectTokens:
         header = _read_header(token)
         if header.alg not in trust.algorithms:
             raise Untrusted("its algorithm is not allowed")
-        for key in await self._keys(header, trust):
+        for key in (await self._keys(header, trust))[: limits.KEYS_TRIED_MAX]:
             payload = _payload(token, key, header.alg)
             if payload is not None:
                 return _valid_claims(payload, now)
@@ -142,7 +142,8 @@ def _payload(token: str, key: VerificationKey, algorithm: str) -> bytes | None:
     """The payload, if the signature is right."""
     try:
         return jws.deserialize_compact(token, key.key, registry=_Registry(algorithm)).payload
-    except (JoseError, ValueError):
+    except (JoseError, ValueError, RecursionError):
+        # The library reads the header again, from further down the stack than we did.
         return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -22,9 +22,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
+    load_der_private_key,
     load_der_public_key,
     load_pem_public_key,
 )
+from cryptography.x509 import load_der_x509_certificate
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey, import_key
 
 from statekeep.domain import limits
@@ -42,6 +44,14 @@ _PUBLIC_MEMBERS: Final = ("kty", "n", "e", "crv", "x", "y")
 # Of an RSA modulus in base64url. Numbers of any other length are not even read.
 _MODULUS_LENGTHS: Final = range(limits.RSA_KEY_BITS_MIN // 6, limits.RSA_KEY_BITS_MAX // 6 + 8)
 _EXPONENT_LENGTH_MAX: Final = 8
+_ASYMMETRIC_MARKS: Final = (b"-----BEGIN ", b'"kty"')
+_SSH_MARKS: Final = (b"ssh-", b"ecdsa-sha2-")
+_DER: Final[tuple[Callable[[bytes], object], ...]] = (
+    load_der_public_key,
+    load_der_x509_certificate,
+    lambda data: load_der_private_key(data, password=None),
+)
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +161,24 @@ def _read_secret(secret: bytes) -> str:
 
 
 def _looks_asymmetric(data: bytes) -> bool:
-    """A public key that passes for a shared secret lets everybody sign."""
-    if b"-----BEGIN " in data or b'"kty"' in data:
+    """A public key that passes for a shared secret lets everybody sign. Whatever its form: it may have been encoded twice."""
+    if any(mark in data for mark in _ASYMMETRIC_MARKS) or data.startswith(_SSH_MARKS):
+        return True
+    if any(_is_der(data, load) for load in _DER):
         return True
     try:
-        load_der_public_key(data)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        inner = b64decode(data.translate(_URL_SAFE, b"\r\n=") + b"==", altchars=b"-_")
+    except binascii.Error:
+        return False
+    return any(_is_der(inner, load) for load in _DER)
+
+
+def _is_der(data: bytes, load: Callable[[bytes], object]) -> bool:
+    try:
+        load(data)
+    except UnsupportedAlgorithm:
+        return True
+    except (ValueError, TypeError):
         return False
     return True
 

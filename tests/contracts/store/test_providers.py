@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from statekeep.domain import limits
 from statekeep.domain.errors import AlreadyExists, NotFound
 from statekeep.domain.limits import PAGE_SIZE
 from statekeep.domain.names import (
@@ -122,8 +123,9 @@ class TestIdentityProviders:
         assert await store.delete_identity_provider(ours, AUDIENCE, ISSUER) is None
         assert await store.identity_provider(ours, AUDIENCE, ISSUER) is None
 
-    async def test_providers_come_newest_first_in_pages(self, store, ours, theirs):
+    async def test_providers_come_newest_first_in_pages(self, store, ours, theirs, monkeypatch):
         """Those of one organization only."""
+        monkeypatch.setattr(limits, "IDENTITY_PROVIDERS_MAX", 10 * PAGE_SIZE)
         providers = [
             an_identity_provider(ours, f"a{number}", id=f"idp_{number}")
             for number in range(PAGE_SIZE + 5)
@@ -164,8 +166,9 @@ class TestTokenProviders:
         assert await store.delete_token_provider(ours, APP) is None
         assert await store.token_provider(ours, APP) is None
 
-    async def test_providers_come_newest_first_in_pages(self, store, ours, theirs):
+    async def test_providers_come_newest_first_in_pages(self, store, ours, theirs, monkeypatch):
         """Those of one organization only."""
+        monkeypatch.setattr(limits, "TOKEN_PROVIDERS_MAX", 10 * PAGE_SIZE)
         providers = [
             a_token_provider(ours, f"s{number}", id=f"tkp_{number}")
             for number in range(PAGE_SIZE + 5)

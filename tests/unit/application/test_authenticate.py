@@ -330,6 +330,20 @@ async def test_memory_is_bounded(monkeypatch):
     assert visitors[-1] in known
 
 
+async def test_memory_is_bounded_in_bytes_too(monkeypatch):
+    """One token can be sent in as many ways as spaces fit into a header, by anybody who has one."""
+    monkeypatch.setattr(limits, "CACHED_TOKENS_BYTES_MAX", 200_000)
+    people = People()
+    acme = await Acme.of(people)
+    token = people.signed_with(acme.key_id)
+    padded = [token + b" " * (10_000 + n) for n in range(100)]
+    for header in padded:
+        await check(people, header)
+        assert people.authenticator.cached(header, None, None) is not None
+    known = [h for h in padded if people.authenticator.cached(h, None, None) is not None]
+    assert sum(map(len, known)) <= 200_000
+
+
 async def test_what_was_not_used_for_long_is_forgotten_too(monkeypatch):
     """A deleted key has no token left in any corner of the memory."""
     monkeypatch.setattr(limits, "CACHED_TOKENS_MAX", 10)

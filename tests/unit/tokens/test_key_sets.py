@@ -171,6 +171,19 @@ async def test_the_sets_that_are_kept_are_bounded(key_sets, publisher, monkeypat
     assert [url[-1] for url in publisher.asked] == ["a", "b", "c", "b"]
 
 
+async def test_a_set_that_is_being_fetched_is_not_forgotten(key_sets, publisher, monkeypatch):
+    """However many others come by: it would be fetched once more, and by as many tasks as there are tokens."""
+    monkeypatch.setattr(limits, "JWKS_CACHED_MAX", 1)
+    publisher.may_answer.clear()
+    urls = [URL, URL + "?2", URL + "?3"]
+    tasks = [asyncio.create_task(find(key_sets, "old", url)) for url in urls * 3]
+    await until(lambda: len(publisher.asked) >= len(urls))
+    await asyncio.sleep(0)
+    publisher.may_answer.set()
+    assert await asyncio.gather(*tasks) == [["old"]] * 9
+    assert sorted(publisher.asked) == sorted(urls)
+
+
 async def test_a_clock_that_was_set_back_stops_nothing(key_sets, publisher, clock):
     """The past then lies in the future, and would for years."""
     await find(key_sets, "old")

@@ -254,6 +254,23 @@ def test_other_claims_are_refused_unverified(claims):
         subjects().peek(HS.sign(claims))
 
 
+async def test_a_header_may_be_nested_as_deep_as_it_likes():
+    """The one who reads it second gives up a little earlier than the first, and answers all the same."""
+    for depth in range(600, 1000):
+        header = b'{"alg":"HS256","x":' + b"[" * depth + b"]" * depth + b"}"
+        with pytest.raises((Untrusted, InvalidExchange)):
+            await verify(f"{b64url(header)}.e30.AAAA", trust_in(HS))
+
+
+async def test_only_so_many_keys_are_tried():
+    """A set may hold a hundred that a token could be signed with, and each costs time that others wait."""
+    issuers = [Issuer("ES256") for _ in range(limits.KEYS_TRIED_MAX + 1)]
+    trust = Trust(("ES256",), None, URL)
+    for issuer in issuers[:-1]:
+        assert await verify(issuer.sign(CLAIMS), trust, *issuers) == CLAIMS
+    await distrusted(issuers[-1].sign(CLAIMS), trust, *issuers)
+
+
 def test_a_huge_token_is_refused_unread():
     """The bound is on what is sent; one byte less is read."""
     shell = RSA.sign({**CLAIMS, "x": ""})

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 
 import pytest
+import trustme
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_pem_public_key,
 )
+from cryptography.x509 import load_pem_x509_certificate
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import OctKey
@@ -78,6 +80,26 @@ def test_a_secret_has_to_be_one():
     assert "shorter" in why_refused(b"x" * (limits.SHARED_SECRET_BYTES_MIN - 1), "HS256")
     for public in (RSA.pem, der_of(RSA), der_of(ED), json.dumps(EC.jwk).encode()):
         assert "shared secret" in why_refused(public, "HS256", "HS512")
+
+
+def test_nothing_made_of_a_public_key_is_a_secret():
+    """Everybody could sign with it: certificates, keys of SSH, private keys that were sent here, and base64 in base64."""
+    ours = load_pem_public_key(RSA.pem)
+    ssh = ours.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    certificate = trustme.CA().issue_cert("login.example.com").cert_chain_pems[0].bytes()
+    certificate_der = load_pem_x509_certificate(certificate).public_bytes(Encoding.DER)
+    der = der_of(RSA)
+    for public in (
+        certificate,
+        certificate_der,
+        b64encode(certificate_der),
+        ssh,
+        RSA.key.as_der(private=True),
+        b64encode(der),
+        b64url(der).encode(),
+        encodebytes(der),
+    ):
+        assert "shared secret" in why_refused(public, "HS256")
 
 
 @pytest.mark.parametrize("issuer", [RSA, EC, ED], ids=lambda issuer: issuer.algorithm)

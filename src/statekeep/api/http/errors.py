@@ -31,7 +31,7 @@ STATUS_OF: Final[Mapping[type[errors.StatekeepError], int]] = {
     errors.TooManyRequests: 429,
     # RFC 6749, 5.2.
     errors.ExchangeRefused: 400,
-    errors.Overloaded: 503,
+    errors.ComeBackLater: 503,
     errors.StatekeepError: 500,
 }
 
@@ -81,7 +81,7 @@ def body_of(error: errors.StatekeepError) -> Error:
 
 
 def _extra_headers(error: errors.StatekeepError) -> Headers:
-    if isinstance(error, errors.Overloaded | errors.TooManyRequests):
+    if isinstance(error, errors.ComeBackLater):
         return [(b"retry-after", b"%d" % error.retry_after_seconds)]
     if isinstance(error, errors.Unauthenticated):
         return [(b"www-authenticate", b'Bearer realm="statekeep"')]

@@ -14,7 +14,13 @@ from statekeep.domain.names import (
     ServiceName,
     TokenProviderId,
 )
-from statekeep.domain.token_exchange import ExchangePath, IdentityProvider, TokenProvider
+from statekeep.domain.token_exchange import (
+    ExchangePath,
+    IdentityProvider,
+    TokenProvider,
+    require_room_for_identity_provider,
+    require_room_for_token_provider,
+)
 from statekeep.ports.store import Page, ProviderCatalog
 from statekeep.storage.memory.lists import read_page
 
@@ -36,6 +42,9 @@ class MemoryProviders(ProviderCatalog):
         self._require_organization(provider.organization_id)
         pair = (provider.organization_id, provider.audience, provider.issuer)
         found = self._identity_providers.get(pair)
+        if found is None:
+            ours = (one[0] == provider.organization_id for one in self._identity_providers)
+            require_room_for_identity_provider(sum(ours))
         number = next(self._provider_numbers) if found is None else found[0]
         self._identity_providers[pair] = (number, provider)
         return found and found[1].id
@@ -78,6 +87,8 @@ class MemoryProviders(ProviderCatalog):
         name = (provider.organization_id, provider.service)
         found = self._token_providers.get(name)
         if found is None:
+            ours = (one[0] == provider.organization_id for one in self._token_providers)
+            require_room_for_token_provider(sum(ours))
             self._token_providers[name] = (next(self._provider_numbers), provider)
         else:
             self._token_providers[name] = (found[0], replace(provider, id=found[1].id))

@@ -12,7 +12,13 @@ from statekeep.domain.names import (
     ServiceName,
     TokenProviderId,
 )
-from statekeep.domain.token_exchange import ExchangePath, IdentityProvider, TokenProvider
+from statekeep.domain.token_exchange import (
+    ExchangePath,
+    IdentityProvider,
+    TokenProvider,
+    require_room_for_identity_provider,
+    require_room_for_token_provider,
+)
 from statekeep.ports.store import Page, ProviderCatalog
 from statekeep.storage.pages import page_of
 from statekeep.storage.sqlite.database import Row
@@ -34,6 +40,10 @@ class SqliteProviders(NamedQueries, ProviderCatalog):
 
         def put(connection: apsw.Connection) -> IdentityProviderId | None:
             replaced = run(connection, "identity_provider", **pair).fetchone()
+            if replaced is None:
+                ours = {"organization_id": provider.organization_id}
+                count = run(connection, "count_identity_providers", **ours).get
+                require_room_for_identity_provider(count)
             run(connection, "put_identity_provider", **identity_provider_columns(provider))
             return replaced and replaced[0]
 
@@ -76,7 +86,17 @@ class SqliteProviders(NamedQueries, ProviderCatalog):
         return None if deleted is None else IdentityProviderId(deleted)
 
     async def put_token_provider(self, provider: TokenProvider) -> None:
-        await self._change("put_token_provider", **token_provider_columns(provider))
+        ours = {"organization_id": provider.organization_id}
+
+        def put(connection: apsw.Connection) -> None:
+            changed = run(connection, "token_provider", **ours, service=provider.service).fetchone()
+            if changed is None:
+                require_room_for_token_provider(
+                    run(connection, "count_token_providers", **ours).get
+                )
+            run(connection, "put_token_provider", **token_provider_columns(provider))
+
+        await self._database.write(put)
 
     async def token_provider(
         self, organization_id: OrganizationId, service: ServiceName

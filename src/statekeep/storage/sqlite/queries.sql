@@ -194,6 +194,9 @@ ON CONFLICT (organization_id, issuer, audience) DO UPDATE
 SET id = excluded.id, algorithms = excluded.algorithms, jwks_url = excluded.jwks_url,
   sealed_key = excluded.sealed_key, mapping = excluded.mapping;
 
+-- name: count_identity_providers
+SELECT count(*) FROM identity_providers WHERE organization_id = :organization_id;
+
 -- name: identity_provider
 SELECT id, organization_id, audience, issuer, algorithms, jwks_url, sealed_key, mapping FROM identity_providers
 WHERE organization_id = :organization_id AND issuer = :issuer AND audience = :audience;
@@ -214,6 +217,9 @@ WHERE organization_id = :organization_id AND issuer = :issuer AND audience = :au
 INSERT INTO token_providers (id, organization_id, service, key_id, mapping)
 VALUES (:id, :organization_id, :service, :key_id, :mapping)
 ON CONFLICT (organization_id, service) DO UPDATE SET key_id = excluded.key_id, mapping = excluded.mapping;
+
+-- name: count_token_providers
+SELECT count(*) FROM token_providers WHERE organization_id = :organization_id;
 
 -- name: token_provider
 SELECT id, organization_id, service, key_id, mapping FROM token_providers

@@ -30,9 +30,17 @@ def test_every_error_has_a_status_and_shows_its_message(
     """No error of ours is unexpected."""
     reply = ErrorAnswers().of(kind("what is wrong"))
     body = msgspec.json.decode(reply.body)
-    assert reply.status == status_of(kind) < 500 or issubclass(kind, errors.Overloaded)
-    assert body == {"code": kind.code, **said(kind)}
+    code = {} if kind.code is None else {"code": kind.code}
+    assert reply.status == status_of(kind) < 500 or issubclass(kind, errors.ComeBackLater)
+    assert body == {**code, **said(kind)}
     assert (b"content-length", b"%d" % len(reply.body)) in reply.headers
+
+
+@pytest.mark.parametrize("kind", list(every_error(errors.ComeBackLater)))
+def test_who_may_come_back_is_told_when(kind: type[errors.ComeBackLater]) -> None:
+    """In the header that clients know; where nobody says when, it is a second."""
+    for error, seconds in ((kind("later", retry_after_seconds=7), b"7"), (kind("later"), b"1")):
+        assert (b"retry-after", seconds) in ErrorAnswers().of(error).headers
 
 
 def test_the_wrong_parameter_is_named() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from statekeep.api.http import views
 from statekeep.api.http.route import CURSOR, Call, Route
 from statekeep.application.identity_providers import TOKENS_SCOPE, ProviderSettings
-from statekeep.domain.errors import InvalidParameter, NotFound
+from statekeep.domain.errors import InvalidParameter, InvalidState, NotFound
 from statekeep.domain.limits import PROVIDER_REQUEST_BYTES_MAX
 from statekeep.wire import answers, requests
 
@@ -73,6 +73,7 @@ ROUTES: Final = (
         request=requests.PutIdentityProvider,
         request_bytes_max=PROVIDER_REQUEST_BYTES_MAX,
         status=204,
+        errors=(InvalidState,),
     ),
     Route(
         method="DELETE",
@@ -113,6 +114,7 @@ ROUTES: Final = (
         request=requests.PutTokenProvider,
         request_bytes_max=PROVIDER_REQUEST_BYTES_MAX,
         status=204,
+        errors=(InvalidState,),
     ),
     Route(
         method="DELETE",
