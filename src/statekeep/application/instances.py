@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from statekeep.application.machines import find_machine
 from statekeep.application.resident import Letter, Resident
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
@@ -31,7 +32,7 @@ from statekeep.domain.instance import (
     InstanceView,
 )
 from statekeep.domain.limits import CHILD_LETTERS_MAX, DELIVERY_TRIES_MAX
-from statekeep.domain.machine import Machine, MachineVersion, VersionInfo
+from statekeep.domain.machine import MachineVersion, VersionInfo
 from statekeep.domain.names import (
     InstanceId,
     InstanceName,
@@ -195,7 +196,7 @@ class Instances:
     ) -> Page[InstanceInfo]:
         """Instances of a machine, newest first. Raises NotFound for the machine."""
         organization_id = require_scope(caller, "instances.read")
-        found = await self._machine(organization_id, machine)
+        found = await find_machine(self._store, organization_id, machine)
         return await self._store.list_instances(found.id, cursor=cursor)
 
     async def transitions(
@@ -358,16 +359,10 @@ class Instances:
         if self._is_draining:
             raise Overloaded("the server is shutting down", retry_after_seconds=2)
 
-    async def _machine(self, organization_id: OrganizationId, name: MachineName) -> Machine:
-        machine = await self._store.machine(organization_id, name)
-        if machine is None:
-            raise NotFound(f"there is no machine {name}")
-        return machine
-
     async def _version_for(
         self, organization_id: OrganizationId, name: MachineName, version_id: VersionId | None
     ) -> MachineVersion:
-        machine = await self._machine(organization_id, name)
+        machine = await find_machine(self._store, organization_id, name)
         if version_id is None:
             if machine.current_version is None:
                 raise InvalidParameter(

@@ -70,11 +70,15 @@ class StreamResponder:
 
 def _last_seen(request: Request) -> int | None:
     """The header of a browser that comes back; the query of one that comes for the first time and can set no header."""
-    text = request.headers.get("last-event-id") or request.query_params.get("since")
+    header, query = request.headers.get("last-event-id"), request.query_params.get("since")
+    text = header or query
     if not text:
         return None
     if _REVISION.fullmatch(text) is None:
-        raise InvalidParameter("ids of events are numbers", parameter="last-event-id")
+        raise InvalidParameter(
+            "ids of events are revisions, which are whole numbers",
+            parameter="last-event-id" if header else "since",
+        )
     return int(text)
 
 
