@@ -29,7 +29,7 @@ from statekeep.api.http.routes.realtime import REALTIME_PATH
 from statekeep.api.http.routes.tokens import TOKENS_PATH
 from statekeep.api.http.routes.versions import UPLOAD_PATH
 from statekeep.api.http.services import Services
-from statekeep.api.http.stream import STREAM_PATH, StreamResponder
+from statekeep.api.http.stream import StreamRoute
 from statekeep.api.http.token_requests import TokenResponder
 from statekeep.api.http.uploads import UploadResponder
 from statekeep.api.realtime.hub import Hub
@@ -58,7 +58,6 @@ def build_app(
     responders: Responders = {
         **_from_table(services, base_url),
         **_public(services, is_ready, base_url),
-        (STREAM_PATH, "GET"): StreamResponder(services),
         (REALTIME_PATH, "GET"): upgrade_wanted,
     }
     hub = Hub(services, cors.allows)
@@ -73,7 +72,7 @@ def build_app(
         services.instances,
         errors,
         hub,
-        cors.around(cold),
+        StreamRoute(services, errors, cors, cors.around(cold)),
         rate_limits=services.rate_limits,
         cors=cors,
     )

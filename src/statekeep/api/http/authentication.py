@@ -28,7 +28,7 @@ def credentials_in(headers: Mapping[bytes, bytes]) -> Credentials:
 
 def credentials_in_query(headers: Mapping[bytes, bytes], query_string: bytes) -> Credentials:
     """Of the query where the headers have none: `token` and `x-statebacked-org-id`. Browsers set no headers on WebSocket and EventSource."""
-    query = _fields_of(query_string)
+    query = fields_of(query_string)
     authorization, organization, act = credentials_in(headers)
     token = query.get("token")
     return (
@@ -62,7 +62,8 @@ async def identify(credentials: Credentials, authenticator: Authenticator) -> Au
     return authenticator.cached(*credentials) or await authenticator.authenticate(*credentials)
 
 
-def _fields_of(query_string: bytes) -> dict[str, str]:
+def fields_of(query_string: bytes) -> dict[str, str]:
+    """The fields of a query string, the first of each name; none where it is no query."""
     try:
         fields = parse_qs(query_string.decode("ascii"), max_num_fields=_QUERY_FIELDS_MAX)
     except ValueError:

@@ -55,6 +55,19 @@ class Refused(Exception):
 class BoundedProtocol(OneWriteProtocol):
     """For `uvicorn.Config(http=...)`."""
 
+    # Beside uvicorn's own, these would be too many attributes for a dictionary that shares its keys: a kilobyte for each connection.
+    __slots__ = (
+        "_began_at",
+        "_bodiless_bytes",
+        "_body_bytes",
+        "_body_bytes_before",
+        "_cycle_before",
+        "_deadline",
+        "_head_bytes",
+        "_messages",
+        "_phase",
+    )
+
     connections_max: ClassVar[int] = limits.CONNECTIONS_MAX
     head_seconds: ClassVar[float] = limits.HEAD_TIMEOUT.total_seconds()
     body_seconds: ClassVar[float] = limits.BODY_STALL_TIMEOUT.total_seconds()

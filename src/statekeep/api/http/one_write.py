@@ -19,6 +19,8 @@ _INFORMATIONAL: Final = b"HTTP/1.1 1"
 class OneWriteProtocol(HttpToolsProtocol):
     """For `uvicorn.Config(http=...)`."""
 
+    __slots__ = ("_joining",)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Have everything that uvicorn writes pass through a transport that joins."""
         self._joining = JoiningTransport(transport)
@@ -37,6 +39,8 @@ class OneWriteProtocol(HttpToolsProtocol):
 
 class JoiningTransport:
     """A transport that keeps the head of an answer until there is more to write or nothing more to come."""
+
+    __slots__ = ("_head", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport

@@ -6,15 +6,16 @@ Each event is a State, its id the revision. A reader that comes back with the la
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from functools import lru_cache
 from typing import Final
 
-from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from statekeep.api.http.authentication import credentials_in_query, identify
-from statekeep.api.http.errors import body_of
-from statekeep.api.http.reply import Headers, Reply, StreamReply
+from statekeep.api.http.authentication import credentials_in_query, fields_of, identify
+from statekeep.api.http.cors import Cors
+from statekeep.api.http.errors import ErrorAnswers, body_of
+from statekeep.api.http.reply import Headers, Reply, StreamReply, send_reply, send_stream
 from statekeep.api.http.route import instance_in_path, machine_in_path
 from statekeep.api.http.services import Services
 from statekeep.api.http.views import state_json
@@ -38,46 +39,81 @@ _PULSE: Final = b":\n\n"
 _REVISION: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
-class StreamResponder:
-    """Every state from now on, or from the one that the reader has seen last."""
+class StreamRoute:
+    """An ASGI app that answers GET on the path of a stream and hands everything else to `fallback`.
 
-    def __init__(self, services: Services) -> None:
+    Without the framework, whose layers would stay in memory for as long as each stream lasts.
+    """
+
+    def __init__(
+        self, services: Services, errors: ErrorAnswers, cors: Cors, fallback: ASGIApp
+    ) -> None:
         self._services = services
+        self._errors = errors
+        self._cors = cors
+        self._fallback = fallback
 
-    async def __call__(self, request: Request) -> Reply | StreamReply:
-        credentials = credentials_in_query(
-            dict(request.scope["headers"]), request.scope["query_string"]
-        )
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            await self._fallback(scope, receive, send)
+            return
+        match scope["path"].split("/"):
+            case ["", "machines", machine, "i", instance, "stream"]:
+                await self._answer(machine, instance, scope, receive, send)
+            case _:
+                await self._fallback(scope, receive, send)
+
+    async def _answer(
+        self, machine: str, instance: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        headers = dict(scope["headers"])
+        try:
+            states = await self._begin(machine, instance, headers, scope["query_string"])
+            # What is wrong from the beginning is an answer like any other. Browsers come back after all but those.
+            first = await anext(states)
+        except Exception as error:
+            refusal = self._errors.of(error)
+            refusal.headers.extend(self._cors.error_headers_for(headers))
+            await send_reply(refusal, send)
+            return
+        answer_headers = [*_HEADERS, *self._cors.headers_for(headers)]
+        if scope["method"] == "HEAD":
+            await states.aclose()
+            await send_reply(Reply(200, answer_headers, b""), send)
+        else:
+            await send_stream(
+                StreamReply(200, answer_headers, _events(first, states)), receive, send
+            )
+
+    async def _begin(
+        self, machine: str, instance: str, headers: Mapping[bytes, bytes], query_string: bytes
+    ) -> AsyncGenerator[InstanceView | None, None]:
+        """Every state from now on, or from the one that the reader has seen last."""
+        credentials = credentials_in_query(headers, query_string)
 
         async def caller() -> AuthContext:
             return await identify(credentials, self._services.authenticator)
 
         self._services.rate_limits.admit(await caller())
-        states = self._services.watching.all_states(
+        return self._services.watching.all_states(
             caller,
-            machine_in_path(request.path_params["machine"]),
-            instance_in_path(request.path_params["instance"]),
-            after=_last_seen(request),
+            machine_in_path(machine),
+            instance_in_path(instance),
+            after=_last_seen(headers, query_string),
             pulse_seconds=STREAM_PULSE.total_seconds(),
         )
-        # What is wrong from the beginning is an answer like any other. Browsers come back after all but those.
-        first = await anext(states)
-        if request.method == "HEAD":
-            await states.aclose()
-            return Reply(200, _HEADERS, b"")
-        return StreamReply(200, _HEADERS, _events(first, states))
 
 
-def _last_seen(request: Request) -> int | None:
+def _last_seen(headers: Mapping[bytes, bytes], query_string: bytes) -> int | None:
     """The header of a browser that comes back; the query of one that comes for the first time and can set no header."""
-    header, query = request.headers.get("last-event-id"), request.query_params.get("since")
-    text = header or query
+    sent = headers.get(b"last-event-id")
+    text = fields_of(query_string).get("since") if not sent else sent.decode("latin-1")
     if not text:
         return None
     if _REVISION.fullmatch(text) is None:
         raise InvalidParameter(
             "ids of events are revisions, which are whole numbers",
-            parameter="last-event-id" if header else "since",
+            parameter="last-event-id" if sent else "since",
         )
     return int(text)
 
