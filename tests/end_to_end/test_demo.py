@@ -136,6 +136,7 @@ def test_a_taken_port_that_was_asked_for_is_an_error(folder, tmp_path):
     assert "Traceback" not in result.stderr
     assert "statekeep: " in result.stderr
     assert port in result.stderr
+    assert "--port" in result.stderr
 
 
 def test_no_secret_is_logged(folder):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from statekeep.wire import codecs, requests
+from statekeep.wire import codecs, realtime, requests
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,31 @@ def test_what_is_malformed_is_told_in_words_of_json(shape: type, body: bytes, me
     with pytest.raises(codecs.Malformed) as caught:
         codecs.decoder_for(shape)(body)
     assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("message", "complaint", "request_id"),
+    [
+        (
+            b'{"type": "subscribe", "requestId": "1"}',
+            'type cannot be "subscribe": it is one of subscribe-to-instance, unsubscribe-from-instance, ping',
+            "1",
+        ),
+        (b'{"typ": "ping"}', 'type is missing: is "typ" meant to be it?', None),
+        (
+            b'{"type": "subscribe-to-instance", "requestId": "1", "machine": "x"}',
+            'machineName is missing: is "machine" meant to be it?',
+            "1",
+        ),
+        (b"[]", "the body has to be an object, not a list", None),
+        (b"nonsense", "the message is not JSON: .*", None),
+    ],
+)
+def test_so_are_messages_of_a_socket(
+    message: bytes, complaint: str, request_id: str | None
+) -> None:
+    """With the request that they belong to, where it can be read."""
+    with pytest.raises(realtime.UnreadableMessage) as caught:
+        realtime.read_message(message)
+    assert re.fullmatch(complaint.replace("?", r"\?"), caught.value.message)
+    assert caught.value.request_id == request_id
