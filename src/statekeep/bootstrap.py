@@ -161,7 +161,9 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         on_void=residents.remove,
     )
     creation = Creation(store, runtime, residents, turns, clock)
-    messages = Messages(store, residents, turns, creation, hops_max=settings.message_hops_max)
+    messages = Messages(
+        store, runtime, residents, turns, creation, hops_max=settings.message_hops_max
+    )
     stack.push_async_callback(messages.close)
     instances = Instances(
         store, runtime, residents, turns, notifier, clock, author_log, creation, messages

@@ -13,16 +13,15 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter, Token
 from cyclopts.config import Dict, Env
-from cyclopts.validators import Number
 
 from statekeep.domain import limits
 from statekeep.domain.rates import Rate
@@ -38,8 +37,13 @@ _UNITS: Final = {
 }
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", re.ASCII)
 _RATE: Final = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(?:\+(\d{1,12}))?", re.ASCII)
+_WHOLE_NUMBER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 _ANY_ORIGIN: Final = "*"
 _STANDARD_PORTS: Final = {"http": 80, "https": 443}
+_SOME_ORIGINS: Final = "origins such as https://app.example.com, or *"
+# Those that Cyclopts itself takes in --switch=yes.
+_YES: Final = frozenset({"true", "yes", "1", "t", "y"})
+_NO: Final = frozenset({"false", "no", "0", "f", "n"})
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
@@ -105,6 +109,25 @@ def parse_origin(text: str) -> str:
     )
 
 
+def _read_text(_type: type, tokens: Sequence[Token]) -> str:
+    if not tokens[0].value.strip():
+        raise _expected("some text", tokens[0])
+    return tokens[0].value
+
+
+def _read_path(_type: type, tokens: Sequence[Token]) -> Path:
+    if not tokens[0].value:
+        raise _expected("a path", tokens[0])
+    return Path(tokens[0].value)
+
+
+def _read_bool(_type: type, tokens: Sequence[Token]) -> bool:
+    word = tokens[0].value.lower()
+    if word not in _YES | _NO:
+        raise _expected("true or false", tokens[0])
+    return word in _YES
+
+
 def _read_duration(_type: type, tokens: Sequence[Token]) -> timedelta:
     duration = parse_duration(tokens[0].value)
     if duration is None:
@@ -112,10 +135,26 @@ def _read_duration(_type: type, tokens: Sequence[Token]) -> timedelta:
     return duration
 
 
-def _read_whole_number(_type: type, tokens: Sequence[Token]) -> int:
-    if not re.fullmatch(r"-?\d{1,18}", tokens[0].value, re.ASCII):
-        raise _expected("a whole number", tokens[0])
-    return int(tokens[0].value)
+def _whole_number(least: int, most: int | None = None) -> Callable[[type, Sequence[Token]], int]:
+    what = f"a whole number from {least} {'up' if most is None else f'to {most}'}"
+
+    def read(_type: type, tokens: Sequence[Token]) -> int:
+        text = tokens[0].value
+        number = int(text) if _WHOLE_NUMBER.fullmatch(text) else None
+        if number is None or number < least or (most is not None and number > most):
+            raise _expected(what, tokens[0])
+        return number
+
+    return read
+
+
+def _one_of(*choices: str) -> Callable[[type, Sequence[Token]], str]:
+    def read(_type: type, tokens: Sequence[Token]) -> str:
+        if tokens[0].value not in choices:
+            raise _expected(" or ".join([", ".join(choices[:-1]), choices[-1]]), tokens[0])
+        return tokens[0].value
+
+    return read
 
 
 def _read_url(_type: type, tokens: Sequence[Token]) -> str:
@@ -140,17 +179,29 @@ def _read_rate(_type: type, tokens: Sequence[Token]) -> Rate | None:
 def _read_origins(_type: type, tokens: Sequence[Token]) -> tuple[str, ...]:
     origins: list[str] = []
     for token in tokens:
-        for text in filter(None, re.split(r"[\s,]+", token.value)):
-            try:
-                origins.append(text if text == _ANY_ORIGIN else parse_origin(text))
-            except ValueError as error:
-                raise _expected("origins such as https://app.example.com, or *", token) from error
+        try:
+            origins.extend(_parse_origins(token.value))
+        except ValueError as error:
+            raise _expected(_SOME_ORIGINS, token) from error
     return tuple(origins)
 
 
-def _expected(what: str, token: Token) -> ValueError:
-    source = "" if token.source == "cli" else f" from {token.source}"
-    return ValueError(f'expected {what}, not "{token.value}"{source}.')
+def _parse_origins(text: str) -> list[str]:
+    origins = [
+        part if part == _ANY_ORIGIN else parse_origin(part)
+        for part in re.split(r"[\s,]+", text)
+        if part
+    ]
+    if not origins:
+        raise ValueError(text)
+    return origins
+
+
+def _expected(what: str, token: Token) -> CycloptsError:
+    # A ValueError would be told with names that nobody wrote: [port] for a key of the file, env for a variable.
+    name = token.keyword or ""
+    place = f"{name[1:-1]} in {token.source}" if name.startswith("[") else name
+    return CycloptsError(msg=f'{place}: expected {what}, not "{token.value}".')
 
 
 _LISTENING: Final = Group("Where it listens", sort_key=1)
@@ -160,13 +211,15 @@ _CAPACITY: Final = Group("Capacity", sort_key=4)
 _ABUSE: Final = Group("Against abuse", sort_key=5)
 _LOGS: Final = Group("Logs", sort_key=6)
 
+_LogLevel = Literal["debug", "info", "warning", "error"]
+_LogFormat = Literal["auto", "console", "json"]
 _Duration = Annotated[
     timedelta,
     Parameter(converter=_read_duration, metavar="TIME", show_default=format_duration, group=_TIME),
 ]
 _Count = Annotated[
     int,
-    Parameter(converter=_read_whole_number, metavar="N", validator=Number(gte=1), group=_CAPACITY),
+    Parameter(converter=_whole_number(1), metavar="N", group=_CAPACITY),
 ]
 _Rate = Annotated[
     Rate | None,
@@ -181,20 +234,18 @@ _Rate = Annotated[
 ]
 Port = Annotated[
     int,
-    Parameter(
-        converter=_read_whole_number,
-        metavar="N",
-        validator=Number(gte=0, lte=65_535),
-        group=_LISTENING,
-    ),
+    Parameter(converter=_whole_number(0, 65_535), metavar="N", group=_LISTENING),
 ]
+_Switch = Annotated[bool, Parameter(converter=_read_bool, group=_LISTENING)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that can be chosen. A value of this type has passed its checks."""
 
-    host: Annotated[str, Parameter(metavar="ADDRESS", group=_LISTENING)] = "127.0.0.1"
+    host: Annotated[str, Parameter(converter=_read_text, metavar="ADDRESS", group=_LISTENING)] = (
+        "127.0.0.1"
+    )
     """Address to listen on. 0.0.0.0 is every IPv4 address of this machine: put a proxy that speaks TLS in front of it."""
 
     port: Port = 8080
@@ -206,13 +257,15 @@ class Settings:
     """How clients reach the server, where that differs from http://HOST:PORT: the URL of the proxy in front of it.
     Upload URLs begin with it, and tokens may name it as their audience."""
 
-    allow_private_network: Annotated[bool, Parameter(group=_LISTENING)] = False
+    allow_private_network: _Switch = False
     """Let machine code reach loopback, link-local and private addresses. Only for code that you trust like the server itself."""
 
-    allow_http_jwks: Annotated[bool, Parameter(group=_LISTENING)] = False
+    allow_http_jwks: _Switch = False
     """Let identity providers publish their keys over plain HTTP. Whoever can change what is on the way can then sign in as anybody."""
 
-    data_dir: Annotated[Path, Parameter(metavar="DIR", group=_DATA)] = Path(".statekeep")
+    data_dir: Annotated[Path, Parameter(converter=_read_path, metavar="DIR", group=_DATA)] = Path(
+        ".statekeep"
+    )
     """Folder of the database, of server.key, which no backup may miss, and of credentials.json, which opens everything.
     Made where it is missing; used by one server at a time."""
 
@@ -274,12 +327,14 @@ class Settings:
     ] = (_ANY_ORIGIN,)
     """Origins whose pages may call the server from a browser, by commas: scheme, host and port. * is any."""
 
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(group=_LOGS)] = (
-        "info"
-    )
+    log_level: Annotated[
+        _LogLevel, Parameter(converter=_one_of(*get_args(_LogLevel)), group=_LOGS)
+    ] = "info"
     """The least that is worth a line."""
 
-    log_format: Annotated[Literal["auto", "console", "json"], Parameter(group=_LOGS)] = "auto"
+    log_format: Annotated[
+        _LogFormat, Parameter(converter=_one_of(*get_args(_LogFormat)), group=_LOGS)
+    ] = "auto"
     """How a line looks on stderr: auto is for people on a terminal and JSON elsewhere."""
 
     crash_at: Annotated[str | None, Parameter(show=False)] = None
@@ -303,14 +358,34 @@ def read_settings_file(app: App, commands: tuple[str, ...], arguments: ArgumentC
     chosen = arguments.get("--config", None)
     if chosen is None or not chosen.tokens:
         return
-    path = Path(chosen.tokens[-1].value)
+    path = _read_path(Path, chosen.tokens[-1:])
     values = _read_toml(path)
-    for key in values:
-        _require_known(key, path)
+    for key, value in values.items():
+        _require_known(key, value, path)
     Dict(values, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
 
 
-SOURCES: Final = (Env(ENVIRONMENT_PREFIX, command=False), read_settings_file)
+def refuse_empty_variables(
+    _app: App, _commands: tuple[str, ...], arguments: ArgumentCollection
+) -> None:
+    """Before the environment is read: raises CycloptsError for a variable that is set to nothing.
+
+    It may stand for "the default", "none" or a name that nobody filled in, and Cyclopts takes it for each of these, by the option's type.
+    """
+    for field in fields(Settings):
+        variable = ENVIRONMENT_PREFIX + field.name.upper()
+        is_asked_for = arguments.get(f"--{field.name.replace('_', '-')}", None) is not None
+        if is_asked_for and not os.environ.get(variable, "set").strip():
+            raise CycloptsError(
+                msg=f"{variable} is empty: give it a value, or unset it for the default."
+            )
+
+
+SOURCES: Final = (
+    refuse_empty_variables,
+    Env(ENVIRONMENT_PREFIX, command=False),
+    read_settings_file,
+)
 """For `App(config=...)`: what is asked in this order for whatever the command line left open."""
 
 
@@ -336,11 +411,23 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise CycloptsError(msg=f"{path} is not TOML: {error}.") from error
 
 
-def _require_known(key: str, path: Path) -> None:
+def _require_known(key: str, value: object, path: Path) -> None:
     known = [field.name for field in fields(Settings) if field.name not in {"config", "crash_at"}]
     name = key.replace("-", "_")
-    if name in known:
-        return
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f' Did you mean "{nearest[0]}"?' if nearest else f" Known are {', '.join(known)}."
-    raise CycloptsError(msg=f'Unknown setting "{key}" in {path}.{hint}')
+    if isinstance(value, dict):
+        hint = "settings stand outside of sections, as in port = 8080."
+        raise CycloptsError(msg=f"Unknown section [{key}] in {path}: {hint}")
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = f' Did you mean "{nearest[0]}"?' if nearest else f" Known are {', '.join(known)}."
+        raise CycloptsError(msg=f'Unknown setting "{key}" in {path}.{hint}')
+    if isinstance(value, list):
+        _require_list(name, value, path)
+
+
+def _require_list(name: str, value: list[object], path: Path) -> None:
+    """Only origins may be several, and none of them would be read as the default."""
+    if name != "cors_origins":
+        raise CycloptsError(msg=f"{name} in {path}: expected one value, not a list.")
+    if not value or not all(isinstance(origin, str) for origin in value):
+        raise CycloptsError(msg=f"{name} in {path}: expected {_SOME_ORIGINS}, not {value}.")

@@ -43,6 +43,24 @@ async def test_a_new_instance_answers_with_its_state(api: Api) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/machines/{}/i/back", None),
+        ("POST", "/machines/{}/i/back/events", {"event": "open"}),
+        ("GET", "/machines/{}/i/back/events", None),
+        ("GET", "/machines/{}/i/back/stream", None),
+        ("GET", "/machines/{}/i/back/admin", None),
+    ],
+)
+async def test_what_is_missing_is_told(front: Api, method: str, path: str, body: Any) -> None:
+    """The machine, or its instance: whoever mistyped one should not look for the other."""
+    answer = await front.expect(404, method, path.format("dor"), body)
+    assert answer["error"] == "there is no machine dor"
+    answer = await front.expect(404, method, path.format("door"), body)
+    assert answer["error"] == "there is no instance back of machine door"
+
+
 async def test_a_version_can_be_named(api: Api) -> None:
     """Without a current version one has to be."""
     await api.expect(201, "POST", "/machines", {"slug": "door"})

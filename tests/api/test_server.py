@@ -62,9 +62,10 @@ async def test_browsers_can_read_good_answers(front: Api) -> None:
     ["/", "/nonsense", "/machines/", "/machines/door/", "/machines/door/i/front/", "/machines//i"],
 )
 async def test_unknown_routes(front: Api, path: str) -> None:
-    """404 in JSON."""
+    """404 in JSON, which says where to look."""
     error = await front.expect(404, "GET", path)
     assert error["code"] == "not-found"
+    assert "/docs" in error["error"]
 
 
 @pytest.mark.parametrize("path", ["/logs", "/billing", "/machines/door/indexes/x/query"])
@@ -93,6 +94,7 @@ async def test_wrong_methods(front: Api, method: str, path: str, allowed: set[st
     """405 that names the right ones."""
     answer = await front.request(method, path)
     assert (answer.status_code, answer.json()["code"]) == (405, "method-not-allowed")
+    assert answer.headers["allow"] in answer.json()["error"]
     assert set(re.split(", ", answer.headers["allow"])) == allowed
 
 

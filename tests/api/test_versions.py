@@ -186,6 +186,7 @@ async def test_an_upload_address_ends(door: Api) -> None:
     begun = await begin(door)
     forged = await door.upload(begun["codeUploadUrl"][:-2] + "xx", CODE)
     assert forged.status_code == 400
+    assert "the upload URL is not good" in forged.json()["error"]
     door.clock.advance(seconds=limits.UPLOAD_URL_VALID_FOR.total_seconds() + 10)
     late = await door.upload(begun["codeUploadUrl"], CODE)
     assert (late.status_code, late.json()["code"]) == (400, "invalid-parameter")

@@ -103,6 +103,15 @@ def test_a_second_demo_finds_a_place_beside_the_first(folder, tmp_path):
         assert paste(re.findall(r"^curl .*$", second, re.MULTILINE)[0])["state"] == "locked"
 
 
+@needs_curl
+def test_port_0_is_told_as_the_port_that_it_became(folder):
+    """In every line to paste."""
+    with demo(folder, "--port", "0") as said:
+        assert 1024 < int(value(said, "URL").rpartition(":")[2]) <= 65_535
+        create, _ = re.findall(r"^curl .*$", said, re.MULTILINE)
+        assert paste(create)["state"] == "locked"
+
+
 def test_one_data_folder_has_one_server(folder):
     """The second one says so and ends with 1."""
     with demo(folder):
@@ -127,6 +136,7 @@ def test_a_taken_port_that_was_asked_for_is_an_error(folder, tmp_path):
     assert "Traceback" not in result.stderr
     assert "statekeep: " in result.stderr
     assert port in result.stderr
+    assert "--port" in result.stderr
 
 
 def test_no_secret_is_logged(folder):

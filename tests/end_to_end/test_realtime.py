@@ -169,7 +169,7 @@ def test_what_is_no_stream_is_told_like_any_error(follower: Follower) -> None:
     """With its status, so that browsers do not come back."""
     assert follower.refused() == (401, None)
     assert follower.refused("nowhere", token=follower.token) == (404, None)
-    assert follower.refused(token=follower.token, since="x") == (400, "last-event-id")
+    assert follower.refused(token=follower.token, since="x") == (400, "since")
 
 
 async def test_a_deleted_key_ends_sockets_and_streams(follower: Follower) -> None:

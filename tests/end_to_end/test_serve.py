@@ -104,5 +104,18 @@ def test_a_damaged_key_is_told(tmp_path):
 
 def test_a_data_folder_that_cannot_be_is_told(tmp_path):
     """With its name."""
-    (tmp_path / "file").write_text("")
-    assert str(tmp_path / "file") in failed(tmp_path / "file" / "data")
+    file = tmp_path / "file"
+    file.write_text("")
+    for folder in (file, file / "data"):
+        assert f"{folder}: a file is in its place" in failed(folder)
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"), [("192.0.2.1", "no such address"), ("nowhere.invalid", "no address")]
+)
+def test_an_address_that_is_not_ours_is_told(tmp_path, monkeypatch, host, reason):
+    """With the option that chooses another."""
+    monkeypatch.setenv("STATEKEEP_HOST", host)
+    message = failed(tmp_path / "data")
+    assert reason in message
+    assert "--host" in message

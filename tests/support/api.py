@@ -232,7 +232,9 @@ def _instances(
         on_void=residents.remove,
     )
     creation = Creation(store, runtime, residents, turns, clock)
-    messages = Messages(store, residents, turns, creation, hops_max=limits.MESSAGE_HOPS_MAX)
+    messages = Messages(
+        store, runtime, residents, turns, creation, hops_max=limits.MESSAGE_HOPS_MAX
+    )
     instances = Instances(
         store, runtime, residents, turns, notifier, clock, author_log, creation, messages
     )

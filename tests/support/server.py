@@ -39,12 +39,14 @@ def running_server(tmp_path: Path) -> Iterator[RunningServer]:
 
 
 @contextmanager
-def server_process(data_dir: Path, *options: str) -> Iterator[RunningServer]:
-    """`statekeep serve` on `data_dir` for as long as the context lasts.
+def server_process(
+    data_dir: Path, *options: str, port: int | None = None
+) -> Iterator[RunningServer]:
+    """`statekeep serve` on `data_dir`, on a free port where none is named, for as long as the context lasts.
 
     Fails with the server's log where it does not come up, and with a line of it where there is a secret in it when all is over.
     """
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "statekeep", "serve"]
     log = data_dir.with_suffix(".log")
     with log.open("ab") as output:

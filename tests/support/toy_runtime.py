@@ -36,6 +36,7 @@ from statekeep.ports.runtime import (
     Standing,
     VersionFacts,
 )
+from statekeep.runtimes import protocol
 
 
 class ToyRuntime:
@@ -85,6 +86,9 @@ class ToyRuntime:
         if given.get("fail"):
             return Failed(MachineError("no such start"))
         return Stepped((_macrostep({"log": [], **given}, is_done=False),))
+
+    def done_event(self, version: MachineVersion, child_id: str, output: bytes) -> Event:
+        return protocol.done_event(child_id, output, xstate_major=5)
 
     async def step(
         self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]

@@ -130,7 +130,7 @@ class World:
         )
         self.creation = Creation(self.store, runtime, self.residents, self.turns, self.clock)
         self.messages = Messages(
-            self.store, self.residents, self.turns, self.creation, hops_max=hops_max
+            self.store, runtime, self.residents, self.turns, self.creation, hops_max=hops_max
         )
         self.instances = Instances(
             self.store,

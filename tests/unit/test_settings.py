@@ -13,7 +13,7 @@ from cyclopts import CycloptsError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statekeep.cli.main import app
+from statekeep.cli.main import app, explain
 from statekeep.domain.rates import Rate
 from statekeep.settings import (
     Settings,
@@ -40,7 +40,7 @@ def parse(monkeypatch):
                 ["serve", *arguments], exit_on_error=False, print_error=False
             )
         except CycloptsError as error:
-            return str(error)
+            return explain(error)
         return bound.arguments.get("settings", Settings())
 
     return parse
@@ -162,8 +162,10 @@ def test_a_key_that_means_nothing_is_an_error(parse, write, key, hint):
 
 @pytest.mark.parametrize("section", ["[server]\nport = 1", "[port]\nx = 1"])
 def test_sections_mean_nothing(parse, write, section):
-    """The file is flat."""
-    assert "Unknown" in parse("--config", write(section))
+    """The file is flat, and the message says so."""
+    message = parse("--config", write(section))
+    assert "Unknown section" in message
+    assert "port = 8080" in message
 
 
 def test_a_file_that_is_no_toml_is_an_error(parse, write):
@@ -181,7 +183,7 @@ def test_a_file_that_is_no_toml_is_an_error(parse, write):
         ("--port", "80.5", "whole number"),
         ("--port", "65536", "65535"),
         ("--port", "-1", "0"),
-        ("--hosts-max", "0", "1"),
+        ("--hosts-max", "0", "from 1"),
         ("--settle-timeout", "5 minutes", "90s"),
         ("--settle-timeout", "0", "90s"),
         ("--settle-timeout", "-1s", "90s"),
@@ -192,7 +194,7 @@ def test_a_file_that_is_no_toml_is_an_error(parse, write):
         ("--public-url", "http://[", "https://"),
         ("--log-level", "loud", "warning"),
         ("--log-format", "xml", "json"),
-        ("--allow-private-network", "yes and no", "bool"),
+        ("--allow-private-network", "yes and no", "true or false"),
         ("--rate-limit", "fast", "20+100"),
         ("--rate-limit", "-1", "20+100"),
         ("--rate-limit", "1+0", "20+100"),
@@ -209,6 +211,83 @@ def test_a_wrong_value_is_told_with_what_was_expected(parse, flag, value, expect
     name = flag.strip("-").replace("-", "_")
     variable = f"STATEKEEP_{name.upper()}"
     assert variable in parse(**{variable: value})
+
+
+WRONG = {
+    "port": "x",
+    "allow_http_jwks": "maybe",
+    "settle_timeout": "soon",
+    "hosts_max": "0",
+    "rate_limit": "fast",
+    "cors_origins": "example",
+    "public_url": "example",
+    "log_level": "inof",
+    "log_format": "xml",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_value_is_told_by_the_name_that_was_written(parse, write, name):
+    """As it stands on the command line, in the environment or in the file, in one form of words for all options."""
+    value, option = WRONG[name], f"--{name.replace('_', '-')}"
+    variable = f"STATEKEEP_{name.upper()}"
+    path = write(f'{name} = "{value}"')
+    assert re.fullmatch(rf'{option}: expected [^]["]+, not "{value}"\.', parse(f"{option}={value}"))
+    in_file = parse("--config", path)
+    assert re.fullmatch(rf'{name} in {re.escape(path)}: expected [^]["]+, not "{value}"\.', in_file)
+    in_environment = parse(**{variable: value})
+    assert re.fullmatch(rf'{variable}: expected [^]["]+, not "{value}"\.', in_environment)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
+def test_an_empty_variable_is_no_choice(parse, name):
+    """`STATEKEEP_PORT=` is what remains of a variable that was not filled in: it must not pass for a value or for the default."""
+    variable = f"STATEKEEP_{name.upper()}"
+    assert (
+        parse(**{variable: ""})
+        == f"{variable} is empty: give it a value, or unset it for the default."
+    )
+
+
+@pytest.mark.parametrize("name", ["host", "data_dir", "config", "cors_origins", "log_level"])
+def test_nothing_is_no_value(parse, write, name):
+    """An empty host would listen on every address, an empty folder be the current one, no origins be all of them."""
+    option = f"--{name.replace('_', '-')}"
+    assert parse(f"{option}=").startswith(f"{option}: expected ")
+    if name != "config":
+        path = write(f'{name} = ""')
+        assert parse("--config", path).startswith(f"{name} in {path}: expected ")
+
+
+@pytest.mark.parametrize("value", ["[1, 2]", "[]", "[[1]]"])
+@pytest.mark.parametrize("name", ["port", "rate_limit", "host"])
+def test_a_list_is_refused_where_one_value_belongs(parse, write, name, value):
+    """Rather than read its first value and forget the others."""
+    path = write(f"{name} = {value}")
+    assert parse("--config", path) == f"{name} in {path}: expected one value, not a list."
+
+
+def test_an_empty_list_of_origins_is_refused(parse, write):
+    """It would mean the default, which is every origin."""
+    path = write("cors_origins = []")
+    assert parse("--config", path).startswith(f"cors_origins in {path}: expected origins ")
+
+
+@pytest.mark.parametrize(
+    ("word", "is_on"),
+    [("true", True), ("Yes", True), ("1", True), ("false", False), ("NO", False), ("0", False)],
+)
+def test_yes_and_no_have_many_names(parse, word, is_on):
+    """Those that people write into environments."""
+    assert parse(STATEKEEP_ALLOW_HTTP_JWKS=word).allow_http_jwks == is_on
+    assert parse(f"--allow-http-jwks={word}").allow_http_jwks == is_on
+
+
+def test_a_switch_needs_no_value(parse):
+    """And can be undone where the environment has set it."""
+    assert parse("--allow-http-jwks").allow_http_jwks
+    settings = parse("--no-allow-http-jwks", STATEKEEP_ALLOW_HTTP_JWKS="true")
+    assert not settings.allow_http_jwks
 
 
 @pytest.mark.parametrize("name", ["port", "settle_timeout", "log_level", "public_url"])

@@ -195,7 +195,9 @@ class _Memory:
 def _bearer_token(authorization: bytes | None) -> str:
     scheme, _, token = (authorization or b"").strip().partition(b" ")
     if scheme.lower() != b"bearer" or not token:
-        raise Unauthenticated("a header of the form 'authorization: Bearer TOKEN' is needed")
+        raise Unauthenticated(
+            "a header of the form 'authorization: Bearer TOKEN' is needed (for streams and sockets, token=TOKEN in the query will do)"
+        )
     return _text(token.strip())
 
 

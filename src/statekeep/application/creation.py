@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from statekeep.application.machines import find_machine
 from statekeep.application.resident import Letter, Resident
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.domain.commit import NewInstance
-from statekeep.domain.errors import AlreadyExists, InvalidParameter, NotFound, StatekeepError
+from statekeep.domain.errors import AlreadyExists, InvalidParameter, StatekeepError
 from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.machine import MachineVersion
@@ -71,9 +72,7 @@ class Creation:
         self, organization_id: OrganizationId, name: MachineName, version_id: VersionId | None
     ) -> MachineVersion:
         """The version of that machine, by default its current one. Raises NotFound for the machine, InvalidParameter for the version."""
-        machine = await self._store.machine(organization_id, name)
-        if machine is None:
-            raise NotFound(f"there is no machine {name}")
+        machine = await find_machine(self._store, organization_id, name)
         if version_id is None:
             if machine.current_version is None:
                 raise InvalidParameter(

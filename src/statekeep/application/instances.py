@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from statekeep.application.creation import INITIALIZATION, Creation
+from statekeep.application.machines import find_machine
 from statekeep.application.messages import Messages
 from statekeep.application.resident import Letter, Resident
 from statekeep.application.residents import Residents
@@ -30,13 +31,12 @@ from statekeep.domain.instance import (
     InstanceView,
 )
 from statekeep.domain.limits import CHILD_LETTERS_MAX, DELIVERY_TRIES_MAX
-from statekeep.domain.machine import Machine, MachineVersion, VersionInfo
+from statekeep.domain.machine import MachineVersion, VersionInfo
 from statekeep.domain.message import Message, MessageKind
 from statekeep.domain.names import (
     InstanceId,
     InstanceName,
     MachineName,
-    OrganizationId,
     VersionId,
 )
 from statekeep.domain.step import ChildrenState
@@ -192,7 +192,7 @@ class Instances:
     ) -> Page[InstanceInfo]:
         """Instances of a machine, newest first. Raises NotFound for the machine."""
         organization_id = require_scope(caller, "instances.read")
-        found = await self._machine(organization_id, machine)
+        found = await find_machine(self._store, organization_id, machine)
         return await self._store.list_instances(found.id, cursor=cursor)
 
     async def transitions(
@@ -384,12 +384,6 @@ class Instances:
     def _require_no_drain(self) -> None:
         if self._is_draining:
             raise Overloaded("the server is shutting down", retry_after_seconds=2)
-
-    async def _machine(self, organization_id: OrganizationId, name: MachineName) -> Machine:
-        machine = await self._store.machine(organization_id, name)
-        if machine is None:
-            raise NotFound(f"there is no machine {name}")
-        return machine
 
     async def _send_once(self, resident: Resident, letter: Letter, key: str) -> InstanceView:
         """Deliver the letter unless its key was used before; then give the first answer."""

@@ -27,11 +27,11 @@ from statekeep.domain.message import (
     Message,
     MessageKind,
     Parent,
-    done_event,
     sender_claims,
 )
 from statekeep.domain.timer import Timer
 from statekeep.domain.turn import lost_child_delivery
+from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import InstanceStore
 
 _log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ class Messages:
     def __init__(
         self,
         store: InstanceStore,
+        runtime: Runtime,
         residents: Residents,
         turns: Turns,
         creation: Creation,
@@ -74,6 +75,7 @@ class Messages:
         hops_max: int,
     ) -> None:
         self._store = store
+        self._runtime = runtime
         self._residents = residents
         self._turns = turns
         self._creation = creation
@@ -149,7 +151,7 @@ class Messages:
     async def _send(self, mail: _Mail) -> None:
         await self._creation.finished(mail.receiver)
         receiver = await self._residents.require(mail.receiver)
-        self._turns.post(receiver, self._letter(mail, _delivery(mail, receiver)))
+        self._turns.post(receiver, self._letter(mail, self._delivery(mail, receiver)))
 
     async def _spawn(self, mail: _Mail) -> None:
         """Make the receiver, and wait until it is there: what is sent to it next has to find it."""
@@ -166,6 +168,21 @@ class Messages:
             mail.receiver, mail.message.version_id, mail.timer.event, letter, parent
         )
         await self._creation.finished(mail.receiver)
+
+    def _delivery(self, mail: _Mail, receiver: Resident) -> Delivery:
+        event = Event("(message)", mail.timer.event)
+        is_done = mail.message.kind is MessageKind.DONE
+        if is_done:
+            child_id, output = mail.message.child_id, mail.timer.event
+            event = self._runtime.done_event(receiver.version, child_id, output)
+        return Delivery(
+            event,
+            Origin.MESSAGE,
+            mail.claims,
+            receipt=mail.receipt,
+            is_done_event=is_done,
+            hops=mail.timer.hops,
+        )
 
     def _letter(self, mail: _Mail, delivery: Delivery) -> Letter:
         def on_handled(error: StatekeepError | None) -> None:
@@ -198,20 +215,3 @@ class Messages:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _delivery(mail: _Mail, receiver: Resident) -> Delivery:
-    event = Event("(message)", mail.timer.event)
-    is_done = mail.message.kind is MessageKind.DONE
-    if is_done:
-        event = done_event(
-            mail.message.child_id, mail.timer.event, xstate_major=receiver.version.xstate_major
-        )
-    return Delivery(
-        event,
-        Origin.MESSAGE,
-        mail.claims,
-        receipt=mail.receipt,
-        is_done_event=is_done,
-        hops=mail.timer.hops,
-    )

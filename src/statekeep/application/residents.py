@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Hashable
 from itertools import islice
 from typing import Final, TypeVar
 
+from statekeep.application.machines import find_machine
 from statekeep.application.resident import Resident
 from statekeep.domain.errors import NotFound
 from statekeep.domain.instance import ClaimedInstance, InstanceKey
 from statekeep.domain.names import InstanceId
-from statekeep.ports.store import InstanceStore
+from statekeep.ports.store import Store
 
 _LOOKED_AT: Final = 16
 """How many of the oldest are looked at for one that may leave: a crowd of busy ones at the end must not cost a scan."""
@@ -27,7 +28,7 @@ Name = TypeVar("Name", bound=Hashable)
 class Residents:
     """Residents by name and by number."""
 
-    def __init__(self, store: InstanceStore, *, count_max: int, bytes_max: int) -> None:
+    def __init__(self, store: Store, *, count_max: int, bytes_max: int) -> None:
         self._store = store
         self._count_max = count_max
         self._bytes_max = bytes_max
@@ -62,9 +63,10 @@ class Residents:
         return resident or await self._claim(key, self._store.claim)
 
     async def require(self, key: InstanceKey) -> Resident:
-        """What `find` finds. Raises NotFound."""
+        """What `find` finds. Raises NotFound, which says whether the machine or the instance is missing."""
         resident = await self.find(key)
         if resident is None:
+            await find_machine(self._store, key.organization_id, key.machine_name)
             raise NotFound(f"there is no instance {key.name} of machine {key.machine_name}")
         return resident
 

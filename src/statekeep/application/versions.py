@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from statekeep.application.code import unpack
 from statekeep.application.ids import new_id
@@ -101,7 +101,7 @@ class Versions:
         Raises InvalidParameter where it is forged or expired, and InvalidState where the version is published already.
         """
         now_ms = self._clock.now_ms()
-        claims = self._tokens.verify(_UPLOAD, upload_token, now=now_ms / 1000)
+        claims = self._stated(_UPLOAD, upload_token, "the upload URL")
         version_id = VersionId(claims["version"])
         if await self._catalog.version(version_id) is not None:
             raise InvalidState("this version is published already and can not be changed")
@@ -134,12 +134,20 @@ class Versions:
         return version_id
 
     def _version_in(self, signed_id: str, machine: Machine) -> VersionId:
-        claims = self._tokens.verify(_PUBLISH, signed_id, now=self._clock.now_ms() / 1000)
+        claims = self._stated(_PUBLISH, signed_id, "the id in the path")
         # A machine that was deleted and made again is another machine, so its number decides, not its name.
         expected = (machine.organization_id, machine.id)
         if (OrganizationId(claims["organization"]), claims["machine"]) != expected:
             raise NotFound("there is no such version of this machine")
         return VersionId(claims["version"])
+
+    def _stated(self, purpose: str, signed: str, what: str) -> dict[str, Any]:
+        try:
+            return self._tokens.verify(purpose, signed, now=self._clock.now_ms() / 1000)
+        except InvalidParameter as error:
+            # They look like tokens and are none to those who send them.
+            advice = "take it as it came when the version was begun, or begin a new one"
+            raise InvalidParameter(f"{what} is not good ({error.message}): {advice}") from error
 
     async def _publish_upload(
         self, machine: Machine, version_id: VersionId, description: Description

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App
+from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from statekeep import __version__
 from statekeep.cli.commands.demo import demo
@@ -34,12 +34,27 @@ def version() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Do what the arguments say and return the exit code. Raises SystemExit where they are not understood."""
+    """Do what the arguments say and return the exit code."""
     try:
-        return app(arguments) or 0
+        return app(arguments, exit_on_error=False, print_error=False) or 0
+    except CycloptsError as error:
+        complain(explain(error))
+        return 2
     except CommandFailed as error:
         complain(str(error))
         return 1
+
+
+def explain(error: CycloptsError) -> str:
+    """What was not understood, in words of those who typed it and not of Python."""
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        command = " ".join([app.name[0], *(error.command_chain or ())])
+        return f'Nothing takes "{error.unused_tokens[0]}": {command} --help lists what there is.'
+    if isinstance(error, MissingArgumentError) and error.keyword:
+        return f"{error.keyword} needs a value."
+    if isinstance(error, CoercionError) and error.token and error.target_type is bool:
+        return f'{error.token.keyword}: expected true or false, not "{error.token.value}".'
+    return str(error)
 
 
 def main() -> None:

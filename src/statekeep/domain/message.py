@@ -6,11 +6,9 @@ again where that fails, and removed in the very commit of its receiver that appl
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from typing import NamedTuple
 
-from statekeep.domain.event import Event
 from statekeep.domain.names import InstanceName, MachineName, VersionId
 
 
@@ -55,14 +53,3 @@ def sender_claims(sender: Address) -> bytes:
         sender.machine_name.encode(),
         sender.name.encode(),
     )
-
-
-def done_event(child_id: str, output: bytes, *, xstate_major: int) -> Event:
-    """The event by which a parent, a machine of that major, learns that its child has ended. `output` is JSON."""
-    if xstate_major == 5:
-        name = f"xstate.done.actor.{child_id}"
-        rest = b'"output":%b,"actorId":%b' % (output, json.dumps(child_id).encode())
-    else:
-        name = f"done.invoke.{child_id}"
-        rest = b'"data":%b' % output
-    return Event(name, b'{"type":%b,%b}' % (json.dumps(name).encode(), rest))

@@ -105,6 +105,10 @@ class Runtime(Protocol):
         """The initial macrostep with the caller's `context` (a JSON object). `auth` None asks no question. `parent` made it, and hears of its end."""
         ...
 
+    def done_event(self, version: MachineVersion, child_id: str, output: bytes) -> Event:
+        """The event by which a machine of that version learns that its persistent child has ended. `output` is JSON."""
+        ...
+
     async def step(
         self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]
     ) -> Sequence[Outcome]:

@@ -74,6 +74,8 @@ class Host:
         self.children: dict[InstanceId, int] = {}
         self.undone: set[InstanceId] = set()
         self.is_alive = True
+        self.has_loaded = False
+        """Whoever starts it says when: until then what takes long is the author's module, and no event."""
         self.was_alone = False
         """When it died: whether it owed exactly one answer, so that nothing else can be to blame."""
         self._observer = observer
@@ -202,9 +204,17 @@ class Host:
     def _judge(self) -> None:
         self._watchdog = None
         if self._calls and self._silent_until() <= self._loop.time():
-            self.process.kill(f"it did not answer within {self._step_timeout:g} s")
+            self.process.kill(self._offence())
         elif self._calls:
             self._check()
+
+    def _offence(self) -> str:
+        if self.has_loaded:
+            return f"it did not answer within {self._step_timeout:g} s"
+        return (
+            f"loading it took longer than {self._step_timeout:g} s (the step timeout);"
+            " has it a loop or a top-level await that never ends?"
+        )
 
     def _silent_until(self) -> float:
         """The instant until which silence is no offence."""

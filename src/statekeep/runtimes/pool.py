@@ -168,6 +168,7 @@ class Pool:
             raise protocol.error_of(frame.error)
         if frame.ok is None:
             raise HostDied("it did not say what it loaded")
+        host.has_loaded = True
         return frame.ok
 
     async def _make_room(self, version: MachineVersion) -> None:

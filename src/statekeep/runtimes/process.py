@@ -23,6 +23,8 @@ from statekeep.domain.limits import FRAME_BYTES_MAX, MIB
 _STDERR_LINES_KEPT: Final = 20
 _STDERR_LINE_BYTES_MAX: Final = 4096
 _PR_SET_PDEATHSIG: Final = 1
+_EXIT_SECONDS_MAX: Final = 1
+"""How long a process that has let go of its socket may take to end by itself."""
 
 
 class HostDied(Exception):
@@ -126,8 +128,8 @@ class HostProcess(asyncio.Protocol):
             self.kill(f"it sent a frame of more than {FRAME_BYTES_MAX} bytes")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # The host does not close its socket while it lives: the process is gone, or about to be.
-        self.kill(self._reason or "")
+        # The host does not close its socket while it lives: the process is gone, or about to be. What it says last tells why.
+        self._loop.call_later(_EXIT_SECONDS_MAX, self.kill, self._reason or "")
 
     def _flush(self) -> None:
         lines, self._outgoing = self._outgoing, []
@@ -187,6 +189,9 @@ def _explain(code: int, stderr: Sequence[str]) -> str:
     text = "\n".join(stderr)
     if "out of memory" in text or "Fatal JavaScript" in text or code == -signal.SIGABRT:
         return "it ran out of memory"
+    if "Top-level await promise never resolved" in text:
+        # Deno ends where everything waits and nothing is under way that could end that: code that is loaded, then, and no handler.
+        return "it waits for a promise that nothing is left to fulfil: a top-level await of the code never ends"
     if code < 0:
         return f"its process was ended by signal {signal.Signals(-code).name}"
     last = next((line for line in reversed(stderr) if line.strip()), "")

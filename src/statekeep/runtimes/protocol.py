@@ -153,6 +153,17 @@ def _delivery(delivery: Delivery) -> bytes:
     return b'{"event":%b}' % delivery.event.json
 
 
+def done_event(child_id: str, output: bytes, *, xstate_major: int) -> Event:
+    """How a machine of that major of XState learns that its child has ended. `output` is JSON."""
+    if xstate_major == 5:
+        name = f"xstate.done.actor.{child_id}"
+        rest = b'"output":%b,"actorId":%b' % (output, msgspec.json.encode(child_id))
+    else:
+        name = f"done.invoke.{child_id}"
+        rest = b'"data":%b' % output
+    return Event(name, b'{"type":%b,%b}' % (msgspec.json.encode(name), rest))
+
+
 # Replies and reports
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from statekeep.domain.errors import MachineError, Overloaded, StatekeepError
-from statekeep.domain.event import Delivery
+from statekeep.domain.event import Delivery, Event
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Parent
 from statekeep.domain.names import (
@@ -86,6 +86,9 @@ class HostRuntime:
             return outcome
 
         return await self._asked(version, attempt)
+
+    def done_event(self, version: MachineVersion, child_id: str, output: bytes) -> Event:
+        return protocol.done_event(child_id, output, xstate_major=version.xstate_major)
 
     async def step(
         self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]

@@ -5,18 +5,17 @@ What leaves here as bytes is one line of valid UTF-8 without duplicate keys, so 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from statekeep.wire.complaints import complaint
+
 Body = TypeVar("Body")
 
 encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
-
-_FIELD: Final = re.compile(r"`\$\.(?P<path>\w+)|required field `(?P<missing>\w+)`")
 
 
 class Malformed(Exception):
@@ -36,20 +35,20 @@ def decoder_for(shape: type[Body]) -> Callable[[bytes], Body]:
         try:
             return decode(body or b"{}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _malformed(error) from error
+            raise _malformed(error, shape, body) from error
 
     return decode_body
 
 
-def _malformed(error: Exception) -> Malformed:
+def _malformed(error: Exception, shape: type, body: bytes) -> Malformed:
     if isinstance(error, UnicodeDecodeError):
         return Malformed("the body is not UTF-8")
     if isinstance(error, RecursionError):
         return Malformed("the body is nested too deeply")
     if not isinstance(error, msgspec.ValidationError):
         return Malformed(f"the body is not JSON: {error}")
-    found = _FIELD.search(str(error))
-    return Malformed(str(error), field=found and (found["path"] or found["missing"]))
+    message, field = complaint(error, shape, body)
+    return Malformed(message, field=field)
 
 
 def timestamp(instant: datetime) -> str:

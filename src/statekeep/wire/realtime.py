@@ -8,6 +8,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from statekeep.wire.complaints import complaint
+
 
 class SubscribeToInstance(
     Struct, rename="camel", tag_field="type", tag="subscribe-to-instance", frozen=True
@@ -75,8 +77,11 @@ def read_message(text: bytes) -> ClientMessage:
     """Raises UnreadableMessage."""
     try:
         return _decode(text)
+    except msgspec.ValidationError as error:
+        reason, _ = complaint(error, ClientMessage, text)
+        raise UnreadableMessage(reason, _request_id_in(text)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableMessage(str(error), _request_id_in(text)) from error
+        raise UnreadableMessage(f"the message is not JSON: {error}", None) from error
 
 
 def update_json(update: InstanceUpdate, state: bytes) -> bytes:

@@ -506,7 +506,9 @@ export const allowRead = () => true, allowWrite = () => true;
         (b"import { setup } from 'xstate'; export default 1;", "npm:xstate@5"),
         (b"const a: string = 1; export default 1;", "compile or bundle TypeScript"),
         (b"throw new Error('at once');", "at once"),
-        (b"for (;;);", "did not answer"),
+        (b"for (;;);", "loading it took longer than 1 s .*top-level await"),
+        (b"await new Promise((go) => setTimeout(go, 1e6));", "loading it took longer than 1 s"),
+        (b"await new Promise(() => {});", "a top-level await of the code never ends"),
     ],
 )
 async def test_code_that_cannot_be_published(bench: Bench, code: bytes, reason: str) -> None:

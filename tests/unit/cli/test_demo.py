@@ -70,6 +70,12 @@ def test_a_port_that_was_asked_for_is_not_changed(settings_seen, ports):
     assert [settings.port for settings in settings_seen] == [ports[0]]
 
 
+def test_port_0_is_any_free_one(settings_seen, ports):
+    """As it is to `serve`: the system chooses, whatever is free from 8080 on."""
+    command.demo(command.DemoSettings(port=0))
+    assert [settings.port for settings in settings_seen] == [0]
+
+
 def test_where_no_port_is_free_that_is_told(settings_seen, ports, monkeypatch):
     """With the way out."""
     monkeypatch.setattr(command, "_PORTS_TRIED", 2)

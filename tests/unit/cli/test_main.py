@@ -84,14 +84,18 @@ def test_help_tells_defaults_as_they_are_typed(run):
         (["demo", "--data-dri", "x"], "--data-dir"),
         (["serve", "--log-level", "inof"], "info"),
         (["serve", "extra"], "extra"),
-        (["serve", "--port"], "--port"),
+        (["serve", "--allow-http-jwks", "yes"], '"yes"'),
+        (["serve", "--port"], "--port needs a value"),
+        (["serve", "--port", "x"], "--port"),
     ],
 )
-def test_a_mistake_ends_with_2_and_a_hint(run, arguments, hint):
-    """On stderr: stdout belongs to results."""
+def test_a_mistake_ends_with_2_and_a_hint(run, arguments, hint, monkeypatch):
+    """On stderr, since stdout belongs to results, and in one line however narrow the terminal: it may hold a path to copy."""
+    monkeypatch.setenv("COLUMNS", "20")
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert hint in err
+    assert re.fullmatch(r"statekeep: [^][]+\n", err)
 
 
 @pytest.mark.usefixtures("_failing_command")

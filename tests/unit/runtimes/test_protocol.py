@@ -88,6 +88,17 @@ def test_create() -> None:
     }
 
 
+def test_done_events() -> None:
+    """As each major of XState names them, whatever the child is called."""
+    five = protocol.done_event('a "kid"', b'{"n":1}', xstate_major=5)
+    name = 'xstate.done.actor.a "kid"'
+    assert five.type == name
+    expected = {"type": name, "output": {"n": 1}, "actorId": 'a "kid"'}
+    assert msgspec.json.decode(five.json) == expected
+    four = protocol.done_event("kid", b"null", xstate_major=4)
+    assert msgspec.json.decode(four.json) == {"type": "done.invoke.kid", "data": None}
+
+
 def test_step() -> None:
     """Each kind of delivery has its form, and the snapshot comes only where it is wanted."""
     deliveries = [

@@ -113,10 +113,19 @@ def _by_path(responders: Responders, errors: ErrorAnswers) -> list[StarletteRout
 
 async def _answer_framework_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    body = Error(error.detail, code=_OUTSIDE_OF_TABLE.get(error.status_code, "invalid-parameter"))
+    code = _OUTSIDE_OF_TABLE.get(error.status_code, "invalid-parameter")
+    body = Error(_explain(error), code=code)
     return Response(
         codecs.encode(body),
         status_code=error.status_code,
         headers=error.headers,
         media_type="application/json",
     )
+
+
+def _explain(error: HTTPException) -> str:
+    if error.status_code == 404:
+        return "there is no such path; /docs lists what there is"
+    if error.status_code == 405 and error.headers is not None:
+        return f"this path takes {error.headers['Allow']} only; /docs lists what there is"
+    return error.detail

@@ -111,7 +111,10 @@ def _last_seen(headers: Mapping[bytes, bytes], query_string: bytes) -> int | Non
     if not text:
         return None
     if _REVISION.fullmatch(text) is None:
-        raise InvalidParameter("ids of events are numbers", parameter="last-event-id")
+        raise InvalidParameter(
+            "ids of events are revisions, which are whole numbers",
+            parameter="last-event-id" if sent else "since",
+        )
     return int(text)
 
 

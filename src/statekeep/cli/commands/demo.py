@@ -12,14 +12,16 @@ from statekeep.settings import Port, Settings
 
 _FIRST_PORT: Final = 8080
 _PORTS_TRIED: Final = 100
+_NOT_CHOSEN: Final = -1
+"""No port that anybody can choose: 0 is one, and means any."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings(Settings):
     """Those of a server, but for the port."""
 
-    port: Annotated[Port, Parameter(show_default="8080, or the next that is free")] = 0
-    """Port to listen on."""
+    port: Annotated[Port, Parameter(show_default="8080, or the next that is free")] = _NOT_CHOSEN
+    """Port to listen on. 0 takes any free one."""
 
 
 _DEFAULTS: Final = DemoSettings()
@@ -33,7 +35,7 @@ def demo(settings: Annotated[DemoSettings, Parameter(name="*")] = _DEFAULTS) -> 
     # Only here: the other commands need not wait for an HTTP client.
     from statekeep.cli.guide import Guide
 
-    if settings.port == 0:
+    if settings.port == _NOT_CHOSEN:
         settings = replace(settings, port=_free_port(settings.host))
     guide = Guide()
     exit_code = run_server(settings, guide.start)

@@ -43,16 +43,24 @@ def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None]) -> int
     except (StoreBusy, BrokenServerKey) as error:
         raise CommandFailed(str(error)) from error
     except OSError as error:
-        if error.errno in {errno.EADDRINUSE, errno.EADDRNOTAVAIL}:
-            reason = f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
-            raise CommandFailed(reason) from error
-        if error.filename is not None:
-            reason = f"cannot use the data directory {settings.data_dir}: {error.strerror}"
-            raise CommandFailed(reason) from error
-        if isinstance(error, socket.gaierror):
-            reason = f"cannot listen on {settings.host}: {error.strerror}"
-            raise CommandFailed(reason) from error
-        raise CommandFailed(str(error)) from error
+        raise CommandFailed(_reason(error, settings)) from error
+
+
+def _reason(error: OSError, settings: Settings) -> str:
+    where = f"cannot listen on {settings.host} port {settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where}: something else does already. Stop that, or choose another with --port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{where}: this machine has no such address. Choose another with --host"
+    if isinstance(error, socket.gaierror):
+        return f"cannot listen on {settings.host}: no address has that name. Choose another with --host"
+    if isinstance(error, PermissionError) and error.filename is None:
+        return f"{where}: ports below 1024 are the system's. Choose another with --port"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"cannot use the data directory {settings.data_dir}: a file is in its place"
+    if error.filename is not None:
+        return f"cannot use the data directory {settings.data_dir}: {error.strerror}"
+    return str(error)
 
 
 def _warn_of_misspellings() -> None:
