@@ -10,6 +10,7 @@ import type {
   ChildKind,
   JsonObject,
   MachineEvent,
+  Parent,
   Snapshot,
   StateValue,
   TimerOp,
@@ -31,6 +32,8 @@ export interface Driver {
 /** What an instance may tell its host, at any time. */
 export interface Surroundings {
   readonly name: string;
+  /** Who made the instance, and hears of its end. */
+  readonly parent?: Parent;
   /** A child, or an action being performed, sent the root machine an event. */
   eventForRoot(event: MachineEvent, childId: string | undefined): void;
   /** Children may have changed: started, finished, became idle or busy. Cheap to call; the host compares `due()` itself. */
@@ -41,6 +44,7 @@ export interface Surroundings {
 
 /** What one macrostep decided, in order. */
 export interface Decided {
+  /** Messages to other instances among them. */
   timers: TimerOp[];
   /** To be handed to `perform` together, once durable. */
   effects: Effect[];
@@ -72,6 +76,8 @@ export interface LiveInstance {
   readonly context: unknown;
   readonly tags: string[];
   readonly isDone: boolean;
+  /** JSON text of the output of a finished machine that has any. */
+  readonly outputText: string | undefined;
   /** One macrostep for an event. Self-sends are returned, not handled. */
   step(event: MachineEvent): Decided;
   /**

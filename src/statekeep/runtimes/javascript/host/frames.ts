@@ -16,8 +16,14 @@ export type Limits = {
   denyPrivateNetwork: boolean;
 };
 
+/** An instance of the same organization. */
+export type Address = { machineName: string; machineInstanceName: string };
+
+/** Who made an instance; `id` is what the instance is called there. */
+export type Parent = Address & { id: string };
+
 export type Delivery =
-  | { event: MachineEvent; auth: Json }
+  | { event: MachineEvent; auth: Json; done?: true }
   | { event: MachineEvent; h?: number }
   | { lost: string; why: string };
 
@@ -31,6 +37,7 @@ export type Request =
     context: JsonObject;
     auth: Json;
     authorize: boolean;
+    parent?: Parent;
   }
   | {
     op: "step";
@@ -70,6 +77,7 @@ export type ChildKind =
   | "machine"
   | "reducer"
   | "activity"
+  | "instance"
   | "other";
 
 export type Child = {
@@ -79,6 +87,9 @@ export type Child = {
   systemId?: string;
   sync?: true;
   due?: true;
+  /** Of kind "instance". */
+  machineName?: string;
+  machineInstanceName?: string;
 };
 
 export type Snapshot = {
@@ -91,6 +102,7 @@ export type Snapshot = {
   activities?: { [id: string]: Json };
   event?: MachineEvent;
   order?: number[];
+  parent?: Parent;
 };
 
 export type TimerOp =
@@ -100,7 +112,14 @@ export type TimerOp =
     event: MachineEvent;
     after?: { path: string[]; n: number; delay: string | number };
   }
-  | { cancel: string };
+  | { cancel: string }
+  | MessageOp;
+
+/** To another instance: an event, word of the end of this one, or the wish that it be made. */
+export type MessageOp =
+  | { send: string; to: Address; event: MachineEvent; delay?: number }
+  | { done: string; to: Address; output?: Json }
+  | { spawn: string; to: Address; version?: string; context: JsonObject };
 
 export type Failure = { code: string; message: string; stack?: string };
 

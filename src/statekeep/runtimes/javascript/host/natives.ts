@@ -23,6 +23,7 @@ export const native = {
   setImmediate: globalThis.setImmediate,
   clearImmediate: globalThis.clearImmediate,
   queueMicrotask: globalThis.queueMicrotask,
+  randomUUID: crypto.randomUUID.bind(crypto),
   requestUrl: Object.getOwnPropertyDescriptor(Request.prototype, "url")!.get!,
 } as const;
 

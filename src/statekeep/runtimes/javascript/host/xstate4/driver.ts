@@ -6,9 +6,8 @@ import type { Driver } from "../driver.ts";
 import { adopt, isOwn, OWN_VERSION } from "./copies.ts";
 import { allNodes, definitionOf } from "./definition.ts";
 import { Instance4 } from "./instance.ts";
-import { isFunction, isObject, type Machine } from "./types.ts";
-
-const PERSISTENT_INVOKE = "statebacked.invoke";
+import { isInstanceSource } from "../persistent.ts";
+import { type Activity, isFunction, isObject, type Machine } from "./types.ts";
 
 /** Is this a machine of XState 4, our copy's or another's? */
 export function isXState4(machine: unknown): boolean {
@@ -37,13 +36,14 @@ function prepare(machine: Machine): Machine {
   void machine.initialStateValue;
   definitionOf(machine);
   for (const node of allNodes(machine)) {
-    const { src } = node.activities.find(invokesInstance) ?? {};
-    if (src === undefined) continue;
-    throw new Error(`state "${node.id}" invokes a persistent instance, which is not supported yet`);
+    if (!node.activities.some(forwardsToInstance)) continue;
+    throw new Error(
+      `state "${node.id}" forwards all events to a persistent instance, which is not possible: send it those that it needs`,
+    );
   }
   return machine;
 }
 
-function invokesInstance({ src }: { src?: unknown }): boolean {
-  return isObject(src) && src.type === PERSISTENT_INVOKE;
+function forwardsToInstance({ src, autoForward, forward }: Activity): boolean {
+  return isInstanceSource(src) && Boolean(autoForward ?? forward);
 }

@@ -7,12 +7,26 @@
 
 import type { Decided, Effect } from "../driver.ts";
 import { errorText } from "../errors.ts";
-import type { MachineEvent, TimerOp } from "../frames.ts";
+import type { Address, MachineEvent, MessageOp, TimerOp } from "../frames.ts";
+import type { Spawned } from "../persistent.ts";
+import {
+  addressOf,
+  contextOf,
+  isInstanceRef,
+  spawnOp,
+  spawnsFirst,
+  takeSpawned,
+} from "../persistent.ts";
 import type { AfterTable } from "./after.ts";
+import type { MachineSend } from "./machine_send.ts";
+import { MACHINE_SEND } from "./machine_send.ts";
+import { addressOfUnborn, isUnborn, remoteAddress } from "./persistent.ts";
 import { Tombstone } from "./root.ts";
-import type { Actor, ExecutableAction } from "./shapes.ts";
+import type { Actor, ExecutableAction, MachineSnapshot } from "./shapes.ts";
 import { STOPPED } from "./shapes.ts";
 import type { ActorSystem } from "./system.ts";
+
+const PARENT = "#_parent";
 
 type Run = () => void;
 type Noted = { action: ExecutableAction } | { deferred: Run };
@@ -32,6 +46,10 @@ export class Recorder {
   #root!: Actor;
   #noted: Noted[] | null = null;
   #selfSends: MachineEvent[] = [];
+  /** What author code sent to other instances by itself. */
+  #messages: MessageOp[] = [];
+  /** What `spawnPersistentInstance` was asked for in the last step. */
+  spawned: Spawned[] = [];
   /** Where deferred work goes while effects are performed. */
   #deferred: Run[] | null = null;
   /** Ids of delayed sends to children that may wait in this host: cancelling others is no effect here. */
@@ -54,6 +72,7 @@ export class Recorder {
   begin() {
     this.#noted = [];
     this.#selfSends = [];
+    this.#messages = [];
   }
 
   abort() {
@@ -76,12 +95,17 @@ export class Recorder {
 
   /** Author code sends to some actor in the middle of a step. */
   holdBack(target: Actor, event: MachineEvent) {
-    if (target === this.#root) this.#selfSends.push(event);
+    const address = remoteAddress(target);
+    if (address) this.#messages.push(this.#message(address, event));
+    else if (target === this.#root) this.#selfSends.push(event);
     else this.#noted!.push({ deferred: () => this.#system._relay(undefined, target, event) });
   }
 
-  finish(isInitial: boolean): Decided {
-    const decided = new Deciding(this.#selfSends);
+  finish(isInitial: boolean, next: MachineSnapshot): Decided {
+    const decided = new Deciding(this.#selfSends, next);
+    this.spawned = takeSpawned();
+    decided.timers.push(...this.spawned.map(({ op }) => op), ...this.#spawnsIn(next));
+    decided.timers.push(...this.#messages);
     for (const noted of this.#noted!) {
       if ("action" in noted) this.#sort(noted.action, decided);
       // Before the root runs, XState has one queue for both; a spawn among the initial assigns starts before later actions.
@@ -91,6 +115,7 @@ export class Recorder {
         );}
     }
     this.#noted = null;
+    decided.timers = spawnsFirst(decided.timers);
     if (decided.touchesChildren) decided.effect(true, () => this.#flush(decided.late));
     return decided;
   }
@@ -107,6 +132,12 @@ export class Recorder {
         return this.#spawn(action, decided);
       case "xstate.stopChild":
         return this.#stop(action, decided);
+      case MACHINE_SEND:
+        return this.#sendOfMachine(action.params as MachineSend, decided);
+      case "xstate.send":
+        return this.#warn(
+          "A sendTo of @statebacked/machine cannot be seen here (enqueueActions): use the sendTo of xstate",
+        );
       case "xstate.emit":
         return; // there is nobody who could have subscribed
       default:
@@ -130,7 +161,10 @@ export class Recorder {
   #send(action: ExecutableAction, decided: Deciding) {
     const params = action.params as SendParams;
     const { to, delay } = params;
-    if (to === this.#root) {
+    const address = isInstanceRef(to) ? addressOf(to) : remoteAddress(to);
+    if (address) {
+      decided.timers.push(this.#message(address, params.event, delay, params.id));
+    } else if (to === this.#root) {
       if (typeof delay === "number") decided.timers.push(this.#timer(params, delay));
       else decided.selfSends.push(this.#asSent(params.event));
     } else if (typeof to !== "object" || to instanceof Tombstone) {
@@ -142,8 +176,39 @@ export class Recorder {
     }
   }
 
+  #sendOfMachine({ to, event, delay, id }: MachineSend, decided: Deciding) {
+    const named = this.spawned.find(({ id, isNamed }) => isNamed && id === to);
+    if (named) {
+      decided.timers.push(this.#message(named.address, event as MachineEvent, delay, id));
+      return;
+    }
+    const target = to === PARENT ? this.#root._parent : decided.next.children[String(to)] ?? to;
+    const params = { to: target as Actor, event: event as MachineEvent, delay, id };
+    const exec = () => this.#system._relay(this.#root, target as Actor, params.event);
+    this.#send({ type: "xstate.sendTo", params, info: undefined, exec }, decided);
+  }
+
+  #message(to: Address, event: MachineEvent, delay?: number, id = ""): MessageOp {
+    if (typeof event?.type !== "string") throw new Error("An event without a type was sent");
+    return typeof delay === "number"
+      ? { send: String(id), to, event, delay }
+      : { send: "", to, event };
+  }
+
+  /** Children that XState has made of a persistent source and that were not there before. */
+  #spawnsIn({ children }: MachineSnapshot): MessageOp[] {
+    return Object.values(children).flatMap((child) => {
+      if (!child || !isUnborn(child)) return [];
+      const context = contextOf(child.options?.input);
+      const { machineVersionId } = child.logic as { machineVersionId?: unknown };
+      return [spawnOp(child.id, addressOfUnborn(child), context, machineVersionId)];
+    });
+  }
+
   #spawn(action: ExecutableAction, decided: Deciding) {
     const { actorRef, src } = action.params as { actorRef?: Actor; src: unknown };
+    // Told by the children of the state.
+    if (actorRef && isUnborn(actorRef)) return;
     if (actorRef) decided.effect(true, () => this.#execute(action, decided.late));
     else this.#warn(`No actor is implemented for "${String(src)}": nothing was started`);
   }
@@ -151,6 +216,7 @@ export class Recorder {
   #stop(action: ExecutableAction, decided: Deciding) {
     const actor = action.params as Actor | undefined;
     if (!actor || actor instanceof Tombstone || actor._processingStatus === STOPPED) return;
+    if (remoteAddress(actor)) return;
     decided.effect(true, () => this.#execute(action, decided.late));
   }
 
@@ -189,12 +255,12 @@ export class Recorder {
 }
 
 class Deciding implements Decided {
-  readonly timers: TimerOp[] = [];
+  timers: TimerOp[] = [];
   readonly effects: Effect[] = [];
   readonly late: Run[] = [];
   touchesChildren = false;
 
-  constructor(readonly selfSends: MachineEvent[]) {}
+  constructor(readonly selfSends: MachineEvent[], readonly next: MachineSnapshot) {}
 
   effect(touchesChildren: boolean, run: Run) {
     this.effects.push({ touchesChildren, run });
