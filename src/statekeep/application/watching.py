@@ -92,13 +92,20 @@ class Watching:
     ) -> AsyncGenerator[InstanceView | None, None]:
         """Every state past the revision `after`, in order and without a gap, however far behind the reader is.
 
-        Begins with the state as it is where `after` is None, or no revision of this instance. None comes whenever nothing did for `pulse_seconds`.
+        Begins with the state as it is where `after` is None, or no revision of this instance. None comes whenever nothing did for `pulse_seconds`,
+        and at once to a reader that missed nothing: it has begun, since it may see the state as it is.
         Ends as `newest_states` does.
         """
         resident, channel = await self._begin(identify, machine, instance)
         if after is not None and after > resident.view.revision:
             after = None
         try:
+            # From here on a deletion is heard of; it may have happened before.
+            newest = await self._current(resident.id)
+            if after == newest.view.revision:
+                await self._show(_newest_of(newest), await identify())
+                if pulse_seconds is not None:
+                    yield None
             reading = _Reading(self._store, channel, lambda: self._current(resident.id), after)
             while True:
                 glimpse = await reading.next(pulse_seconds)

@@ -230,3 +230,58 @@ async def test_nothing_is_left_when_everybody_left(world):
         await states.aclose()
     assert world.watching._channels == {}
     assert world.watching._questions == {}
+
+
+async def test_a_reader_that_missed_nothing_hears_at_once(world):
+    """What answers it can begin its answer, long before there is anything to tell."""
+    await world.create()
+    async with everything(world, after=1, pulse_seconds=1_000_000) as states:
+        assert await take(states) is None
+        pending = asyncio.ensure_future(take(states))
+        await asyncio.sleep(0)
+        assert not pending.done()
+        await world.send("a")
+        assert (await pending).revision == 2
+
+
+async def test_a_reader_that_missed_nothing_has_to_be_one_who_may_read(world):
+    """Or the moment at which something happens would tell it that much."""
+    await world.create()
+    async with everything(world, after=1, caller=STRANGER) as states:
+        with pytest.raises(RejectedByMachineAuthorizer):
+            await take(states)
+
+
+async def test_an_instance_that_is_deleted_while_a_reader_begins(world):
+    """It learns that, though it heard of no deletion."""
+    await world.create()
+    require = world.residents.require
+
+    async def too_late(key):
+        world.residents.require = require
+        resident = await require(key)
+        await world.instances.delete(CALLER, MACHINE, NAME)
+        return resident
+
+    async with everything(world, after=1) as states:
+        world.residents.require = too_late
+        with pytest.raises(NotFound):
+            await take(states)
+
+
+async def test_a_state_that_becomes_durable_after_its_instance_was_given_up_is_seen(world):
+    """It stands, so whoever watches hears of it."""
+    await world.create()
+    async with newest(world) as some, everything(world) as every:
+        await asyncio.gather(take(some), take(every))
+        waiting = [asyncio.ensure_future(take(states)) for states in (some, every)]
+        await asyncio.sleep(0)
+        world.store.is_slow = True
+        sending = world.sending("a")
+        await until(lambda: world.store.waiting)
+        world.turns.void(world.resident(), Overloaded("something went wrong"))
+        world.store.is_slow = False
+        world.store.release()
+        assert [log_of(view) for view in await asyncio.gather(*waiting)] == [["a"], ["a"]]
+        with pytest.raises(Overloaded):
+            await sending
