@@ -199,9 +199,8 @@ class RealtimeConnection(asyncio.Protocol):
             # Joined at once: empty parts, of which there may be any number, leave nothing behind.
             message = self._message + bytes(frame.data)
             self._message = b"" if frame.fin else message
-            if frame.fin:
-                if self.socket is not None and self.is_open:
-                    self.socket.hear(message)
+            if frame.fin and self.socket is not None and self.is_open:
+                self.socket.hear(message)
         elif frame.opcode is Opcode.BINARY:
             self.close(closing.TEXT_ONLY)
 

@@ -201,5 +201,5 @@ async def test_a_revision_that_cannot_be_is_told(wire: Wire, since: int) -> None
     wire.client.send_text(json.dumps(message).encode())
     wire.answer()
     events = [event for event in wire.client.events_received() if isinstance(event, Frame)]
-    assert [json.loads(event.data)["status"] for event in events] == [400]
-    assert json.loads(events[0].data)["requestId"] == "r"
+    assert [json.loads(bytes(event.data))["status"] for event in events] == [400]
+    assert json.loads(bytes(events[0].data))["requestId"] == "r"
