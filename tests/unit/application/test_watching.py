@@ -285,3 +285,50 @@ async def test_a_state_that_becomes_durable_after_its_instance_was_given_up_is_s
         assert [log_of(view) for view in await asyncio.gather(*waiting)] == [["a"], ["a"]]
         with pytest.raises(Overloaded):
             await sending
+
+
+async def test_a_crowd_that_missed_the_same_reads_the_journal_once(world):
+    """And one of it that leaves meanwhile takes nothing from the others, who go on live."""
+    await world.create()
+    journal, readings = world.watching._journals.portions_after, []
+
+    def counting(*about):
+        readings.append(about[1])
+        return journal(*about)
+
+    world.watching._journals.portions_after = counting
+    readers = [everything(world) for _ in range(10)]
+    opened = [await reader.__aenter__() for reader in readers]
+    await asyncio.gather(*map(take, opened))
+    for number in range(5):
+        await world.send(f"e{number}")
+    taking = [asyncio.ensure_future(take(states)) for states in opened]
+    await asyncio.sleep(0)
+    taking[0].cancel()
+    await asyncio.wait(taking)
+    for states, first in zip(opened[1:], taking[1:], strict=True):
+        rest = [await take(states) for _ in range(4)]
+        assert [view.revision for view in (first.result(), *rest)] == [2, 3, 4, 5, 6]
+    assert readings == [1]
+    await world.send("live")
+    assert {(await take(states)).revision for states in opened[1:]} == {7}
+    assert world.watching._journals._reading == {}
+    for reader in readers:
+        await reader.__aexit__(None, None, None)
+
+
+async def test_a_portion_that_was_read_for_others_too_early(world):
+    """What it lacks is read on."""
+    await world.create()
+    await world.send("a")
+    await world.send("b")
+    journals = world.watching._journals
+    early = await journals.first_portion_after(world.resident().id, 1)
+    await world.send("c")
+
+    async def stale(*_):
+        return early
+
+    journals.first_portion_after = stale
+    async with everything(world, after=1) as states:
+        assert [(await take(states)).revision for _ in range(3)] == [2, 3, 4]
