@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import pytest
@@ -34,6 +36,11 @@ class Follower:
         self.create("one")
         self.key = self.admin.post("/keys", json={"name": "ada", "use": "production"}).json()
         self.token = key_token(self.key["id"], self.key["key"], act={"sub": "ada"})
+
+    def move_to(self, server: RunningServer) -> None:
+        """Another server with the same data."""
+        self.server = server
+        self.admin.base_url = httpx.URL(server.url)
 
     def create(self, name: str) -> None:
         self.admin.post("/machines/board", json={"slug": name}).raise_for_status()
@@ -152,6 +159,15 @@ async def test_a_stream_goes_on_where_it_was(follower: Follower) -> None:
     assert [int(name) for name, _ in missed] == list(range(int(last) + 1, int(last) + 22))
     texts = [state["publicContext"]["text"] for _, state in missed]
     assert texts == [*map(str, range(20)), "live"]
+
+
+async def test_a_stream_that_missed_nothing_opens_at_once(follower: Follower) -> None:
+    """A client that comes back would otherwise wait 15 s to learn whether it is connected, and most give up before."""
+    async with follower.stream() as events:
+        last, _ = await anext(events)
+    async with asyncio.timeout(10), follower.stream(**{"last-event-id": last}) as events:
+        follower.write("next")
+        assert await anext(events) == (str(int(last) + 1), ANY)
 
 
 async def test_a_stream_ends_with_a_reason(follower: Follower) -> None:
@@ -302,6 +318,40 @@ async def test_a_page_of_another_origin_is_kept_out(tmp_path: Path) -> None:
             pass
         with pytest.raises(Exception, match="403"):
             await connect(url, origin="https://evil.example")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+async def test_nothing_is_missed_over_a_restart(tmp_path: Path, ending: signal.Signals) -> None:
+    """Readers that stop in the middle of some hundred transitions go on after the last they saw, each exactly once and in order."""
+    with server_process(tmp_path / "data") as server:
+        follower = Follower(server)
+        async with follower.socket() as socket, follower.stream() as events:
+            await subscribe(socket, since=1)
+            await anext(events)
+            for number in range(150):
+                follower.write(str(number))
+            told = [await hear(socket) for _ in range(60)]
+            streamed = [await anext(events) for _ in range(90)]
+            server.process.send_signal(ending)
+            await asyncio.to_thread(server.process.wait, 30)
+    with server_process(tmp_path / "data") as server:
+        follower.move_to(server)
+        last_streamed, last_told = streamed[-1][0], told[-1]["revision"]
+        async with (
+            follower.socket() as socket,
+            follower.stream(**{"last-event-id": last_streamed}) as events,
+        ):
+            await subscribe(socket, since=last_told)
+            for number in range(150, 300):
+                follower.write(str(number))
+            told += [await hear(socket) for _ in range(240)]
+            streamed += [await anext(events) for _ in range(210)]
+        follower.admin.close()
+    texts = [str(number) for number in range(300)]
+    assert [update["publicContext"]["text"] for update in told] == texts
+    assert [state["publicContext"]["text"] for _, state in streamed] == texts
+    assert [update["revision"] for update in told] == list(range(2, 302))
+    assert [int(name) for name, _ in streamed] == list(range(2, 302))
 
 
 async def test_a_shutdown_tells_everybody_to_come_back(tmp_path: Path) -> None:

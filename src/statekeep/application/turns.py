@@ -371,7 +371,8 @@ class Turns:
     def _publish(self, resident: Resident, batch: Batch) -> None:
         try:
             if not all(is_silent for _, is_silent in batch.published):
-                self._notifier.publish(InstanceChanged(resident.id, resident.view.revision))
+                revision = batch.published[-1].view.revision
+                self._notifier.publish(InstanceChanged(resident.id, revision))
         except Exception:
             # The transition stands: its effects and its answers must not be lost with the news of it.
             _log.exception("subscribers could not be told of a transition")
@@ -395,7 +396,10 @@ class Turns:
     def _on_commit_failed(
         self, resident: Resident, batch: Batch, error: BaseException | None
     ) -> None:
-        if isinstance(error, AlreadyExists):
+        if error is None:
+            # Durable though the instance was given up meanwhile: whoever claims it again finds it changed.
+            self._publish(resident, batch)
+        elif isinstance(error, AlreadyExists):
             self.void(resident, error)
         else:
             self.void(resident, Overloaded("the transition could not be stored; nothing changed"))

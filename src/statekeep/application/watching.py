@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import NamedTuple
+from contextlib import aclosing, suppress
+from typing import Final, NamedTuple
 
 from statekeep.application.resident import Resident
 from statekeep.application.residents import Residents
@@ -33,6 +33,8 @@ from statekeep.ports.runtime import Runtime, Standing
 from statekeep.ports.store import InstanceStore, Transition
 
 _REST_SECONDS = WATCHER_REST.total_seconds()
+_SHARED_REVISIONS_MAX: Final = 256
+"""Who is farther behind reads alone: its journal would be walked twice, and nobody else is likely to be just as far."""
 
 Identify = Callable[[], Awaitable[AuthContext]]
 """Who watches, asked before each state is shown: a token expires, a key is deleted, a member leaves."""
@@ -44,7 +46,7 @@ class Watching:
     def __init__(self, residents: Residents, runtime: Runtime, store: InstanceStore) -> None:
         self._residents = residents
         self._runtime = runtime
-        self._store = store
+        self._journals = _Journals(store)
         self._loop = asyncio.get_running_loop()
         self._channels: dict[InstanceId, _Channel] = {}
         self._questions: dict[tuple[InstanceId, int], _Question] = {}
@@ -92,14 +94,21 @@ class Watching:
     ) -> AsyncGenerator[InstanceView | None, None]:
         """Every state past the revision `after`, in order and without a gap, however far behind the reader is.
 
-        Begins with the state as it is where `after` is None, or no revision of this instance. None comes whenever nothing did for `pulse_seconds`.
+        Begins with the state as it is where `after` is None, or no revision of this instance. None comes whenever nothing did for `pulse_seconds`,
+        and at once to a reader that missed nothing: it has begun, since it may see the state as it is.
         Ends as `newest_states` does.
         """
         resident, channel = await self._begin(identify, machine, instance)
         if after is not None and after > resident.view.revision:
             after = None
         try:
-            reading = _Reading(self._store, channel, lambda: self._current(resident.id), after)
+            # From here on a deletion is heard of; it may have happened before.
+            newest = await self._current(resident.id)
+            if after == newest.view.revision:
+                await self._show(_newest_of(newest), await identify())
+                if pulse_seconds is not None:
+                    yield None
+            reading = _Reading(self._journals, channel, lambda: self._current(resident.id), after)
             while True:
                 glimpse = await reading.next(pulse_seconds)
                 caller = await identify()
@@ -245,12 +254,12 @@ class _Reading:
 
     def __init__(
         self,
-        store: InstanceStore,
+        journals: _Journals,
         channel: _Channel,
         current: Callable[[], Awaitable[Resident]],
         after: int | None,
     ) -> None:
-        self._store = store
+        self._journals = journals
         self._channel = channel
         self._current = current
         self._seen = after
@@ -276,8 +285,16 @@ class _Reading:
                 self._seen = newest
                 return _newest_of(resident)
             if newest > self._seen:
-                self._reads_up_to = newest
-                self._portions = self._store.transitions_after(resident.id, self._seen)
+                await self._begin(resident.id, self._seen, newest)
+
+    async def _begin(self, instance_id: InstanceId, seen: int, newest: int) -> None:
+        self._reads_up_to = newest
+        if newest - seen <= _SHARED_REVISIONS_MAX:
+            self._portion.extend(await self._journals.first_portion_after(instance_id, seen))
+        last = self._portion[-1].revision if self._portion else seen
+        # It may have been read for others, before the newest was there.
+        if last < newest:
+            self._portions = self._journals.portions_after(instance_id, last)
 
     def _take(self) -> _Glimpse:
         resident, transition = self._resident, self._portion.popleft()
@@ -297,6 +314,30 @@ class _Reading:
             self._portions = None
             # Revisions at the end may be of no interest to anybody.
             self._seen = max(self._seen, self._reads_up_to)
+
+
+class _Journals:
+    """Journals, and what is being read of them at the moment: a crowd that missed the same reads it once."""
+
+    def __init__(self, store: InstanceStore) -> None:
+        self.portions_after = store.transitions_after
+        self._reading: dict[tuple[InstanceId, int], asyncio.Task[Sequence[Transition]]] = {}
+
+    async def first_portion_after(
+        self, instance_id: InstanceId, revision: int
+    ) -> Sequence[Transition]:
+        """The first portion of `portions_after`, as it was at some time since somebody began to ask; empty where there is none."""
+        about = (instance_id, revision)
+        reading = self._reading.get(about)
+        if reading is None:
+            reading = self._reading[about] = asyncio.create_task(self._read(*about))
+            reading.add_done_callback(lambda _: self._reading.pop(about))
+        # Whoever leaves must not take the others' portion along.
+        return await asyncio.shield(reading)
+
+    async def _read(self, instance_id: InstanceId, revision: int) -> Sequence[Transition]:
+        async with aclosing(self.portions_after(instance_id, revision)) as portions:
+            return await anext(portions, ())
 
 
 class _Question:

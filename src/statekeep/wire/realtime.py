@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from statekeep.wire.complaints import complaint
 
@@ -19,7 +19,7 @@ class SubscribeToInstance(
     request_id: str
     machine_name: str
     machine_instance_name: str
-    since: int | None = None
+    since: Annotated[int, Meta(ge=0)] | None = None
 
 
 class UnsubscribeFromInstance(

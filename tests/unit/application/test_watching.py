@@ -230,3 +230,105 @@ async def test_nothing_is_left_when_everybody_left(world):
         await states.aclose()
     assert world.watching._channels == {}
     assert world.watching._questions == {}
+
+
+async def test_a_reader_that_missed_nothing_hears_at_once(world):
+    """What answers it can begin its answer, long before there is anything to tell."""
+    await world.create()
+    async with everything(world, after=1, pulse_seconds=1_000_000) as states:
+        assert await take(states) is None
+        pending = asyncio.ensure_future(take(states))
+        await asyncio.sleep(0)
+        assert not pending.done()
+        await world.send("a")
+        assert (await pending).revision == 2
+
+
+async def test_a_reader_that_missed_nothing_has_to_be_one_who_may_read(world):
+    """Or the moment at which something happens would tell it that much."""
+    await world.create()
+    async with everything(world, after=1, caller=STRANGER) as states:
+        with pytest.raises(RejectedByMachineAuthorizer):
+            await take(states)
+
+
+async def test_an_instance_that_is_deleted_while_a_reader_begins(world):
+    """It learns that, though it heard of no deletion."""
+    await world.create()
+    require = world.residents.require
+
+    async def too_late(key):
+        world.residents.require = require
+        resident = await require(key)
+        await world.instances.delete(CALLER, MACHINE, NAME)
+        return resident
+
+    async with everything(world, after=1) as states:
+        world.residents.require = too_late
+        with pytest.raises(NotFound):
+            await take(states)
+
+
+async def test_a_state_that_becomes_durable_after_its_instance_was_given_up_is_seen(world):
+    """It stands, so whoever watches hears of it."""
+    await world.create()
+    async with newest(world) as some, everything(world) as every:
+        await asyncio.gather(take(some), take(every))
+        waiting = [asyncio.ensure_future(take(states)) for states in (some, every)]
+        await asyncio.sleep(0)
+        world.store.is_slow = True
+        sending = world.sending("a")
+        await until(lambda: world.store.waiting)
+        world.turns.void(world.resident(), Overloaded("something went wrong"))
+        world.store.is_slow = False
+        world.store.release()
+        assert [log_of(view) for view in await asyncio.gather(*waiting)] == [["a"], ["a"]]
+        with pytest.raises(Overloaded):
+            await sending
+
+
+async def test_a_crowd_that_missed_the_same_reads_the_journal_once(world):
+    """And one of it that leaves meanwhile takes nothing from the others, who go on live."""
+    await world.create()
+    journal, readings = world.watching._journals.portions_after, []
+
+    def counting(*about):
+        readings.append(about[1])
+        return journal(*about)
+
+    world.watching._journals.portions_after = counting
+    readers = [everything(world) for _ in range(10)]
+    opened = [await reader.__aenter__() for reader in readers]
+    await asyncio.gather(*map(take, opened))
+    for number in range(5):
+        await world.send(f"e{number}")
+    taking = [asyncio.ensure_future(take(states)) for states in opened]
+    await asyncio.sleep(0)
+    taking[0].cancel()
+    await asyncio.wait(taking)
+    for states, first in zip(opened[1:], taking[1:], strict=True):
+        rest = [await take(states) for _ in range(4)]
+        assert [view.revision for view in (first.result(), *rest)] == [2, 3, 4, 5, 6]
+    assert readings == [1]
+    await world.send("live")
+    assert {(await take(states)).revision for states in opened[1:]} == {7}
+    assert world.watching._journals._reading == {}
+    for reader in readers:
+        await reader.__aexit__(None, None, None)
+
+
+async def test_a_portion_that_was_read_for_others_too_early(world):
+    """What it lacks is read on."""
+    await world.create()
+    await world.send("a")
+    await world.send("b")
+    journals = world.watching._journals
+    early = await journals.first_portion_after(world.resident().id, 1)
+    await world.send("c")
+
+    async def stale(*_):
+        return early
+
+    journals.first_portion_after = stale
+    async with everything(world, after=1) as states:
+        assert [(await take(states)).revision for _ in range(3)] == [2, 3, 4]

@@ -14,6 +14,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from statekeep.api.http.authentication import credentials_in_query
@@ -41,10 +42,10 @@ class RealtimeConnection(asyncio.Protocol):
     __slots__ = (
         "_asleep",
         "_connections",
-        "_fragments",
         "_heard_at",
         "_hub",
         "_loop",
+        "_message",
         "_over_at",
         "_pinged_at",
         "_protocol",
@@ -60,7 +61,8 @@ class RealtimeConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._protocol = ServerProtocol(max_size=SOCKET_MESSAGE_BYTES_MAX)
         self._transport: asyncio.Transport
-        self._fragments: list[bytes] | None = None
+        self._message = b""
+        """What has come of a message that comes in parts."""
         self._asleep: asyncio.Future[None] | None = None
         """Where the client does not read what it was sent: done once there is room again."""
         self._heard_at = self._loop.time()
@@ -118,8 +120,12 @@ class RealtimeConnection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """May anything be sent?"""
-        return self._over_at == math.inf and not self._transport.is_closing()
+        """May anything be sent? Not once the client has said goodbye, which it may have in the same breath as what is handled now."""
+        return (
+            self._over_at == math.inf
+            and self._protocol.state is State.OPEN
+            and not self._transport.is_closing()
+        )
 
     def send_text(self, text: bytes) -> None:
         """Send a message, which is valid UTF-8. Nothing once the connection is closing."""
@@ -166,12 +172,14 @@ class RealtimeConnection(asyncio.Protocol):
 
     def _open(self, request: Request) -> None:
         path, _, query = request.path.partition("?")
-        origin = request.headers.get("origin")
+        origins = request.headers.get_all("origin")
         if path != REALTIME_PATH:
             response = self._protocol.reject(
                 404, f"There is no WebSocket here but {REALTIME_PATH}.\n"
             )
-        elif not self._hub.allows(origin):
+        elif len(origins) > 1:
+            response = self._protocol.reject(400, "A handshake comes from one origin.\n")
+        elif not self._hub.allows(origins[0] if origins else None):
             response = self._protocol.reject(403, "Pages of this origin may not connect.\n")
         else:
             response = self._protocol.accept(request)
@@ -188,11 +196,11 @@ class RealtimeConnection(asyncio.Protocol):
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
-            self._fragments = [*(self._fragments or ()), bytes(frame.data)]
-            if frame.fin:
-                message, self._fragments = b"".join(self._fragments), None
-                if self.socket is not None and self.is_open:
-                    self.socket.hear(message)
+            # Joined at once: empty parts, of which there may be any number, leave nothing behind.
+            message = self._message + bytes(frame.data)
+            self._message = b"" if frame.fin else message
+            if frame.fin and self.socket is not None and self.is_open:
+                self.socket.hear(message)
         elif frame.opcode is Opcode.BINARY:
             self.close(closing.TEXT_ONLY)
 

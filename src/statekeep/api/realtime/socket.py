@@ -106,6 +106,9 @@ class Socket:
     async def _begin(self) -> None:
         try:
             caller = await self._identify()
+        except Overloaded:
+            self._outlet.close(closing.TRY_AGAIN)
+            return
         except StatekeepError:
             return
         finally:
@@ -118,6 +121,9 @@ class Socket:
         """A client that only pings has to go too once its token is worth nothing."""
         try:
             await self._identify()
+        except Overloaded:
+            # Nothing was found out about the token; the next ping looks again.
+            return
         except StatekeepError:
             if self._is_known:
                 self._outlet.close(closing.REVOKED)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import tracemalloc
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +16,7 @@ from websockets.uri import parse_uri
 
 from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.domain.access import AuthContext
+from statekeep.domain.errors import Overloaded, Unauthenticated
 from statekeep.domain.limits import (
     SOCKET_CLOSE_TIMEOUT,
     SOCKET_IDLE_TIMEOUT,
@@ -30,9 +34,9 @@ CLOSE_WITHIN = SOCKET_CLOSE_TIMEOUT.total_seconds()
 class Wire:
     """A transport, and the client at its other end."""
 
-    def __init__(self) -> None:
+    def __init__(self, change: Callable[[bytes], bytes] = lambda head: head) -> None:
         caller = AuthContext(None, None, frozenset(), b"{}")
-        services = SimpleNamespace(
+        self.services = services = SimpleNamespace(
             authenticator=SimpleNamespace(cached=lambda *_: caller), clock=FakeClock()
         )
         hub = SimpleNamespace(services=services, connections=set(), allows=lambda _: True)
@@ -43,7 +47,7 @@ class Wire:
         self.connection = RealtimeConnection(config, state)
         self.connection.connection_made(self)  # type: ignore[arg-type]
         self.client.send_request(self.client.connect())
-        self.answer()
+        self.connection.data_received(change(b"".join(self.client.data_to_send())))
         self.heard()
 
     def write(self, data: bytes) -> None:
@@ -118,3 +122,84 @@ async def test_who_sleeps_is_not_listened_to(wire: Wire) -> None:
     wire.connection.resume_writing()
     await waiting
     assert calls == ["pause", "resume"]
+
+
+async def test_a_client_that_speaks_and_leaves_in_one_breath(wire: Wire) -> None:
+    """There is nothing to answer it with any more, and nothing fails over that."""
+    for message, is_text in ((b"nonsense", True), (b"\x00", False)):
+        other = Wire()
+        (other.client.send_text if is_text else other.client.send_binary)(message)
+        other.client.send_close(1000)
+        other.answer()
+        assert other.heard() == [Opcode.CLOSE]
+
+
+async def test_a_message_of_endless_empty_parts_takes_no_memory(wire: Wire) -> None:
+    """Parts count by their bytes, and these have none."""
+    wire.client.send_text(b"", fin=False)
+    wire.answer()
+    tracemalloc.start()
+    try:
+        for _ in range(2_000):
+            wire.client.send_continuation(b"", fin=False)
+            wire.answer()
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown < 8_192
+
+
+async def test_a_handshake_that_names_two_origins_is_refused() -> None:
+    """No browser sends that."""
+    two = "Origin: https://a.example\r\nOrigin: https://b.example\r\n\r\n"
+    wire = Wire(lambda head: head[:-2] + two.encode())
+    assert wire.client.handshake_exc is not None
+    assert "400" in str(wire.client.handshake_exc)
+
+
+class FailingAuthenticator:
+    """Forgets whom it knows, and fails."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def cached(self, *_: object) -> None:
+        return None
+
+    async def authenticate(self, *_: object) -> AuthContext:
+        raise self.error
+
+
+async def test_a_busy_server_does_not_call_a_token_bad(wire: Wire) -> None:
+    """Who cannot be looked up right now is not sent away for good: the next ping looks again."""
+    await asyncio.sleep(0)
+    services: Any = wire.services
+    services.authenticator = FailingAuthenticator(Overloaded("busy"))
+    wire.client.send_text(b'{"type":"ping"}')
+    wire.answer()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert wire.heard() == []
+    services.authenticator = FailingAuthenticator(Unauthenticated("there is no such key"))
+    wire.client.send_text(b'{"type":"ping"}')
+    wire.answer()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert wire.heard() == [Opcode.CLOSE]
+
+
+@pytest.mark.parametrize("since", [-1, -(10**30)])
+async def test_a_revision_that_cannot_be_is_told(wire: Wire, since: int) -> None:
+    """With the request id, and the socket goes on."""
+    message = {
+        "type": "subscribe-to-instance",
+        "requestId": "r",
+        "machineName": "door",
+        "machineInstanceName": "front",
+        "since": since,
+    }
+    wire.client.send_text(json.dumps(message).encode())
+    wire.answer()
+    events = [event for event in wire.client.events_received() if isinstance(event, Frame)]
+    assert [json.loads(bytes(event.data))["status"] for event in events] == [400]
+    assert json.loads(bytes(events[0].data))["requestId"] == "r"
