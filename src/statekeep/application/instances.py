@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -25,6 +25,7 @@ from statekeep.domain.errors import (
 )
 from statekeep.domain.event import Delivery, Event, Origin
 from statekeep.domain.instance import (
+    NO_SELECTORS,
     InstanceInfo,
     InstanceKey,
     InstanceStatus,
@@ -150,7 +151,7 @@ class Instances:
         organization_id = require_scope(caller, "instances.write")
         self._require_no_drain()
         key = InstanceKey(organization_id, machine, instance)
-        version = await self._version_for(organization_id, machine, version_id)
+        version, current = await self._version_for(organization_id, machine, version_id)
         # Whoever is told that it exists may read it at once: so the first creation has to be durable, or have failed.
         while (creation := self._creating.get(key)) is not None:
             await asyncio.shield(creation)
@@ -158,7 +159,7 @@ class Instances:
         try:
             if await self._residents.find(key) is not None:
                 raise AlreadyExists(f"instance {instance} exists already")
-            return await self._create(key, version, context, caller.claims, decided)
+            return await self._create(key, version, current, context, caller.claims, decided)
         finally:
             self._decide(key, decided)
 
@@ -366,7 +367,8 @@ class Instances:
 
     async def _version_for(
         self, organization_id: OrganizationId, name: MachineName, version_id: VersionId | None
-    ) -> MachineVersion:
+    ) -> tuple[MachineVersion, Mapping[str, str]]:
+        """A version of a machine, and the index selectors of the current one."""
         machine = await self._machine(organization_id, name)
         if version_id is None:
             if machine.current_version is None:
@@ -380,18 +382,22 @@ class Instances:
             raise InvalidParameter(
                 f"machine {name} has no version {version_id}", parameter="machineVersionId"
             )
-        return version
+        if not machine.indexes:
+            return version, NO_SELECTORS
+        return version, await self._store.current_selectors(machine.id)
 
     async def _create(
         self,
         key: InstanceKey,
         version: MachineVersion,
+        current_selectors: Mapping[str, str],
         context: bytes,
         auth: bytes,
         decided: asyncio.Future[None],
     ) -> InstanceView:
         now_ms = self._clock.now_ms()
         resident = Resident(self._store.new_instance_id(), key, version, datetime_of(now_ms))
+        resident.current_selectors = current_selectors
         new = NewInstance(key, version.machine_id, version.id, resident.created_at)
 
         def on_handled(error: StatekeepError | None) -> None:

@@ -14,7 +14,9 @@ from datetime import datetime
 
 from statekeep.domain.errors import StatekeepError
 from statekeep.domain.event import Delivery, Origin
+from statekeep.domain.index import NO_INDEX_ENTRIES, IndexEntries
 from statekeep.domain.instance import (
+    NO_SELECTORS,
     ClaimedInstance,
     InstanceKey,
     InstanceStatus,
@@ -104,6 +106,7 @@ class Resident:
         "committed_due",
         "committing",
         "created_at",
+        "current_selectors",
         "desired_version",
         "due",
         "has_to_recover",
@@ -112,6 +115,7 @@ class Resident:
         "head_ts",
         "held",
         "id",
+        "index_entries",
         "key",
         "keys_under_way",
         "live",
@@ -172,6 +176,10 @@ class Resident:
         self.void_because: StatekeepError | None = None
         """Why what is in memory is not what is in the store: the instance must be claimed again."""
         self.keys_under_way: dict[str, Letter] = {}
+        self.index_entries: IndexEntries = NO_INDEX_ENTRIES
+        """Of the head."""
+        self.current_selectors: Mapping[str, str] = NO_SELECTORS
+        """Of the version that was the machine's current one when this was claimed or created."""
         self.weighed_bytes = 0
         """The size of the snapshot when it was last weighed."""
 
@@ -188,6 +196,8 @@ class Resident:
         self.timers = {timer.seq: timer for timer in claimed.timers}
         self.next_timer_seq = claimed.next_timer_seq
         self.committed_due = self.owed = claimed.due
+        self.index_entries = claimed.index_entries
+        self.current_selectors = claimed.current_selectors
         return self
 
     @property

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from statekeep.domain.event import Origin
+from statekeep.domain.index import IndexChanges
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.names import InstanceId, VersionId
 from statekeep.domain.timer import NO_TIMER_CHANGES, TimerChanges
@@ -54,3 +55,4 @@ class Commit(NamedTuple):
     next_timer_seq: int = 0
     keys: tuple[KeyUse, ...] = ()
     new: NewInstance | None = None
+    indexed: IndexChanges | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.event import Delivery, Event, LostChild, Origin
+from statekeep.domain.index import NO_INDEX_ENTRIES, IndexEntries, index_changes
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.names import InstanceId
 from statekeep.domain.step import Effects, Macrostep, Stepped
@@ -37,6 +38,8 @@ class CommitDraft:
         ts: float,
         timers: Mapping[int, Timer],
         next_timer_seq: int,
+        index_entries: IndexEntries = NO_INDEX_ENTRIES,
+        entries_of: Callable[[bytes], IndexEntries] | None = None,
     ) -> None:
         self._instance_id = instance_id
         self._base_revision = revision
@@ -45,6 +48,11 @@ class CommitDraft:
         self.timers = timers
         """Pending timers once the draft is written."""
         self.next_timer_seq = next_timer_seq
+        self.index_entries = index_entries
+        """Once the draft is written."""
+        self._indexed_before = index_entries
+        self._entries_of = entries_of
+        """The index entries of a snapshot. None where there is nothing to index; raises where a bound is exceeded."""
         self.due: tuple[str, ...] = ()
         self.live = 0
         self.effects = Effects.NONE
@@ -60,13 +68,17 @@ class CommitDraft:
         return not self._entries
 
     def add(self, delivery: Delivery, stepped: Stepped, *, now_ms: float) -> InstanceView:
-        """Take what one delivery did at `now_ms`, rounded to microseconds; returns the view after it. Raises MachineError where a bound is exceeded."""
+        """Take what one delivery did at `now_ms`, rounded to microseconds; returns the view after it. Raises MachineError or TooLarge where a bound is exceeded."""
+        entries = NO_INDEX_ENTRIES
+        if self._entries_of is not None:
+            entries = self._entries_of(stepped.macrosteps[-1].snapshot)
         if stepped.timer_ops or delivery.timer_seq is not None:
             self._change_timers(delivery.timer_seq, stepped.timer_ops, now_ms)
         for macrostep in stepped.macrosteps:
             self._add_macrostep(delivery, macrostep, now_ms)
         if stepped.is_done:
             self._drop_timers()
+        self.index_entries = entries
         self.due = stepped.due
         self.live = stepped.live
         if stepped.effects is not Effects.NONE and self.effects is not Effects.CHILDREN:
@@ -91,6 +103,7 @@ class CommitDraft:
             self.next_timer_seq,
             keys,
             new,
+            index_changes(self._indexed_before, self.index_entries),
         )
 
     def _add_macrostep(self, delivery: Delivery, macrostep: Macrostep, now_ms: float) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import apsw
 
 from statekeep.domain.commit import Commit, NewInstance
+from statekeep.domain.index import IndexChanges
 from statekeep.domain.names import InstanceId
 from statekeep.ports.store import ConflictingRevision
 from statekeep.storage.queries import load_queries
@@ -26,6 +27,8 @@ _MOVE_INSTANCE: Final = _QUERIES["move_instance"]
 _SET_TIMER: Final = _QUERIES["set_timer"]
 _REMOVE_TIMER: Final = _QUERIES["remove_timer"]
 _USE_KEY: Final = _QUERIES["use_key"]
+ADD_INDEX_ENTRY: Final = _QUERIES["add_index_entry"]
+REMOVE_INDEX_ENTRY: Final = _QUERIES["remove_index_entry"]
 
 Row = tuple[Any, ...]
 
@@ -61,6 +64,9 @@ class CommitWriter:
             executemany(_REMOVE_TIMER, rows.timers_removed)
         if rows.keys:
             executemany(_USE_KEY, rows.keys)
+        # What one commit of a batch adds another may remove, and the other way round: so these keep their order.
+        for query, entry in rows.index_changes:
+            self._cursor.execute(query, entry)
 
     def _move(self, moves: Sequence[Row]) -> None:
         before = self._connection.total_changes()
@@ -81,6 +87,7 @@ class _Rows:
         self.timers_set: list[Row] = []
         self.timers_removed: list[Row] = []
         self.keys: list[Row] = []
+        self.index_changes: list[tuple[str, Row]] = []
         self._add(commits)
 
     def _add(self, commits: Sequence[Commit]) -> None:
@@ -89,7 +96,9 @@ class _Rows:
         # An instance may have several commits in one run. The first entry of the first finds its predecessor by its standing.
         newest: dict[InstanceId, int] = {}
         for commit in commits:
-            instance_id, base_revision, entries, due, timers, next_timer_seq, keys, new = commit
+            instance_id, base_revision, entries, due, timers, next_timer_seq, keys, new, indexed = (
+                commit
+            )
             previous = newest.get(instance_id)
             for entry in entries:
                 rows_of_entries.append((journal_id, instance_id, previous, *entry))
@@ -103,7 +112,7 @@ class _Rows:
             else:
                 self.standings.append(standing)
                 self.instances.append(_instance_row(instance_id, new))
-            if timers.set or timers.removed or keys:
+            if timers.set or timers.removed or keys or indexed is not None:
                 self._add_rest(commit)
         self.next_journal_id = journal_id
 
@@ -112,6 +121,14 @@ class _Rows:
         self.timers_set += [(instance_id, *timer) for timer in timers.set]
         self.timers_removed += [(instance_id, seq) for seq in timers.removed]
         self.keys += [(instance_id, *use) for use in commit.keys]
+        if commit.indexed is not None:
+            self.index_changes += index_rows(instance_id, commit.indexed)
+
+
+def index_rows(instance_id: InstanceId, changes: IndexChanges) -> list[tuple[str, Row]]:
+    """What is done to the index entries of an instance: statements and their parameters."""
+    removed = [(REMOVE_INDEX_ENTRY, (instance_id, *entry)) for entry in changes.removed]
+    return removed + [(ADD_INDEX_ENTRY, (instance_id, *entry)) for entry in changes.added]
 
 
 def _instance_row(instance_id: InstanceId, new: NewInstance) -> Row:
