@@ -52,9 +52,10 @@ class IndexFiller:
             await self._store.end_index_fill(fill)
             return None
         may_differ = await self._versions_that_differ(fill, portion)
-        for instance in portion:
-            if instance.version_id in may_differ:
-                await self._reindex(instance.id)
+        # Together, so that they are written with one commit.
+        await asyncio.gather(
+            *(self._reindex(one.id) for one in portion if one.version_id in may_differ)
+        )
         fill = fill._replace(position=portion[-1].id, done=fill.done + len(portion))
         return fill if await self._store.advance_index_fill(fill) else None
 
@@ -81,12 +82,13 @@ class IndexFiller:
             try:
                 writing = self._turns.reindex(resident)
                 if writing is not None:
-                    # It is written even where nobody waits for it any more.
-                    await asyncio.shield(writing)
+                    # Whether or not we go on waiting it will be written; and the turns hear before us where it is not.
+                    await asyncio.wait([writing])
+                    writing.result()
             except TooLarge as error:
                 _log.warning("instance %d stays as it is indexed: %s", instance_id, error.message)
             except ConflictingRevision:
-                # A commit before it has failed, or the instance is gone. It left memory, and is found again as it is.
+                # A commit before it has failed, or the instance is gone. It has left memory, and is found again as it is.
                 continue
             if not is_asked_for:
                 self._residents.cool(resident)

@@ -122,6 +122,7 @@ class Resident:
         "mailbox",
         "next_timer_seq",
         "owed",
+        "reindexing",
         "settle_deadline",
         "snapshot",
         "status",
@@ -178,6 +179,8 @@ class Resident:
         self.keys_under_way: dict[str, Letter] = {}
         self.index_entries: IndexEntries = NO_INDEX_ENTRIES
         """Of the head."""
+        self.reindexing = 0
+        """Writes under way of entries alone."""
         self.current_selectors: Mapping[str, str] = NO_SELECTORS
         """Of the version that was the machine's current one when this was claimed or created."""
         self.weighed_bytes = 0
@@ -208,7 +211,8 @@ class Resident:
     @property
     def is_idle(self) -> bool:
         """Could it leave memory without anything being lost?"""
-        return self.turn is None and not self.live and not self.committing and not self.held
+        is_writing = self.committing or self.reindexing
+        return self.turn is None and not self.live and not is_writing and not self.held
 
     @property
     def size_bytes(self) -> int:

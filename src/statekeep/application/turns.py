@@ -464,12 +464,14 @@ class Turns:
         if changes is None:
             return None
         resident.index_entries = entries
+        resident.reindexing += 1
         writing = self._store.reindex(resident.id, resident.head_revision, changes)
         writing.add_done_callback(lambda done: self._on_reindexed(resident, done))
         return writing
 
     def _on_reindexed(self, resident: Resident, writing: asyncio.Future[None]) -> None:
         """What is committed from now on is a difference to what should have been written."""
+        resident.reindexing -= 1
         if writing.exception() is not None:
             self.void(resident, Overloaded("the instance's index entries could not be stored"))
 

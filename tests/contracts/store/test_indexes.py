@@ -15,6 +15,7 @@ from statekeep.domain.index import (
     IndexMatch,
     IndexQuery,
 )
+from statekeep.domain.names import InstanceName
 from statekeep.ports.store import ConflictingRevision, IndexedInstance
 from tests.support.builders import (
     CODE,
@@ -66,11 +67,17 @@ async def test_entries_come_and_go_with_their_commits(store, ground):
     """Those of a creation, and of any commit after it; a claim tells them."""
     instance_id = store.new_instance_id()
     await store.commit(ground.creation(instance_id)._replace(indexed=adding("ada", "eve")))
-    assert (await store.claim_by_id(instance_id)).index_entries == {("owner", "ada"), ("owner", "eve")}
+    assert (await store.claim_by_id(instance_id)).index_entries == {
+        ("owner", "ada"),
+        ("owner", "eve"),
+    }
     both = IndexChanges((("owner", "bob"),), (("owner", "ada"),))
     await store.commit(a_commit(instance_id, 1)._replace(indexed=both))
     await store.commit(a_commit(instance_id, 2))
-    assert (await store.claim_by_id(instance_id)).index_entries == {("owner", "bob"), ("owner", "eve")}
+    assert (await store.claim_by_id(instance_id)).index_entries == {
+        ("owner", "bob"),
+        ("owner", "eve"),
+    }
     assert await found(store, query_of(ground)) == [("bob", "one"), ("eve", "one")]
 
 
@@ -119,7 +126,13 @@ async def test_an_instance_is_indexed_anew_where_it_stands(store, ground, instan
 
 # Queries
 
-VALUES = {"one": ["b"], "two": ["a", "c"], "three": ["b"], "four": [""], "five": ["ä", "\U0001f600"]}
+VALUES = {
+    "one": ["b"],
+    "two": ["a", "c"],
+    "three": ["b"],
+    "four": [""],
+    "five": ["ä", "\U0001f600"],
+}
 IN_ORDER = [
     ("", "four"),
     ("a", "two"),
@@ -202,7 +215,7 @@ async def test_a_cursor_of_another_query_is_refused(store, ground):
     query = query_of(ground, "gte", "a", limit=2)
     cursor = (await store.query_index(query, cursor=None)).cursor
     page = await store.query_index(query._replace(limit=1), cursor=cursor)
-    assert page.items == [IndexMatch("three", "b")]
+    assert page.items == [IndexMatch(InstanceName("three"), "b")]
     others = [
         query_of(ground, "gt", "a"),
         query_of(ground, "gte", "b"),
