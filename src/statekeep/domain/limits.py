@@ -25,8 +25,8 @@ INDEX_QUERY_LIMIT = 100
 """Entries of one page, unless the caller says how many."""
 INDEX_QUERY_LIMIT_MAX = 1_000
 """Who asks for more gets so many, and a cursor."""
-INDEX_FILL_PORTION = 50
-"""Instances that are indexed anew at once: two or three milliseconds of the event loop, before others get their turn and the progress is written down."""
+INDEX_FILL_PORTION = 20
+"""Instances that are indexed anew at once: about two milliseconds of the event loop, before others get their turn and the progress is written down."""
 CLIENT_INFO_LENGTH_MAX = 1_000
 """Characters of an author's reference to a version."""
 
