@@ -94,6 +94,7 @@ class CommitDraft:
     ) -> Commit:
         """The draft as the one thing that is written. `unanswered` are children that are not due any more, and whose last word is not in it."""
         assert self._entries
+        before, after = self._indexed_before, self.index_entries
         return Commit(
             self._instance_id,
             self._base_revision,
@@ -103,7 +104,7 @@ class CommitDraft:
             self.next_timer_seq,
             keys,
             new,
-            index_changes(self._indexed_before, self.index_entries),
+            None if before is after else index_changes(before, after),
         )
 
     def _add_macrostep(self, delivery: Delivery, macrostep: Macrostep, now_ms: float) -> None:
