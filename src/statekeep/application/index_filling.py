@@ -11,9 +11,10 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from statekeep.application.indexing import Indexing
+from statekeep.application.resident import Resident
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
-from statekeep.domain.errors import TooLarge
+from statekeep.domain.errors import Overloaded, StatekeepError, TooLarge
 from statekeep.domain.index import IndexFill
 from statekeep.domain.limits import INDEX_FILL_PORTION
 from statekeep.domain.names import InstanceId, VersionId
@@ -80,16 +81,34 @@ class IndexFiller:
         is_asked_for = self._residents.at_hand_by_id(instance_id) is not None
         while (resident := await self._residents.find_by_id(instance_id)) is not None:
             try:
-                writing = self._turns.reindex(resident)
-                if writing is not None:
-                    # Whether or not we go on waiting it will be written; and the turns hear before us where it is not.
-                    await asyncio.wait([writing])
-                    writing.result()
+                is_done = await self._is_reindexed(resident)
             except TooLarge as error:
                 _log.warning("instance %d stays as it is indexed: %s", instance_id, error.message)
-            except ConflictingRevision:
-                # A commit before it has failed, or the instance is gone. It has left memory, and is found again as it is.
-                continue
-            if not is_asked_for:
-                self._residents.cool(resident)
-            return
+                return
+            except StatekeepError:
+                raise
+            except Exception:
+                _log.exception("instance %d could not be indexed and is passed over", instance_id)
+                return
+            if is_done:
+                if not is_asked_for:
+                    self._residents.cool(resident)
+                return
+
+    async def _is_reindexed(self, resident: Resident) -> bool:
+        """Index an instance anew; False where it left memory meanwhile, so that it has to be looked at again."""
+        writing = self._turns.reindex(resident)
+        if writing is None:
+            return True
+        # Whether or not we go on waiting it will be written; and the turns hear before us where it is not.
+        await asyncio.wait([writing])
+        try:
+            writing.result()
+        except ConflictingRevision:
+            # A commit before it has failed, or the instance is gone.
+            return False
+        successor = self._residents.at_hand_by_id(resident.id)
+        if resident.is_void and successor is not None and successor is not resident:
+            # It was claimed before this was written, and does not know these entries.
+            self._turns.void(successor, Overloaded("the instance has to be read again"))
+        return not resident.is_void

@@ -32,7 +32,7 @@ def read_context(snapshot: bytes) -> Any:
 def _read_odd(snapshot: bytes) -> Any:
     """JavaScript has strings with half a character in them, and writes them out; no UTF-8 has."""
     try:
-        return _whole(json.loads(snapshot)["context"])
+        return _whole(json.loads(snapshot).get("context"))
     except RecursionError as error:
         raise _too_deep() from error
 

@@ -249,6 +249,48 @@ async def test_an_instance_that_is_being_indexed_stays_in_memory(shelf):
     assert one.is_idle
 
 
+async def test_who_was_claimed_while_entries_were_written_is_claimed_again(shelf):
+    """It does not know them, and would never remove them."""
+    await shelf.publish("v1", {})
+    await shelf.place("one", owner="ada")
+    await shelf.publish("v2", {"owner": "$.owner"})
+    key = InstanceKey(ORGANIZATION, SHELF, InstanceName("one"))
+    first, reindex = shelf.residents.at_hand(key), shelf.store.reindex
+    asked = []
+    written = asyncio.get_running_loop().create_future()
+
+    def late(*arguments):
+        asked.append(arguments)
+        return written
+
+    shelf.store.reindex = late
+    filling = asyncio.ensure_future(shelf.filling.fill_all())
+    await until(lambda: asked)
+    shelf.turns.void(first, Overloaded("the turn ended in an error"))
+    successor = await shelf.residents.find(key)
+    shelf.store.reindex = reindex
+    await reindex(*asked[0])
+    written.set_result(None)
+    await filling
+    assert successor.is_void
+    assert shelf.residents.at_hand(key).index_entries == {("owner", "ada")}
+    await shelf.move("one", "a")
+    assert await shelf.found("owner") == [("ada", "one")]
+
+
+async def test_an_instance_that_can_not_be_read_holds_nothing_up(shelf, caplog):
+    """The log has it, and the others are indexed."""
+    await shelf.publish("v1", {})
+    for name in ("one", "two"):
+        await shelf.place(name, owner=name)
+    one = shelf.residents.at_hand(InstanceKey(ORGANIZATION, SHELF, InstanceName("one")))
+    one.head_snapshot = b"{"
+    await shelf.publish("v2", {"owner": "$.owner"})
+    await shelf.filling.fill_all()
+    assert await shelf.found("owner") == [("two", "two")]
+    assert "passed over" in caplog.text
+
+
 async def test_the_service_tries_again_after_the_store_failed(shelf, monkeypatch):
     """Without being told."""
     monkeypatch.setattr("statekeep.workers.index_filling.RETRY_SECONDS", 0)
