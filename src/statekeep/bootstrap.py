@@ -31,6 +31,9 @@ from statekeep.application.creation import Creation
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.first_start import FirstStart
 from statekeep.application.identity_providers import IdentityProviders
+from statekeep.application.index_filling import IndexFiller
+from statekeep.application.indexes import Indexes
+from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
@@ -52,6 +55,7 @@ from statekeep.runtimes.javascript.launch import DenoLauncher
 from statekeep.runtimes.pool import Pool, PoolSettings
 from statekeep.runtimes.protocol import HostLimits
 from statekeep.runtimes.runtime import HostRuntime
+from statekeep.runtimes.snapshots import read_context
 from statekeep.settings import Settings
 from statekeep.storage.sqlite.store import SqliteStore
 from statekeep.system import SystemClock, SystemEntropy
@@ -62,6 +66,7 @@ from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import load_server_key
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
 from statekeep.workers.housekeeping import Housekeeping
+from statekeep.workers.index_filling import IndexFilling
 from statekeep.workers.recovery import Recovery
 from statekeep.workers.timers import TimerService
 
@@ -149,12 +154,14 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         store, clock, retry_after_seconds=settings.delivery_retry_after.total_seconds()
     )
     notifier = LocalNotifier()
+    indexing = Indexing(read_context)
     turns = Turns(
         runtime,
         store,
         notifier,
         clock,
         author_log,
+        indexing,
         settle_timeout_seconds=settings.settle_timeout.total_seconds(),
         on_timers=timers.schedule,
         on_growth=residents.resized,
@@ -172,14 +179,18 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     timers.instances = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    await _start_workers(stack, timers, Recovery(store, instances), Housekeeping(store, clock))
+    filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
+    await _start_workers(
+        stack, timers, Recovery(store, instances), Housekeeping(store, clock), filling
+    )
     authenticator = Authenticator(store, tokens, clock)
     subjects = _subject_tokens(settings, clock, stack)
     services = Services(
         authenticator=authenticator,
         instances=instances,
         machines=Machines(store, clock),
-        versions=Versions(store, runtime, tokens, clock, entropy),
+        indexes=Indexes(store),
+        versions=Versions(store, runtime, tokens, clock, entropy, on_current=filling.look),
         keys=Keys(store, tokens, authenticator, clock, entropy),
         watching=watching,
         clock=clock,
@@ -267,7 +278,7 @@ def _pool_settings(settings: Settings) -> PoolSettings:
 
 
 async def _start_workers(
-    stack: AsyncExitStack, *workers: TimerService | Recovery | Housekeeping
+    stack: AsyncExitStack, *workers: TimerService | Recovery | Housekeeping | IndexFilling
 ) -> None:
     for worker in workers:
         await worker.start()

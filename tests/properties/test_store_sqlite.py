@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse
 from statekeep.domain.errors import StatekeepError
 from statekeep.domain.event import Origin, Receipt
+from statekeep.domain.index import IndexChanges, IndexQuery
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.names import (
     IdentityProviderId,
@@ -35,6 +37,7 @@ from statekeep.storage.sqlite.store import SqliteStore
 from tests.support.builders import (
     NOW,
     Ground,
+    a_commit,
     a_key,
     a_token_provider,
     a_user,
@@ -53,6 +56,9 @@ MACHINES = st.sampled_from(["toggle", "other"]).map(MachineName)
 VERSIONS = st.sampled_from(["v1", "v2"])
 ORGANIZATIONS = st.sampled_from(["acme", "rival"])
 PAIRS = st.sampled_from([("a", "i"), ("a", None), (None, "i"), ("b", "i")])
+
+INDEXES = st.sampled_from(["owner", "size"])
+ENTRIES = st.lists(st.tuples(INDEXES, st.sampled_from("abc")), max_size=2, unique=True).map(tuple)
 
 Call = Callable[[Store], Awaitable[Any]]
 
@@ -194,6 +200,55 @@ class Stores(RuleBasedStateMachine):
     def forget_expired_keys(self, now_ms: float) -> None:
         self.ask(lambda store: store.forget_expired_keys(now_ms=now_ms))
 
+    # Indexes.
+
+    @rule(instance_id=instances, added=ENTRIES, removed=ENTRIES, error=st.sampled_from([0, 0, 1]))
+    def reindex(self, instance_id: InstanceId, added: Any, removed: Any, error: int) -> None:
+        """On top of a commit that is under way, or on a wrong revision."""
+        base = self.revisions[instance_id]
+        commit = a_commit(instance_id, base)._replace(indexed=IndexChanges(removed, added))
+        revision = base + 1 + error
+
+        async def change(store: Store) -> list[Any]:
+            writes = [
+                store.commit(commit),
+                store.reindex(instance_id, revision, IndexChanges(added, removed)),
+            ]
+            results = await asyncio.gather(*writes, return_exceptions=True)
+            return [result and type(result) for result in results]
+
+        if self.ask(change)[0] is None:
+            self.revisions[instance_id] = base + 1
+
+    @rule(which=st.integers(0, 1), index=INDEXES, descending=st.booleans(), limit=st.integers(1, 3))
+    def look_at_index(self, which: int, index: str, descending: bool, limit: int) -> None:
+        """Every page."""
+        machine_id = self.grounds[which].machine.id
+        query = IndexQuery(machine_id, index, None, descending, limit)
+        self.ask(lambda store: whole(lambda c: store.query_index(query, cursor=c)))
+
+    @rule(step=st.sampled_from(["begin", "advance", "end"]))
+    def fill(self, step: str) -> None:
+        """The one that is found first, a step further. Generations are numbers of the store's own."""
+
+        async def go_on(store: Store) -> Any:
+            fill = await store.next_index_fill(after=0)
+            if fill is None:
+                return None
+            if step == "begin":
+                begun = await store.begin_index_fill(fill)
+                return begun and begun._replace(generation=0)
+            portion = await store.instances_to_index(fill, limit=1)
+            if step == "end" or not portion:
+                await store.end_index_fill(fill)
+            else:
+                moved = fill._replace(position=portion[-1].id, done=fill.done + 1)
+                assert await store.advance_index_fill(moved)
+            left = await store.index_fill(fill.machine_id)
+            return portion, left and left._replace(generation=0)
+
+        self.ask(go_on)
+
     # The catalog.
 
     @rule(organization=ORGANIZATIONS, machine=MACHINES)
@@ -214,6 +269,8 @@ class Stores(RuleBasedStateMachine):
     def publish(self, which: int, name: str, code: bytes, make_current: bool) -> None:
         """Of a machine that may be gone, with an id that may have been used."""
         version = a_version(self.grounds[which].machine, f"{which}{name}")
+        if name == "v2":
+            version = replace(version, index_selectors={"size": "$.size"})
         self.ask(lambda store: store.create_version(version, code, make_current=make_current))
         self.ask(lambda store: store.version(version.id))
         self.ask(lambda store: store.version_code(version.id))

@@ -20,6 +20,9 @@ from statekeep.application.creation import Creation
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.ids import new_id
+from statekeep.application.index_filling import IndexFiller
+from statekeep.application.indexes import Indexes
+from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
@@ -39,12 +42,14 @@ from statekeep.domain.names import OrganizationId, UserId
 from statekeep.domain.rates import Rate
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.clock import datetime_of
+from statekeep.runtimes.snapshots import read_context
 from statekeep.storage.memory.store import MemoryStore
 from statekeep.tokens.fetching import PublicFetcher
 from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import ServerKey
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
+from statekeep.workers.index_filling import IndexFilling
 from statekeep.workers.timers import TimerService
 from tests.support.clock import FakeClock
 from tests.support.entropy import SeededEntropy
@@ -165,7 +170,9 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
-        instances, watching = _instances(store, runtime, clock)
+        instances, watching, filling = _instances(store, runtime, clock)
+        await filling.start()
+        stack.push_async_callback(filling.stop)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
         key_sets = KeySets(fetcher, clock)
@@ -181,7 +188,8 @@ async def running_api(
             watching=watching,
             clock=clock,
             machines=Machines(store, clock),
-            versions=Versions(store, runtime, tokens, clock, entropy),
+            versions=Versions(store, runtime, tokens, clock, entropy, on_current=filling.look),
+            indexes=Indexes(store),
             keys=Keys(store, tokens, authenticator, clock, entropy),
             organizations=Organizations(store, tokens, authenticator, clock, entropy),
             identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
@@ -215,17 +223,19 @@ async def running_api(
 
 def _instances(
     store: MemoryStore, runtime: ToyRuntime, clock: FakeClock
-) -> tuple[Instances, Watching]:
+) -> tuple[Instances, Watching, IndexFilling]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
     author_log, notifier = AuthorOutput(), LocalNotifier()
+    indexing = Indexing(read_context)
     turns = Turns(
         runtime,
         store,
         notifier,
         clock,
         author_log,
+        indexing,
         settle_timeout_seconds=limits.SETTLE_TIMEOUT.total_seconds(),
         on_timers=TimerService(store, clock, retry_after_seconds=1).schedule,
         on_growth=residents.resized,
@@ -241,4 +251,5 @@ def _instances(
     runtime.listener = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    return instances, watching
+    filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
+    return instances, watching, filling

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from statekeep.application.creation import Creation
+from statekeep.application.index_filling import IndexFiller
+from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
 from statekeep.application.messages import Messages
 from statekeep.application.residents import Residents
@@ -27,7 +29,9 @@ from statekeep.domain.names import (
     VersionId,
 )
 from statekeep.ports.notifier import InstanceChanged, InstanceDeleted, Notification
+from statekeep.runtimes.snapshots import read_context
 from statekeep.storage.memory.store import MemoryStore
+from statekeep.workers.index_filling import IndexFilling
 from statekeep.workers.timers import TimerService
 
 ORGANIZATION = OrganizationId("org_a")
@@ -117,12 +121,14 @@ class World:
         self.recorder = Recorder()
         self.timers = TimerService(self.store, self.clock, retry_after_seconds=0.01)
         self.residents = Residents(self.store, count_max=residents_max, bytes_max=1 << 30)
+        self.indexing = Indexing(read_context)
         self.turns = Turns(
             runtime,
             self.store,
             self.recorder,
             self.clock,
             self.recorder,
+            self.indexing,
             settle_timeout_seconds=settle_timeout_seconds,
             on_timers=self.timers.schedule,
             on_growth=self.residents.resized,
@@ -143,6 +149,8 @@ class World:
             self.creation,
             self.messages,
         )
+        self.filler = IndexFiller(self.store, self.residents, self.turns, self.indexing)
+        self.filling = IndexFilling(self.store, self.filler)
         self.watching = self.recorder.watching = Watching(self.residents, runtime, self.store)
         self.timers.instances = self.instances
         runtime.listener = self.instances

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from statekeep.application.machines import find_machine
 from statekeep.application.resident import Letter, Resident
@@ -11,7 +12,7 @@ from statekeep.application.turns import Turns
 from statekeep.domain.commit import NewInstance
 from statekeep.domain.errors import AlreadyExists, InvalidParameter, StatekeepError
 from statekeep.domain.event import Event
-from statekeep.domain.instance import InstanceKey
+from statekeep.domain.instance import NO_SELECTORS, InstanceKey
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Parent
 from statekeep.domain.names import MachineName, OrganizationId, VersionId
@@ -51,14 +52,15 @@ class Creation:
         `context` is a JSON object that is merged over the machine's own, `version_id` None the machine's current version. Raises NotFound for the machine,
         InvalidParameter for the version, AlreadyExists, and what the runtime raises: the letter hears nothing then.
         """
-        version = await self.version(key.organization_id, key.machine_name, version_id)
+        version, selectors = await self._version(key.organization_id, key.machine_name, version_id)
         # Whoever is told that it exists may read it at once: so the first creation has to be durable, or have failed.
         await self.finished(key)
         decided = self._under_way[key] = self._loop.create_future()
         try:
             if await self._residents.find(key) is not None:
                 raise AlreadyExists(f"instance {key.name} exists already")
-            await self._begin(key, version, context, letter, parent, decided)
+            resident = self._new_resident(key, version, selectors)
+            await self._begin(resident, context, letter, parent, decided)
         except BaseException:
             self._decide(key, decided)
             raise
@@ -68,10 +70,10 @@ class Creation:
         while (creation := self._under_way.get(key)) is not None:
             await asyncio.shield(creation)
 
-    async def version(
+    async def _version(
         self, organization_id: OrganizationId, name: MachineName, version_id: VersionId | None
-    ) -> MachineVersion:
-        """The version of that machine, by default its current one. Raises NotFound for the machine, InvalidParameter for the version."""
+    ) -> tuple[MachineVersion, Mapping[str, str]]:
+        """The version of that machine, by default its current one, and the index selectors of the current one."""
         machine = await find_machine(self._store, organization_id, name)
         if version_id is None:
             if machine.current_version is None:
@@ -85,20 +87,28 @@ class Creation:
             raise InvalidParameter(
                 f"machine {name} has no version {version_id}", parameter="machineVersionId"
             )
-        return version
+        if not machine.indexes:
+            return version, NO_SELECTORS
+        return version, await self._store.current_selectors(machine.id)
+
+    def _new_resident(
+        self, key: InstanceKey, version: MachineVersion, selectors: Mapping[str, str]
+    ) -> Resident:
+        created_at = datetime_of(self._clock.now_ms())
+        resident = Resident(self._store.new_instance_id(), key, version, created_at)
+        resident.current_selectors = selectors
+        return resident
 
     async def _begin(
         self,
-        key: InstanceKey,
-        version: MachineVersion,
+        resident: Resident,
         context: bytes,
         letter: Letter,
         parent: Parent | None,
         decided: asyncio.Future[None],
     ) -> None:
-        created_at = datetime_of(self._clock.now_ms())
-        resident = Resident(self._store.new_instance_id(), key, version, created_at)
-        new = NewInstance(key, version.machine_id, version.id, created_at)
+        key, version = resident.key, resident.version
+        new = NewInstance(key, version.machine_id, version.id, resident.created_at)
         tell = letter.on_handled
 
         def on_handled(error: StatekeepError | None) -> None:

@@ -15,7 +15,9 @@ from typing import Final
 
 from statekeep.domain.errors import StatekeepError
 from statekeep.domain.event import Delivery, Origin
+from statekeep.domain.index import NO_INDEX_ENTRIES, IndexEntries
 from statekeep.domain.instance import (
+    NO_SELECTORS,
     ClaimedInstance,
     InstanceKey,
     InstanceStatus,
@@ -109,6 +111,7 @@ class Resident:
         "committed_due",
         "committing",
         "created_at",
+        "current_selectors",
         "desired_version",
         "due",
         "has_to_recover",
@@ -118,12 +121,14 @@ class Resident:
         "held",
         "hops",
         "id",
+        "index_entries",
         "key",
         "keys_under_way",
         "live",
         "mailbox",
         "next_timer_seq",
         "owed",
+        "reindexing",
         "settle_deadline",
         "snapshot",
         "status",
@@ -180,6 +185,12 @@ class Resident:
         self.void_because: StatekeepError | None = None
         """Why what is in memory is not what is in the store: the instance must be claimed again."""
         self.keys_under_way: dict[str, Letter] = {}
+        self.index_entries: IndexEntries = NO_INDEX_ENTRIES
+        """Of the head."""
+        self.reindexing = 0
+        """Writes under way of entries alone."""
+        self.current_selectors: Mapping[str, str] = NO_SELECTORS
+        """Of the version that was the machine's current one when this was claimed or created."""
         self.weighed_bytes = 0
         """The size of the snapshot when it was last weighed."""
 
@@ -196,6 +207,8 @@ class Resident:
         self.timers = {timer.seq: timer for timer in claimed.timers}
         self.next_timer_seq = claimed.next_timer_seq
         self.committed_due = self.owed = claimed.due
+        self.index_entries = claimed.index_entries
+        self.current_selectors = claimed.current_selectors
         return self
 
     @property
@@ -206,7 +219,8 @@ class Resident:
     @property
     def is_idle(self) -> bool:
         """Could it leave memory without anything being lost?"""
-        return self.turn is None and not self.live and not self.committing and not self.held
+        is_writing = self.committing or self.reindexing
+        return self.turn is None and not self.live and not is_writing and not self.held
 
     @property
     def size_bytes(self) -> int:

@@ -98,6 +98,11 @@ class Residents:
             del self._by_id[resident.id]
             self._bytes -= self._sizes.pop(resident.id)
 
+    def cool(self, resident: Resident) -> None:
+        """Let it be the first to leave, as one that nobody has asked for but us."""
+        if self._by_id.get(resident.id) is resident:
+            self._by_key.move_to_end(resident.key, last=False)
+
     def resized(self, resident: Resident) -> None:
         """Weigh it again, and make room if that is too much."""
         if self._by_id.get(resident.id) is not resident:

@@ -22,6 +22,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Final, NamedTuple
 
 from statekeep import crash_points
+from statekeep.application.indexing import Indexing
 from statekeep.application.resident import Letter, Resident, Waiter
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.errors import (
@@ -33,6 +34,7 @@ from statekeep.domain.errors import (
     StatekeepError,
 )
 from statekeep.domain.event import Origin
+from statekeep.domain.index import NO_INDEX_ENTRIES, index_changes
 from statekeep.domain.instance import InstanceStatus, InstanceView
 from statekeep.domain.limits import (
     IDEMPOTENCY_KEYS_KEPT_FOR,
@@ -47,7 +49,7 @@ from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock
 from statekeep.ports.notifier import InstanceChanged, Notifier
 from statekeep.ports.runtime import HostLost, Runtime
-from statekeep.ports.store import InstanceStore
+from statekeep.ports.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -77,10 +79,11 @@ class Turns:
     def __init__(
         self,
         runtime: Runtime,
-        store: InstanceStore,
+        store: Store,
         notifier: Notifier,
         clock: Clock,
         author_log: AuthorLog,
+        indexing: Indexing,
         *,
         settle_timeout_seconds: float,
         on_timers: Callable[[InstanceId, tuple[Timer, ...]], None],
@@ -92,6 +95,7 @@ class Turns:
         self._notifier = notifier
         self._clock = clock
         self._author_log = author_log
+        self._indexing = indexing
         self._settle_timeout = settle_timeout_seconds
         self._on_timers = on_timers
         self._on_growth = on_growth
@@ -293,6 +297,8 @@ class Turns:
             timers=resident.timers,
             next_timer_seq=resident.next_timer_seq,
             hops=resident.hops,
+            index_entries=resident.index_entries,
+            entries_of=self._indexing.entries_of(resident),
         )
 
     # Committing
@@ -338,6 +344,7 @@ class Turns:
         resident.timers = draft.timers
         resident.next_timer_seq = draft.next_timer_seq
         resident.hops = draft.hops
+        resident.index_entries = draft.index_entries
         resident.due = draft.due
         resident.live = draft.live
 
@@ -450,6 +457,30 @@ class Turns:
                 if letter.key is not None
             ]
         )
+
+    # Indexes
+
+    def reindex(self, resident: Resident) -> asyncio.Future[None] | None:
+        """Bring the index entries up to what applies to the newest computed revision; None where they are.
+
+        The write takes its place behind the commits under way. Raises TooLarge where the version's own selectors find too much; the entries then stay.
+        """
+        entries_of = self._indexing.entries_of(resident)
+        entries = NO_INDEX_ENTRIES if entries_of is None else entries_of(resident.head_snapshot)
+        changes = index_changes(resident.index_entries, entries)
+        if changes is None:
+            return None
+        resident.index_entries = entries
+        resident.reindexing += 1
+        writing = self._store.reindex(resident.id, resident.head_revision, changes)
+        writing.add_done_callback(lambda done: self._on_reindexed(resident, done))
+        return writing
+
+    def _on_reindexed(self, resident: Resident, writing: asyncio.Future[None]) -> None:
+        """What is committed from now on is a difference to what should have been written."""
+        resident.reindexing -= 1
+        if writing.exception() is not None:
+            self.void(resident, Overloaded("the instance's index entries could not be stored"))
 
     # Children
 

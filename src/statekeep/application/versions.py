@@ -6,6 +6,7 @@ Between the steps nothing is kept but the upload: what the steps have to know of
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -30,6 +31,10 @@ from statekeep.ports.tokens import Tokens
 
 _UPLOAD = "upload"
 _PUBLISH = "publish"
+
+
+def _nobody() -> None:
+    return
 
 
 class Provisional(NamedTuple):
@@ -58,13 +63,22 @@ class Versions:
     """What callers may do with the versions of their machines."""
 
     def __init__(
-        self, catalog: Catalog, runtime: Runtime, tokens: Tokens, clock: Clock, entropy: Entropy
+        self,
+        catalog: Catalog,
+        runtime: Runtime,
+        tokens: Tokens,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        on_current: Callable[[], None] = _nobody,
     ) -> None:
         self._catalog = catalog
         self._runtime = runtime
         self._tokens = tokens
         self._clock = clock
         self._entropy = entropy
+        self._on_current = on_current
+        """Hears that a machine may have another current version."""
 
     async def list(
         self, caller: AuthContext, machine: MachineName, cursor: str | None
@@ -172,9 +186,14 @@ class Versions:
             xstate_major=facts.xstate_major,
             code_hash=code.sha256,
         )
-        await self._catalog.create_version(
-            version, code.module, make_current=description.make_current
-        )
+        try:
+            await self._catalog.create_version(
+                version, code.module, make_current=description.make_current
+            )
+        finally:
+            # Whoever gives up waiting for it may have made it current all the same.
+            if description.make_current:
+                self._on_current()
 
     async def _current_version(self, machine: Machine) -> MachineVersion | None:
         current = machine.current_version

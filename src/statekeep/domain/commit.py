@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from statekeep.domain.event import Origin, Receipt
+from statekeep.domain.index import IndexChanges
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.names import InstanceId, VersionId
 from statekeep.domain.timer import NO_TIMER_CHANGES, TimerChanges
@@ -56,3 +57,4 @@ class Commit(NamedTuple):
     keys: tuple[KeyUse, ...] = ()
     new: NewInstance | None = None
     received: tuple[Receipt, ...] = ()
+    indexed: IndexChanges | None = None

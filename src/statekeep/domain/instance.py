@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
+from types import MappingProxyType
 from typing import NamedTuple
 
+from statekeep.domain.index import NO_INDEX_ENTRIES, IndexEntries
 from statekeep.domain.machine import MachineVersion, VersionInfo
 from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId
 from statekeep.domain.timer import Timer
@@ -26,11 +29,15 @@ class InstanceKey(NamedTuple):
     name: InstanceName
 
 
+NO_SELECTORS: Mapping[str, str] = MappingProxyType({})
+
+
 class ClaimedInstance(NamedTuple):
     """An instance as the store has it: everything needed to go on.
 
     `snapshot` belongs to `revision`; `ts` is when that was written, in ms since the epoch. `due` names the children that were owed an answer at that
     revision: whoever claims the instance without having them alive owes it their error events.
+    `current_selectors` are the index selectors of the machine's current version, whichever the instance's own is.
     """
 
     id: InstanceId
@@ -45,6 +52,8 @@ class ClaimedInstance(NamedTuple):
     timers: tuple[Timer, ...]
     next_timer_seq: int
     created_at: datetime
+    index_entries: IndexEntries = NO_INDEX_ENTRIES
+    current_selectors: Mapping[str, str] = NO_SELECTORS
 
 
 class InstanceInfo(NamedTuple):

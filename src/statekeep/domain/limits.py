@@ -15,6 +15,18 @@ INDEXES_MAX = 50
 """Indexes of one machine."""
 INDEX_SELECTOR_LENGTH_MAX = 1_000
 """Characters of the JSONPath that fills an index."""
+INDEX_VALUE_BYTES_MAX = 1_024
+"""UTF-8 of one value in an index. It has to fit into a URL three times as long, beside a cursor with another."""
+INDEX_ENTRIES_MAX = 100
+"""Values of one instance in one index."""
+INDEX_SEARCH_VALUES_MAX = 10_000
+"""Values of a context that one selector may look at: a few milliseconds, and that after every event."""
+INDEX_QUERY_LIMIT = 100
+"""Entries of one page, unless the caller says how many."""
+INDEX_QUERY_LIMIT_MAX = 1_000
+"""Who asks for more gets so many, and a cursor."""
+INDEX_FILL_PORTION = 20
+"""Instances that are indexed anew at once: about two milliseconds of the event loop, before others get their turn and the progress is written down."""
 CLIENT_INFO_LENGTH_MAX = 1_000
 """Characters of an author's reference to a version."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.event import Delivery, Event, LostChild, Origin, Receipt
+from statekeep.domain.index import NO_INDEX_ENTRIES, IndexEntries, index_changes
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.names import InstanceId
 from statekeep.domain.step import Effects, Macrostep, Stepped
@@ -42,6 +43,8 @@ class CommitDraft:
         timers: Mapping[int, Timer],
         next_timer_seq: int,
         hops: int = 0,
+        index_entries: IndexEntries = NO_INDEX_ENTRIES,
+        entries_of: Callable[[bytes], IndexEntries] | None = None,
     ) -> None:
         self._instance_id = instance_id
         self._base_revision = revision
@@ -52,6 +55,11 @@ class CommitDraft:
         self.next_timer_seq = next_timer_seq
         self.hops = hops
         """Of the event that was added last."""
+        self.index_entries = index_entries
+        """Once the draft is written."""
+        self._indexed_before = index_entries
+        self._entries_of = entries_of
+        """The index entries of a snapshot. None where there is nothing to index; raises where a bound is exceeded."""
         self.due: tuple[str, ...] = ()
         self.live = 0
         self.effects = Effects.NONE
@@ -68,8 +76,11 @@ class CommitDraft:
         return not self._entries
 
     def add(self, delivery: Delivery, stepped: Stepped, *, now_ms: float) -> InstanceView:
-        """Take what one delivery did at `now_ms`, rounded to microseconds; returns the view after it. Raises MachineError where a bound is exceeded."""
+        """Take what one delivery did at `now_ms`, rounded to microseconds; returns the view after it. Raises MachineError or TooLarge where a bound is exceeded."""
         hops = self.hops if delivery.origin in _INSIDE else delivery.hops
+        entries = NO_INDEX_ENTRIES
+        if self._entries_of is not None:
+            entries = self._entries_of(stepped.macrosteps[-1].snapshot)
         if stepped.timer_ops or delivery.timer_seq is not None:
             self._change_timers(delivery.timer_seq, stepped.timer_ops, now_ms, hops)
         self.hops = hops
@@ -79,6 +90,7 @@ class CommitDraft:
             self._add_macrostep(delivery, macrostep, now_ms)
         if stepped.is_done:
             self._drop_timers(now_ms)
+        self.index_entries = entries
         self.due = stepped.due
         self.live = stepped.live
         if stepped.effects is not Effects.NONE and self.effects is not Effects.CHILDREN:
@@ -94,6 +106,7 @@ class CommitDraft:
     ) -> Commit:
         """The draft as the one thing that is written. `unanswered` are children that are not due any more, and whose last word is not in it."""
         assert self._entries
+        before, after = self._indexed_before, self.index_entries
         return Commit(
             self._instance_id,
             self._base_revision,
@@ -104,6 +117,7 @@ class CommitDraft:
             keys,
             new,
             tuple(self._received),
+            None if before is after else index_changes(before, after),
         )
 
     def _add_macrostep(self, delivery: Delivery, macrostep: Macrostep, now_ms: float) -> None:

@@ -1,6 +1,6 @@
 """The store: all that must survive.
 
-Two protocols over one database. `InstanceStore` is the path of an event, `Catalog` the things people set up: organizations, members, keys,
+Three protocols over one database. `InstanceStore` is the path of an event, `IndexStore` how instances are found, `Catalog` the things people set up: organizations, members, keys,
 machines and versions. One contract suite holds every adapter to both.
 
 What has been awaited is durable: it survives the end of the process and of the machine. Every method that finds things by name looks
@@ -11,12 +11,13 @@ Overloaded where there is no room on the disk; nothing is then written, and read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from statekeep.domain.access import Role
 from statekeep.domain.commit import Commit
+from statekeep.domain.index import IndexChanges, IndexFill, IndexMatch, IndexQuery
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.machine import (
     Key,
@@ -169,6 +170,65 @@ class InstanceStore(Protocol):
 
 class ConflictingRevision(Exception):
     """Somebody else moved the instance: what was computed is void and the instance has to be claimed again."""
+
+
+class IndexedInstance(NamedTuple):
+    """An instance and the version it runs."""
+
+    id: InstanceId
+    version_id: VersionId
+
+
+class IndexStore(Protocol):
+    """Index entries of instances, and what is known of those that are still to be made.
+
+    A commit writes the entries of its own instance. Making a version current that selects otherwise than the one before begins a fill in the same transaction: see
+    `Catalog.create_version`.
+    """
+
+    def reindex(
+        self, instance_id: InstanceId, revision: int, changes: IndexChanges
+    ) -> asyncio.Future[None]:
+        """Change the entries of an instance that stands at `revision`, without a new one.
+
+        Takes its place in line with the commits. Raises ConflictingRevision where the instance stands elsewhere, or is gone.
+        """
+        ...
+
+    async def query_index(self, query: IndexQuery, *, cursor: str | None) -> Page[IndexMatch]:
+        """A page of entries: none twice, and none left out that is there throughout, whatever changes between the pages."""
+        ...
+
+    async def current_selectors(self, machine_id: int) -> Mapping[str, str]:
+        """Index selectors of the machine's current version; none where it has none."""
+        ...
+
+    async def index_fill(self, machine_id: int) -> IndexFill | None:
+        """The fill of a machine that is not finished."""
+        ...
+
+    async def next_index_fill(self, *, after: int) -> IndexFill | None:
+        """The unfinished fill with the lowest machine number greater than `after`."""
+        ...
+
+    async def begin_index_fill(self, fill: IndexFill) -> IndexFill | None:
+        """Count what is still to do, once all commits are written that were passed before; None where it was overtaken or its machine is gone.
+
+        Begun again, it goes on where it stood, up to what is the last instance now.
+        """
+        ...
+
+    async def advance_index_fill(self, fill: IndexFill) -> bool:
+        """Remember position and count; False, and nothing written, where it was overtaken or its machine is gone."""
+        ...
+
+    async def end_index_fill(self, fill: IndexFill) -> None:
+        """Forget it, unless it was overtaken."""
+        ...
+
+    async def instances_to_index(self, fill: IndexFill, *, limit: int) -> Sequence[IndexedInstance]:
+        """The first instances past the fill's position up to its last, by number."""
+        ...
 
 
 class Upload(NamedTuple):
@@ -331,6 +391,8 @@ class Catalog(ProviderCatalog, Protocol):
     ) -> None:
         """Publish: the version with its code (the module itself), the upload gone, current if asked, all at once.
 
+        Made current in place of one with other index selectors, it begins a fill of the indexes that differ. A fill that was under way is overtaken, and what it had
+        left over is part of the new one.
         Raises AlreadyExists where the id was published before and NotFound where the machine is gone.
         """
         ...
@@ -348,8 +410,8 @@ class Catalog(ProviderCatalog, Protocol):
         ...
 
 
-class Store(InstanceStore, Catalog, Protocol):
-    """Both, over one database, with a life of their own."""
+class Store(InstanceStore, Catalog, IndexStore, Protocol):
+    """All of them, over one database, with a life of their own."""
 
     async def open(self) -> None:
         """Take sole possession of the database and bring its schema up to date. Raises StoreUnusable."""

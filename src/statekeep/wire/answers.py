@@ -142,6 +142,43 @@ class TransitionPage(Answer):
     cursor: Cursor | UnsetType = UNSET
 
 
+class IndexMatch(Answer):
+    """An instance and the value that an index has of it."""
+
+    slug: InstanceSlug
+    index_value: Annotated[str, Meta(description="The value under which it was found.")]
+
+
+class IndexPage(Answer):
+    """Entries of an index, by value and then by the age of the instance."""
+
+    instances: list[IndexMatch]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class IndexDetails(Answer):
+    """An index of a machine."""
+
+    name: IndexName
+    state: Annotated[
+        Literal["ready", "filling"],
+        Meta(description="`filling` while existing instances are still to be indexed."),
+    ]
+    selector: Annotated[
+        str | UnsetType, Meta(description="The selector of the machine's current version.")
+    ] = UNSET
+    done: Annotated[
+        int | UnsetType, Meta(description="Instances that were looked at, while it is filling.")
+    ] = UNSET
+    total: Annotated[int | UnsetType, Meta(description="Instances to look at in all.")] = UNSET
+
+
+class IndexList(Answer):
+    """Indexes of a machine."""
+
+    indexes: list[IndexDetails]
+
+
 class VersionPage(Answer):
     """Versions, newest first."""
 

@@ -43,6 +43,7 @@ async def test_a_new_instance_can_be_claimed_by_name_and_by_number(store, ground
         timers=(),
         next_timer_seq=0,
         created_at=NOW,
+        current_selectors=ground.version.index_selectors,
     )
     assert await store.claim(ground.key("one")) == expected
     assert await store.claim_by_id(instance_id) == expected

@@ -23,6 +23,11 @@ def test_its_subscriptions_work(running_server: RunningServer) -> None:
     run(running_server, "realtime_test.ts", "board.js")
 
 
+def test_indexes_work(running_server: RunningServer) -> None:
+    """index_test.ts says how."""
+    run(running_server, "index_test.ts", "shelf.js")
+
+
 def run(server: RunningServer, test: str, machine: str) -> None:
     """A test in Deno, with the code of a machine."""
     run_deno(

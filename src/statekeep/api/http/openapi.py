@@ -45,6 +45,7 @@ _REASONS: Final = {
 _PATH_PARAMETERS: Final = {
     "machine": ("Name of the machine.", MACHINE_NAME_PATTERN),
     "instance": ("Name of the instance.", INSTANCE_NAME_PATTERN),
+    "index": ("Name of the index.", MACHINE_NAME_PATTERN),
     "signed": ("The `machineVersionId` of the answer that began the version.", None),
     "token": ("What the answer that began the version says.", None),
     "key": ("Id of the key.", None),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.identity_providers import IdentityProviders
+from statekeep.application.indexes import Indexes
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
@@ -24,6 +25,7 @@ class Services:
 
     authenticator: Authenticator
     instances: Instances
+    indexes: Indexes
     machines: Machines
     versions: Versions
     keys: Keys

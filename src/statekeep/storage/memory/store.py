@@ -14,6 +14,7 @@ from typing import NamedTuple
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.errors import AlreadyExists, InvalidState, NotFound
 from statekeep.domain.event import Origin, Receipt
+from statekeep.domain.index import NO_INDEX_ENTRIES
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.limits import PAGE_SIZE
 from statekeep.domain.names import InstanceId
@@ -26,7 +27,8 @@ from statekeep.ports.store import (
     StoredKeyUse,
     Transition,
 )
-from statekeep.storage.memory.catalog import MemoryCatalog, info_of
+from statekeep.storage.memory.catalog import info_of
+from statekeep.storage.memory.indexes import IndexedFacts, MemoryIndexes
 from statekeep.storage.memory.lists import read_page
 
 
@@ -49,7 +51,7 @@ class _Stored:
     keys: dict[str, KeyUse] = field(default_factory=dict)
 
 
-class MemoryStore(MemoryCatalog, Store):
+class MemoryStore(MemoryIndexes, Store):
     """Keeps every promise of the port but durability."""
 
     def __init__(self) -> None:
@@ -89,6 +91,8 @@ class MemoryStore(MemoryCatalog, Store):
             timers=tuple(stored.timers[seq] for seq in sorted(stored.timers)),
             next_timer_seq=stored.next_timer_seq,
             created_at=stored.created.created_at,
+            index_entries=self._entries.get(instance_id, NO_INDEX_ENTRIES),
+            current_selectors=await self.current_selectors(stored.created.machine_id),
         )
 
     def commit(self, commit: Commit) -> asyncio.Future[None]:
@@ -114,6 +118,8 @@ class MemoryStore(MemoryCatalog, Store):
         for receipt in commit.received:
             del self._instances[receipt.sender].timers[receipt.seq]
         stored.keys.update({use.key: use for use in commit.keys})
+        if commit.indexed is not None:
+            self._change_entries(commit.instance_id, commit.indexed)
 
     def _is_there(self, receipt: Receipt) -> bool:
         sender = self._instances.get(receipt.sender)
@@ -146,11 +152,23 @@ class MemoryStore(MemoryCatalog, Store):
         stored = self._instances.pop(instance_id, None)
         if stored is not None:
             del self._ids[stored.created.key]
+            self._entries.pop(instance_id, None)
 
     async def delete_machine(self, machine_id: int) -> None:
         if any(stored.created.machine_id == machine_id for stored in self._instances.values()):
             raise InvalidState("the machine has instances")
         await super().delete_machine(machine_id)
+
+    def _facts(self) -> dict[InstanceId, IndexedFacts]:
+        return {
+            instance_id: IndexedFacts(
+                stored.created.machine_id,
+                stored.created.key.name,
+                stored.created.version_id,
+                stored.journal[-1].revision,
+            )
+            for instance_id, stored in self._instances.items()
+        }
 
     async def list_instances(self, machine_id: int, *, cursor: str | None) -> Page[InstanceInfo]:
         infos = (

@@ -24,6 +24,7 @@ from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, V
 from statekeep.domain.token_exchange import AnonymousAccess
 from statekeep.ports.store import Catalog, Page, Upload
 from statekeep.storage.pages import page_of
+from statekeep.storage.sqlite.indexes import start_fill
 from statekeep.storage.sqlite.named import QUERIES, run
 from statekeep.storage.sqlite.providers import SqliteProviders
 from statekeep.storage.sqlite.rows import (
@@ -166,6 +167,7 @@ class SqliteCatalog(SqliteProviders, Catalog):
             run(connection, "create_module", version=number, deflated=deflated)
             run(connection, "delete_upload", version_id=version.id)
             if make_current:
+                start_fill(connection, version, number)
                 run(connection, "make_current", version=number, machine_id=version.machine_id)
 
         await self._database.write(create, is_long=True)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import apsw
 
 from statekeep.domain.commit import Commit, NewInstance
+from statekeep.domain.index import IndexChanges
 from statekeep.domain.names import InstanceId
 from statekeep.ports.store import ConflictingRevision
 from statekeep.storage.queries import load_queries
@@ -26,6 +27,8 @@ _MOVE_INSTANCE: Final = _QUERIES["move_instance"]
 _SET_TIMER: Final = _QUERIES["set_timer"]
 _REMOVE_TIMER: Final = _QUERIES["remove_timer"]
 _USE_KEY: Final = _QUERIES["use_key"]
+ADD_INDEX_ENTRY: Final = _QUERIES["add_index_entry"]
+REMOVE_INDEX_ENTRY: Final = _QUERIES["remove_index_entry"]
 
 Row = tuple[Any, ...]
 
@@ -63,6 +66,9 @@ class CommitWriter:
             self._remove_messages(rows.received)
         if rows.keys:
             executemany(_USE_KEY, rows.keys)
+        # What one commit of a batch adds another may remove, and the other way round: so these keep their order.
+        for query, entry in rows.index_changes:
+            self._cursor.execute(query, entry)
 
     def _move(self, moves: Sequence[Row]) -> None:
         before = self._connection.total_changes()
@@ -90,6 +96,7 @@ class _Rows:
         self.timers_removed: list[Row] = []
         self.received: list[Row] = []
         self.keys: list[Row] = []
+        self.index_changes: list[tuple[str, Row]] = []
         self._add(commits)
 
     def _add(self, commits: Sequence[Commit]) -> None:
@@ -108,6 +115,7 @@ class _Rows:
                 keys,
                 new,
                 received,
+                indexed,
             ) = commit
             previous = newest.get(instance_id)
             for entry in entries:
@@ -122,7 +130,7 @@ class _Rows:
             else:
                 self.standings.append(standing)
                 self.instances.append(_instance_row(instance_id, new))
-            if timers.set or timers.removed or keys or received:
+            if timers.set or timers.removed or keys or received or indexed is not None:
                 self._add_rest(commit)
         self.next_journal_id = journal_id
 
@@ -132,6 +140,14 @@ class _Rows:
         self.timers_removed += [(instance_id, seq) for seq in timers.removed]
         self.received += commit.received
         self.keys += [(instance_id, *use) for use in commit.keys]
+        if commit.indexed is not None:
+            self.index_changes += index_rows(instance_id, commit.indexed)
+
+
+def index_rows(instance_id: InstanceId, changes: IndexChanges) -> list[tuple[str, Row]]:
+    """What is done to the index entries of an instance: statements and their parameters."""
+    removed = [(REMOVE_INDEX_ENTRY, (instance_id, *entry)) for entry in changes.removed]
+    return removed + [(ADD_INDEX_ENTRY, (instance_id, *entry)) for entry in changes.added]
 
 
 def _instance_row(instance_id: InstanceId, new: NewInstance) -> Row:

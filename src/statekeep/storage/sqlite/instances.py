@@ -18,6 +18,7 @@ from statekeep.ports.store import DueTimer, InstanceStore, Page, StoredKeyUse, T
 from statekeep.storage.pages import NEWEST, ROWS_MAX, first_number, page_of
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.database import Database, Row
+from statekeep.storage.sqlite.indexes import with_indexes
 from statekeep.storage.sqlite.replay import Replay
 from statekeep.storage.sqlite.rows import claimed_of, instance_info_of, timer_of
 
@@ -173,7 +174,9 @@ def _claim(connection: apsw.Connection, instance_id: InstanceId) -> ClaimedInsta
     if not rows:
         return None
     timers: list[Row] = connection.execute(_TIMERS_OF_INSTANCE, (instance_id,)).fetchall()
-    return claimed_of(instance_id, rows[0], tuple(timer_of(*timer) for timer in timers))
+    claimed = claimed_of(instance_id, rows[0], tuple(timer_of(*timer) for timer in timers))
+    has_indexes = rows[0][-1]
+    return with_indexes(connection, claimed) if has_indexes else claimed
 
 
 def _remove_orphans(connection: apsw.Connection) -> bool:

@@ -47,7 +47,7 @@ SELECT
   standings.revision, standings.due, standings.next_timer_seq, journal.ts, journal.snapshot,
   current.id, machines.id, machines.organization_id, machines.name, current.created_at, current.client_info,
   current.index_selectors, current.xstate_major, current.code_hash,
-  desired.id, desired.created_at, desired.client_info
+  desired.id, desired.created_at, desired.client_info, machines.indexes <> '[]'
 FROM instances
 JOIN standings ON standings.instance_id = instances.id
 JOIN journal ON journal.id = standings.journal_id
@@ -145,6 +145,72 @@ UPDATE idempotency_keys SET answer = :answer WHERE instance_id = :instance_id AN
 DELETE FROM idempotency_keys WHERE number IN (
   SELECT number FROM idempotency_keys WHERE expires_at <= :now_ms ORDER BY expires_at LIMIT :limit
 );
+
+-- Indexes.
+
+-- name: add_index_entry
+INSERT INTO index_entries (machine_id, name, value, instance_id)
+SELECT machine_id, ?2, ?3, id FROM instances WHERE id = ?1
+ON CONFLICT DO NOTHING;
+
+-- name: remove_index_entry
+DELETE FROM index_entries
+WHERE machine_id = (SELECT machine_id FROM instances WHERE id = ?1) AND name = ?2 AND value = ?3 AND instance_id = ?1;
+
+-- name: index_entries_of_instance
+SELECT name, value FROM index_entries WHERE instance_id = ?1;
+
+-- name: stands_at
+SELECT EXISTS (SELECT 1 FROM standings WHERE instance_id = :instance_id AND revision = :revision);
+
+-- name: query_index_ascending
+SELECT index_entries.value, index_entries.instance_id, instances.name
+FROM index_entries JOIN instances ON instances.id = index_entries.instance_id
+WHERE index_entries.machine_id = :machine_id AND index_entries.name = :index
+  AND (index_entries.value, index_entries.instance_id) > (:low_value, :low_id)
+  AND (index_entries.value, index_entries.instance_id) < (:high_value, :high_id)
+ORDER BY index_entries.value, index_entries.instance_id LIMIT :limit;
+
+-- name: query_index_descending
+SELECT index_entries.value, index_entries.instance_id, instances.name
+FROM index_entries JOIN instances ON instances.id = index_entries.instance_id
+WHERE index_entries.machine_id = :machine_id AND index_entries.name = :index
+  AND (index_entries.value, index_entries.instance_id) > (:low_value, :low_id)
+  AND (index_entries.value, index_entries.instance_id) < (:high_value, :high_id)
+ORDER BY index_entries.value DESC, index_entries.instance_id DESC LIMIT :limit;
+
+-- name: current_selectors
+SELECT versions.index_selectors FROM machines JOIN versions ON versions.number = machines.current_version
+WHERE machines.id = ?1;
+
+-- name: start_index_fill
+INSERT INTO index_fills (machine_id, generation, names) VALUES (:machine_id, :generation, :names)
+ON CONFLICT (machine_id) DO UPDATE
+SET generation = excluded.generation, names = excluded.names, position = 0, last = 0, done = 0, total = 0;
+
+-- name: index_fill
+SELECT machine_id, generation, names, position, last, done, total FROM index_fills WHERE machine_id = :machine_id;
+
+-- name: next_index_fill
+SELECT machine_id, generation, names, position, last, done, total FROM index_fills
+WHERE machine_id > :after ORDER BY machine_id LIMIT 1;
+
+-- name: begin_index_fill
+UPDATE index_fills SET
+  last = coalesce((SELECT max(id) FROM instances WHERE instances.machine_id = :machine_id), 0),
+  total = done + (SELECT count(*) FROM instances WHERE instances.machine_id = :machine_id AND instances.id > index_fills.position)
+WHERE machine_id = :machine_id AND generation = :generation;
+
+-- name: advance_index_fill
+UPDATE index_fills SET position = :position, done = :done WHERE machine_id = :machine_id AND generation = :generation;
+
+-- name: end_index_fill
+DELETE FROM index_fills WHERE machine_id = :machine_id AND generation = :generation;
+
+-- name: instances_to_index
+SELECT instances.id, versions.id FROM instances JOIN versions ON versions.number = instances.version
+WHERE instances.machine_id = :machine_id AND instances.id > :position AND instances.id <= :last
+ORDER BY instances.id LIMIT :limit;
 
 -- Organizations, users and keys.
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from statekeep.domain.access import Role
+from statekeep.domain.index import IndexFill
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.machine import (
     Key,
@@ -204,7 +205,7 @@ def claimed_of(
         id=instance_id,
         key=InstanceKey(*key),
         version=version_of(*row[10:19]),
-        desired_version=optional_version_info_of(*row[19:]),
+        desired_version=optional_version_info_of(*row[19:22]),
         status=InstanceStatus(status),
         revision=revision,
         ts=ts,
@@ -214,6 +215,17 @@ def claimed_of(
         next_timer_seq=next_timer_seq,
         created_at=instant_of(created_at),
     )
+
+
+def selectors_of(index_selectors: str) -> dict[str, str]:
+    """The index selectors of a row of versions."""
+    return _selectors(index_selectors)
+
+
+def index_fill_of(machine_id: int, generation: int, names: str | None, *progress: Any) -> IndexFill:
+    """A row of index_fills."""
+    indexes = None if names is None else _strings(names)
+    return IndexFill(machine_id, generation, indexes, *progress)
 
 
 def timer_of(seq: int, send_id: str, due_at: float, event: bytes, *rest: Any) -> Timer:

@@ -8,10 +8,11 @@ from pathlib import Path
 from statekeep.ports.store import Store
 from statekeep.storage.sqlite.catalog import SqliteCatalog
 from statekeep.storage.sqlite.database import Database, exit_at_once
+from statekeep.storage.sqlite.indexes import SqliteIndexes
 from statekeep.storage.sqlite.instances import SqliteInstances
 
 
-class SqliteStore(SqliteInstances, SqliteCatalog, Store):
+class SqliteStore(SqliteInstances, SqliteCatalog, SqliteIndexes, Store):
     """Keeps everything in `directory`, which it creates where there is none, readable by nobody else.
 
     `on_fatal` is called when a COMMIT fails so that nobody can know whether it happened; it should not return, and if it does, nothing can
