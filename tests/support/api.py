@@ -17,6 +17,7 @@ from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.exchange import TokenExchange
+from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.ids import new_id
 from statekeep.application.instances import Instances
@@ -163,7 +164,7 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
-        instances, watching = _instances(store, runtime, clock)
+        residents, instances, watching = _instances(store, runtime, clock)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
         key_sets = KeySets(fetcher, clock)
@@ -187,6 +188,7 @@ async def running_api(
             exchange=TokenExchange(
                 store, tokens, subjects, clock, valid_for=limits.EXCHANGED_TOKEN_VALID_FOR
             ),
+            http_api=HttpApi(store, runtime, residents, instances, AuthorOutput(), clock),
             rate_limits=RateLimits(lambda: clock.now_s, **rates),
         )
         app = build_app(
@@ -213,7 +215,7 @@ async def running_api(
 
 def _instances(
     store: MemoryStore, runtime: ToyRuntime, clock: FakeClock
-) -> tuple[Instances, Watching]:
+) -> tuple[Residents, Instances, Watching]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
@@ -233,4 +235,4 @@ def _instances(
     runtime.listener = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    return instances, watching
+    return residents, instances, watching

@@ -10,10 +10,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from statekeep.domain.errors import InvalidCode, MachineError
+from statekeep.domain.errors import (
+    HttpMappingFailed,
+    HttpMappingTimeout,
+    InvalidCode,
+    MachineError,
+    NotFound,
+)
 from statekeep.domain.event import Delivery, Event
+from statekeep.domain.http_mapping import HttpAnswer, HttpRequest, Meaning
 from statekeep.domain.machine import MachineVersion
-from statekeep.domain.names import InstanceId, InstanceName, OrganizationId
+from statekeep.domain.names import InstanceId, InstanceName, OrganizationId, VersionId
 from statekeep.domain.step import (
     ChildrenState,
     Effects,
@@ -41,6 +48,9 @@ class ToyRuntime:
 
     FAIL throws; DENY is refused by allowWrite; ACT has an action; SPAWN starts a child named by `id`; DONE finishes; SET sets a timer
     (`id`, `delay`, `event`); CANCEL cancels one (`id`). Readers whose auth context is {"sub": "stranger"} may not read.
+
+    Its endpoints take what an event is from the JSON of the body (`instance`, `event`, `auth`, `context`) and answer `http_answer`. The one named
+    `throw` throws, `never` is late and `missing` is none.
     """
 
     def __init__(self) -> None:
@@ -53,6 +63,9 @@ class ToyRuntime:
         self.gate = asyncio.Event()
         self.gate.set()
         self.stepping = asyncio.Event()
+        self.requests: list[HttpRequest] = []
+        self.responded: list[tuple[VersionId, InstanceId, bytes]] = []
+        self.http_answer: HttpAnswer | Exception | None = None
         self.on_perform: Callable[[InstanceId], None] | None = None
 
     async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
@@ -127,6 +140,34 @@ class ToyRuntime:
 
     def discard(self, version: MachineVersion, instance_id: InstanceId) -> None:
         self.discarded.append(instance_id)
+
+    async def handle_http(
+        self, version: MachineVersion, slug: str, request: HttpRequest
+    ) -> Meaning:
+        if slug == "missing":
+            raise NotFound("there is no such endpoint")
+        if slug == "throw":
+            raise HttpMappingFailed("not you")
+        if slug == "never":
+            raise HttpMappingTimeout("too late")
+        self.requests.append(request)
+        said = msgspec.json.decode(request.body or b"{}")
+        kind = said.get("event", "knock")
+        context = said.get("context")
+        return Meaning(
+            said.get("instance", "front"),
+            Event(kind, msgspec.json.encode({"type": kind})),
+            msgspec.json.encode(said.get("auth", {"sub": "me"})),
+            None if context is None else msgspec.json.encode(context),
+        )
+
+    async def respond_http(
+        self, version: MachineVersion, slug: str, instance_id: InstanceId, snapshot: bytes
+    ) -> HttpAnswer | None:
+        self.responded.append((version.id, instance_id, snapshot))
+        if isinstance(self.http_answer, Exception):
+            raise self.http_answer
+        return self.http_answer
 
     # What a test makes happen
 

@@ -205,7 +205,9 @@ class HostFrame(msgspec.Struct):
     need: str | None = None
     error: FailureFrame | None = None
     pong: bool = False
-    op: Literal["event", "due", "log"] | None = None
+    op: Literal["event", "due", "log", "http"] | None = None
+    http: msgspec.Raw = _ABSENT
+    pending: bool = False
     i: int | None = None
     h: int = 0
     child: str | None = None

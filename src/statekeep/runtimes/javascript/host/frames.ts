@@ -54,7 +54,16 @@ export type Request =
   | { op: "stop"; id: number; i: number }
   | { op: "save"; id: number; i: number }
   | { op: "discard"; i: number }
+  | { op: "handle"; id: number; slug: string; request: HttpRequest; bytes: number }
+  | { op: "respond"; id: number; i: number; slug: string; snapshot: Snapshot; bytes: number }
   | { op: "ping"; id: number };
+
+export type HttpRequest = {
+  method: string;
+  headers: { [name: string]: string };
+  query: string;
+  body?: { json: string } | { text: string } | { base64: string };
+};
 
 export type View = { state: StateValue; publicContext?: Json; tags: string[]; done: boolean };
 

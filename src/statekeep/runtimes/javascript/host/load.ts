@@ -9,12 +9,13 @@ import { failure, HostError, nameModule } from "./errors.ts";
 import type { Failure } from "./frames.ts";
 import type { Author } from "./turn.ts";
 import type { Authorizer } from "./authorize.ts";
+import type { HttpMapping, HttpMappings } from "./http_api.ts";
 import { isXState4, xstate4Driver } from "./xstate4/driver.ts";
 import { isXState5, unimplemented, xstate5Driver } from "./xstate5/driver.ts";
 
 export interface LoadedModule extends Author {
   readonly machine: unknown;
-  readonly httpApi: string[];
+  readonly httpApi: HttpMappings;
 }
 
 /** Thrown where the version cannot be used; `failure` says why, for its author. */
@@ -76,7 +77,7 @@ function inspect(exports: Record<string, unknown>, warn: (text: string) => void)
     driver: driverFor(machine, warn),
     allowRead: authorizer("allowRead", allowRead),
     allowWrite: authorizer("allowWrite", allowWrite),
-    httpApi: httpApiNames(httpApiMapper),
+    httpApi: httpMappings(httpApiMapper),
   };
 }
 
@@ -114,8 +115,8 @@ function authorizer(name: string, value: unknown): Authorizer {
   );
 }
 
-function httpApiNames(mapper: unknown): string[] {
-  if (mapper === undefined || mapper === null) return [];
+function httpMappings(mapper: unknown): HttpMappings {
+  if (mapper === undefined || mapper === null) return new Map();
   if (typeof mapper !== "object") {
     throw new HostError(
       "bad-version",
@@ -127,5 +128,5 @@ function httpApiNames(mapper: unknown): string[] {
       throw new HostError("bad-version", `httpApiMapper has no function "handler" for "${slug}".`);
     }
   }
-  return Object.keys(mapper);
+  return new Map(Object.entries(mapper) as [string, HttpMapping][]);
 }
