@@ -18,11 +18,13 @@ from statekeep.domain.errors import (
     HttpMappingFailed,
     HttpMappingTimeout,
     InvalidParameter,
+    MachineError,
     NotFound,
     StatekeepError,
 )
 from statekeep.domain.http_mapping import (
     ACCEPTED,
+    HANDLER_FAILED,
     HttpAnswer,
     HttpRequest,
     Meaning,
@@ -37,6 +39,7 @@ from statekeep.ports.clock import Clock
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import Catalog
 
+_MACHINE_FAILED: Final = "the machine's code failed; its log has the reason"
 _SCOPES: Final = frozenset({"events.write", "instances.write"})
 
 
@@ -91,6 +94,34 @@ class HttpApi:
         """
         meaning = await self._meaning(endpoint, request)
         key = self._key_of(endpoint, meaning)
+        try:
+            await self._send(endpoint, key, meaning, idempotency_key)
+        except MachineError as error:
+            # The author's log has it. Strangers are not told what a guard or an assign stumbled over.
+            raise MachineError(_MACHINE_FAILED) from error
+        return await self._answer(endpoint.slug, key)
+
+    async def _meaning(self, endpoint: Endpoint, request: HttpRequest) -> Meaning:
+        try:
+            return await self._runtime.handle_http(endpoint.version, endpoint.slug, request)
+        except (HttpMappingTimeout, MachineError) as error:
+            text = f"The handler of {endpoint.slug!r} did not answer: {error.message}"
+            self._tell(endpoint.version, None, text)
+            raise
+
+    def _key_of(self, endpoint: Endpoint, meaning: Meaning) -> InstanceKey:
+        version = endpoint.version
+        try:
+            name = parse_instance_name(meaning.instance)
+        except InvalidParameter as error:
+            text = f"The handler of {endpoint.slug!r} named an instance {meaning.instance[:200]!r}: {error.message}"
+            self._tell(version, None, text)
+            raise HttpMappingFailed(HANDLER_FAILED) from error
+        return InstanceKey(version.organization_id, version.machine_name, name)
+
+    async def _send(
+        self, endpoint: Endpoint, key: InstanceKey, meaning: Meaning, idempotency_key: str | None
+    ) -> None:
         caller = AuthContext(key.organization_id, None, _SCOPES, meaning.auth)
         if meaning.initial_context is not None:
             await self._create_missing(caller, key, endpoint.version, meaning.initial_context)
@@ -101,26 +132,6 @@ class HttpApi:
             meaning.event,
             idempotency_key=_scoped(idempotency_key, endpoint.slug, meaning.auth),
         )
-        return await self._answer(endpoint.slug, key)
-
-    async def _meaning(self, endpoint: Endpoint, request: HttpRequest) -> Meaning:
-        try:
-            return await self._runtime.handle_http(endpoint.version, endpoint.slug, request)
-        except HttpMappingTimeout as error:
-            self._tell(endpoint.version, None, f"The handler of {endpoint.slug!r}: {error.message}")
-            raise
-
-    def _key_of(self, endpoint: Endpoint, meaning: Meaning) -> InstanceKey:
-        version = endpoint.version
-        try:
-            name = parse_instance_name(meaning.instance)
-        except InvalidParameter as error:
-            text = f"The handler of {endpoint.slug!r} named an instance {meaning.instance[:200]!r}: {error.message}"
-            self._tell(version, None, text)
-            raise HttpMappingFailed(
-                "the endpoint failed; the log of its machine has the reason"
-            ) from error
-        return InstanceKey(version.organization_id, version.machine_name, name)
 
     async def _create_missing(
         self, caller: AuthContext, key: InstanceKey, version: MachineVersion, context: bytes
@@ -145,6 +156,9 @@ class HttpApi:
                 resident.version, slug, resident.id, resident.snapshot
             )
             safe, dropped = checked(answer or ACCEPTED)
+        except HttpMappingFailed:
+            # Its host has told the author already.
+            return _checked(ACCEPTED)
         except (StatekeepError, UnusableAnswer) as error:
             self._tell(resident.version, key, f"The answer of {slug!r} could not be given: {error}")
             return _checked(ACCEPTED)

@@ -58,6 +58,8 @@ class HttpAnswer(NamedTuple):
     media_type: str | None
 
 
+HANDLER_FAILED: Final = "the endpoint failed; the log of its machine has the reason"
+"""What strangers are told where the author did not choose the words."""
 ACCEPTED: Final = HttpAnswer(200, (), b'{"ok":true}', "application/json")
 """What is answered where the author's code says nothing usable (SPEC 9)."""
 

@@ -15,7 +15,13 @@ from statekeep.domain.errors import (
     StatekeepError,
 )
 from statekeep.domain.event import Event
-from statekeep.domain.http_mapping import BodyKind, HttpAnswer, HttpRequest, Meaning
+from statekeep.domain.http_mapping import (
+    HANDLER_FAILED,
+    BodyKind,
+    HttpAnswer,
+    HttpRequest,
+    Meaning,
+)
 from statekeep.domain.limits import HTTP_MEANING_BYTES_MAX, HTTP_RESPONSE_BYTES_MAX
 from statekeep.domain.names import InstanceId
 from statekeep.runtimes.protocol import FailureFrame, bad_frame, error_of, event_of
@@ -93,7 +99,7 @@ def http_error_of(frame: FailureFrame) -> StatekeepError:
     if frame.code == "http-refused":
         return HttpMappingFailed(frame.message)
     if frame.code == "http-failed":
-        return HttpMappingFailed("the endpoint failed; the log of its machine has the reason")
+        return HttpMappingFailed(HANDLER_FAILED)
     return error_of(frame)
 
 
