@@ -174,7 +174,7 @@ class Host:
                 self._observer.reported(self, frame)
             else:
                 self._on_reply(frame.re, frame)
-        except (msgspec.DecodeError, BadFrame) as error:
+        except (msgspec.DecodeError, RecursionError, BadFrame) as error:
             self.process.kill(f"it broke the protocol: {error}")
 
     def _on_reply(self, request_id: int, frame: HostFrame) -> None:

@@ -22,7 +22,11 @@ from statekeep.domain.http_mapping import (
     HttpRequest,
     Meaning,
 )
-from statekeep.domain.limits import HTTP_MEANING_BYTES_MAX, HTTP_RESPONSE_BYTES_MAX
+from statekeep.domain.limits import (
+    HTTP_DEPTH_MAX,
+    HTTP_MEANING_BYTES_MAX,
+    HTTP_RESPONSE_BYTES_MAX,
+)
 from statekeep.domain.names import InstanceId
 from statekeep.runtimes.protocol import FailureFrame, bad_frame, error_of, event_of
 
@@ -52,20 +56,20 @@ _decode_answer: Final = msgspec.json.Decoder(_AnswerFrame).decode
 
 def handle(slug: str, request: HttpRequest) -> bytes:
     """Ask a handler."""
-    return b'"op":"handle","slug":%b,"request":%b,"bytes":%d' % (
+    return b'"op":"handle","slug":%b,"request":%b,"bounds":%b' % (
         _encode(slug),
         _encode(_request(request)),
-        HTTP_MEANING_BYTES_MAX,
+        _bounds(HTTP_MEANING_BYTES_MAX),
     )
 
 
 def respond(slug: str, instance_id: InstanceId, snapshot: bytes) -> bytes:
     """Ask a response mapper."""
-    return b'"op":"respond","i":%d,"slug":%b,"snapshot":%b,"bytes":%d' % (
+    return b'"op":"respond","i":%d,"slug":%b,"snapshot":%b,"bounds":%b' % (
         instance_id,
         _encode(slug),
         snapshot,
-        HTTP_RESPONSE_BYTES_MAX,
+        _bounds(HTTP_RESPONSE_BYTES_MAX),
     )
 
 
@@ -101,6 +105,10 @@ def http_error_of(frame: FailureFrame) -> StatekeepError:
     if frame.code == "http-failed":
         return HttpMappingFailed(HANDLER_FAILED)
     return error_of(frame)
+
+
+def _bounds(bytes_max: int) -> bytes:
+    return b'{"bytes":%d,"depth":%d}' % (bytes_max, HTTP_DEPTH_MAX)
 
 
 def _request(request: HttpRequest) -> dict[str, Any]:

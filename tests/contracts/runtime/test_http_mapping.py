@@ -44,6 +44,11 @@ export const httpApiMapper = {
   text: { handler: () => null, responseMapper: () => ({ body: "plain ü" }) },
   bytes: { handler: () => null, responseMapper: () => ({ body: new Uint8Array([0, 255]) }) },
   empty: { handler: () => null, responseMapper: () => ({ statusCode: 204, body: null }) },
+  tell: { handler: ({ body }) => {
+    console.log("heard " + body.a);
+    if (body.a) throw new Error("not " + body.a);
+    return meaning({ event: { type: "go", body } });
+  } },
   refuse: { handler: () => { throw new Error("not you"); } },
   never: { handler: () => new Promise(() => {}), responseMapper: () => new Promise(() => {}) },
   wait: { handler: () => { console.log("waiting"); return new Promise(() => {}); } },
@@ -186,6 +191,23 @@ async def test_too_much(bench: Bench, version: MachineVersion) -> None:
     with pytest.raises(HttpMappingFailed):
         await answered(bench, version, "large")
     assert "more than 1048576 bytes" in bench.listener.logs[-1][2]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [rb'{"a": "\ud800"}', rb'{"b": "\udc00 \ud83d"}', b'{"b": %b1%b}' % (b"[" * 2000, b"]" * 2000)],
+)
+async def test_no_stranger_can_end_a_host(
+    bench: Bench, version: MachineVersion, body: bytes
+) -> None:
+    """By what a handler passes on: half a character in a log line or in the author's words, or more depth than frames have."""
+    await asked(bench, version, "echo")
+    host = bench.runtime.pool.warm(version.id)
+    with pytest.raises(HttpMappingFailed):
+        await asked(bench, version, "tell", body=body)
+    assert (await asked(bench, version, "echo")).instance == "n"
+    assert bench.runtime.pool.warm(version.id) is host
+    assert any(text.startswith("heard ") for _, _, text in bench.listener.logs)
 
 
 async def test_a_promise_that_never_settles_is_given_up(

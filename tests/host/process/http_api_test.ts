@@ -52,19 +52,20 @@ for (const [major, code] of Object.entries(MODULES)) {
   });
 }
 
+const BOUNDS = { bytes: 100_000, depth: 50 };
 const REQUEST = { method: "POST", headers: { "x-a": "1" }, query: "" };
 
-function handle(host: HostProcess, slug: string, request: Frame = {}, bytes = 100_000) {
-  return host.ask({ op: "handle", slug, request: { ...REQUEST, ...request }, bytes });
+function handle(host: HostProcess, slug: string, request: Frame = {}, bounds = BOUNDS) {
+  return host.ask({ op: "handle", slug, request: { ...REQUEST, ...request }, bounds });
 }
 
-function respond(host: HostProcess, slug: string, snapshot: Frame = {}, bytes = 100_000) {
+function respond(host: HostProcess, slug: string, snapshot: Frame = {}, bounds = BOUNDS) {
   return host.ask({
     op: "respond",
     i: 7,
     slug,
     snapshot: { value: "s", context: {}, ...snapshot },
-    bytes,
+    bounds,
   });
 }
 
@@ -232,6 +233,7 @@ async function suite(t: Deno.TestContext, host: HostProcess) {
         "{ headers: 5 }",
         "{ headers: { a: {} } }",
         "{ body: 1n }",
+        "{ body: JSON.parse('['.repeat(60) + ']'.repeat(60)) }",
         "{ body: 'x'.repeat(1e6) }",
         "{ body: new Uint8Array(1e5) }",
       ]

@@ -54,9 +54,11 @@ export type Request =
   | { op: "stop"; id: number; i: number }
   | { op: "save"; id: number; i: number }
   | { op: "discard"; i: number }
-  | { op: "handle"; id: number; slug: string; request: HttpRequest; bytes: number }
-  | { op: "respond"; id: number; i: number; slug: string; snapshot: Snapshot; bytes: number }
+  | { op: "handle"; id: number; slug: string; request: HttpRequest; bounds: JsonBounds }
+  | { op: "respond"; id: number; i: number; slug: string; snapshot: Snapshot; bounds: JsonBounds }
   | { op: "ping"; id: number };
+
+export type JsonBounds = { bytes: number; depth: number };
 
 export type HttpRequest = {
   method: string;

@@ -10,7 +10,7 @@
 import type { Activity } from "./activity.ts";
 import { runAs } from "./activity.ts";
 import { failure, HostError } from "./errors.ts";
-import type { Failure, HttpRequest, Json, JsonObject, Request } from "./frames.ts";
+import type { Failure, HttpRequest, Json, JsonBounds, JsonObject, Request } from "./frames.ts";
 import type { Logs } from "./logs.ts";
 import { exceedsBytes, native, parse, stringify } from "./natives.ts";
 
@@ -35,7 +35,7 @@ export class HttpApi {
   }
 
   /** Ask a handler which event a request is, and for whom. */
-  handle({ id, slug, request, bytes }: Of<"handle">) {
+  handle({ id, slug, request, bounds }: Of<"handle">) {
     const mapping = this.#mappings.get(slug);
     if (!mapping) return this.#fail(id, { code: "http-unknown", message: "" });
     const call = new Call(this.#activity(null), `The handler of "${slug}"`);
@@ -43,12 +43,12 @@ export class HttpApi {
       id,
       call,
       () => mapping.handler(readable(request)),
-      (value) => meaningText(value, bytes),
+      (value) => meaningText(value, bounds),
     );
   }
 
   /** Ask a response mapper what is answered about an instance. */
-  respond({ id, i, slug, snapshot, bytes }: Of<"respond">) {
+  respond({ id, i, slug, snapshot, bounds }: Of<"respond">) {
     const mapping = this.#mappings.get(slug);
     const mapper = mapping?.responseMapper;
     if (mapper === undefined || mapper === null) {
@@ -63,7 +63,7 @@ export class HttpApi {
         if (typeof mapper !== "function") throw refusal("is no function");
         return mapper.call(mapping, { state, context, result });
       },
-      (value) => answerText(value, bytes),
+      (value) => answerText(value, bounds),
     );
   }
 
@@ -171,7 +171,7 @@ function parsed(text: string): unknown {
 
 // What a handler returned
 
-function meaningText(returned: unknown, bytesMax: number): string {
+function meaningText(returned: unknown, bounds: JsonBounds): string {
   const { machineInstanceName: name, event, authContext: auth, initialContext: context } =
     plainObject(returned, "{machineInstanceName, event, authContext, initialContext?}");
   if (typeof name !== "string") throw wrong("machineInstanceName has to be a string", name);
@@ -181,7 +181,7 @@ function meaningText(returned: unknown, bytesMax: number): string {
   }
   const meaning: JsonObject = { name, event: eventOf(event), auth };
   if (context) meaning.context = context;
-  return bounded(meaning, bytesMax);
+  return bounded(meaning, bounds);
 }
 
 function eventOf(event: Json | undefined): JsonObject {
@@ -194,7 +194,7 @@ function eventOf(event: Json | undefined): JsonObject {
 
 // What a response mapper returned
 
-function answerText(returned: unknown, bytesMax: number): string {
+function answerText(returned: unknown, bounds: JsonBounds): string {
   if (typeof returned !== "object" || returned === null) {
     throw wrong("it has to return {statusCode, headers, body}", returned);
   }
@@ -208,7 +208,7 @@ function answerText(returned: unknown, bytesMax: number): string {
   };
   if (plain.body !== undefined) answer.body = plain.body;
   if (bytes) answer.base64 = native.toBase64(bytes);
-  return bounded(answer, bytesMax);
+  return bounded(answer, bounds);
 }
 
 function statusOf(statusCode: Json | undefined = 200): number {
@@ -256,10 +256,16 @@ function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function bounded(value: Json, bytesMax: number): string {
+function bounded(value: Json, { bytes, depth }: JsonBounds): string {
   const text = stringify(value);
-  if (exceedsBytes(text, bytesMax)) throw refusal(`returned more than ${bytesMax} bytes of JSON`);
+  if (exceedsBytes(text, bytes)) throw refusal(`returned more than ${bytes} bytes of JSON`);
+  if (isDeeper(value, depth)) throw refusal(`returned JSON nested more than ${depth} deep`);
   return text;
+}
+
+function isDeeper(value: Json, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return depth === 0 || Object.values(value).some((inner) => isDeeper(inner, depth - 1));
 }
 
 function wrong(what: string, value: unknown): HostError {
