@@ -155,17 +155,3 @@ Deno.test("whatever is thrown is told", async () => {
     assert.equal(error.message, message);
   }
 });
-
-Deno.test("half a character does no harm", async () => {
-  await using host = await HostProcess.start(module(String.raw`
-    const machine = createMachine({ context: {}, on: { cut: {
-      actions: [assign({ "\udc00": "\\ud800 \ud83d\ud800\u001b" }), () => console.log("😀".slice(0, 1))],
-    } } });
-  `));
-  await host.create(1);
-  const result = await host.one(1, 1, "cut");
-  assert.deepEqual(result.steps[0].snapshot.context, { "\ufffd": "\\ud800 \ufffd\ufffd\u001b" });
-  await host.perform(1, 2);
-  assert.equal(await host.logs(1), "\ufffd");
-  assert.equal((await host.one(1, 2, "cut")).steps.length, 1);
-});

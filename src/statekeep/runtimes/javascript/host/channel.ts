@@ -5,7 +5,7 @@
  * what was answered is known even if the process dies.
  */
 
-import { encode, native, steadyNow, wholeCharacters } from "./natives.ts";
+import { encode, native, steadyNow } from "./natives.ts";
 
 export interface Connection {
   read(buffer: Uint8Array): Promise<number | null>;
@@ -29,7 +29,7 @@ export class Channel {
 
   send(frame: string) {
     if (this.#unsent === "") this.#unsentSince = steadyNow();
-    this.#unsent += wholeCharacters(frame) + "\n";
+    this.#unsent += frame + "\n";
     this.#scheduleFlush();
   }
 

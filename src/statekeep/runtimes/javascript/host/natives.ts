@@ -33,26 +33,6 @@ export const native = {
   requestUrl: Object.getOwnPropertyDescriptor(Request.prototype, "url")!.get!,
 } as const;
 
-const { indexOf, slice } = String.prototype;
-
-/**
- * JSON in which each half of a character, which `JSON.stringify` writes as an escape and UTF-8 does not have, is U+FFFD: a text that was cut in the
- * middle of an emoji must not make the server think that the host broke the protocol.
- */
-export function wholeCharacters(json: string): string {
-  if (apply(indexOf, json, ["\\ud"]) < 0) return json;
-  let whole = "", done = 0;
-  for (let at = 0; (at = apply(indexOf, json, ["\\", at])) >= 0;) {
-    const isHalf = json[at + 1] === "u" && json[at + 2] === "d";
-    if (isHalf) {
-      whole += apply(slice, json, [done, at]) + "\\ufffd";
-      done = at + 6;
-    }
-    at += isHalf ? 6 : 2;
-  }
-  return whole + apply(slice, json, [done]);
-}
-
 /** Milliseconds since the epoch. */
 export const now: () => number = Date.now;
 
