@@ -30,6 +30,7 @@ from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.first_start import FirstStart
+from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexes import Indexes
@@ -201,6 +202,7 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         exchange=TokenExchange(
             store, tokens, subjects, clock, valid_for=settings.exchanged_token_valid_for
         ),
+        http_api=HttpApi(store, runtime, residents, instances, author_log, clock),
     )
     app = build_app(
         services,
@@ -220,6 +222,7 @@ def _rate_limits(settings: Settings) -> RateLimits:
         anonymous_session=settings.anonymous_rate_limit,
         anonymous=settings.anonymous_total_rate_limit,
         token_exchange=settings.token_exchange_rate_limit,
+        http_api=settings.http_api_rate_limit,
     )
 
 

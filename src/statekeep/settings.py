@@ -314,6 +314,9 @@ class Settings:
     token_exchange_rate_limit: _Rate = limits.TOKEN_EXCHANGE_RATE
     """Exchanges of tokens for an organization."""
 
+    http_api_rate_limit: _Rate = limits.HTTP_API_RATE
+    """Requests to the HTTP endpoints that the machines of an organization have."""
+
     cors_origins: Annotated[
         tuple[str, ...],
         Parameter(

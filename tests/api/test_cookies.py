@@ -32,6 +32,8 @@ async def test_none_is_read(api: Api) -> None:
 
 
 def test_no_code_knows_of_them() -> None:
-    """Whoever wants one has to come by here, and to think of what follows."""
+    """Whoever wants one has to come by here, and to think of what follows. Two keep them from the authors of machines."""
     sources = Path(statekeep.__file__).parent.rglob("*.py")
-    assert [path for path in sources if "cookie" in path.read_text(encoding="utf-8").lower()] == []
+    found = [path for path in sources if "cookie" in path.read_text(encoding="utf-8").lower()]
+    assert {path.name for path in found} == {"http_api.py", "http_mapping.py"}
+    assert len(found) == 2

@@ -9,6 +9,7 @@ import pytest
 
 from statekeep.api.http import routes
 from statekeep.api.http.errors import ErrorAnswers
+from statekeep.api.http.routes.http_api import HTTP_API_PATH
 from statekeep.domain.errors import Overloaded
 from tests.support.api import Api, running_api
 
@@ -26,7 +27,9 @@ async def front() -> AsyncIterator[Api]:
 
 
 def paths() -> list[tuple[str, str]]:
-    return [(route.method, re.sub(r"{\w+}", "door", route.path)) for route in routes.ALL]
+    # Endpoints of machines answer preflight requests themselves: test_http_api.py.
+    ours = [route for route in routes.ALL if route.path != HTTP_API_PATH]
+    return [(route.method, re.sub(r"{\w+}", "door", route.path)) for route in ours]
 
 
 @pytest.mark.parametrize(("method", "path"), paths())

@@ -18,6 +18,7 @@ from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
 from statekeep.application.exchange import TokenExchange
+from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.ids import new_id
 from statekeep.application.index_filling import IndexFiller
@@ -170,7 +171,7 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
-        instances, watching, filling = _instances(store, runtime, clock)
+        residents, instances, watching, filling = _instances(store, runtime, clock)
         await filling.start()
         stack.push_async_callback(filling.stop)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
@@ -197,6 +198,7 @@ async def running_api(
             exchange=TokenExchange(
                 store, tokens, subjects, clock, valid_for=limits.EXCHANGED_TOKEN_VALID_FOR
             ),
+            http_api=HttpApi(store, runtime, residents, instances, AuthorOutput(), clock),
             rate_limits=RateLimits(lambda: clock.now_s, **rates),
         )
         app = build_app(
@@ -223,7 +225,7 @@ async def running_api(
 
 def _instances(
     store: MemoryStore, runtime: ToyRuntime, clock: FakeClock
-) -> tuple[Instances, Watching, IndexFilling]:
+) -> tuple[Residents, Instances, Watching, IndexFilling]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
@@ -252,4 +254,4 @@ def _instances(
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
     filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
-    return instances, watching, filling
+    return residents, instances, watching, filling

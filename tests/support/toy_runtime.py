@@ -11,11 +11,18 @@ from typing import cast
 
 import msgspec
 
-from statekeep.domain.errors import InvalidCode, MachineError
+from statekeep.domain.errors import (
+    HttpMappingFailed,
+    HttpMappingTimeout,
+    InvalidCode,
+    MachineError,
+    NotFound,
+)
 from statekeep.domain.event import Delivery, Event
+from statekeep.domain.http_mapping import HttpAnswer, HttpRequest, Meaning
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Address, Message, MessageKind, Parent
-from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId
+from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId, VersionId
 from statekeep.domain.step import (
     ChildrenState,
     Effects,
@@ -46,6 +53,9 @@ class ToyRuntime:
     (`id`, `delay`, `event`); CANCEL cancels one (`id`); TELL sends a list of events to another instance (`to`, `events`, perhaps `delay` and `id`);
     RELAY does so with a RELAY to each of `to` in turn, for ever; MAKE makes an instance (`to`, `child`, `context`). Who has a parent tells it of its end.
     Readers whose auth context is {"sub": "stranger"} may not read.
+
+    Its endpoints take what an event is from the JSON of the body (`instance`, `event`, `auth`, `context`) and answer `http_answer`. The one named
+    `throw` throws, `never` is late and `missing` is none.
     """
 
     def __init__(self) -> None:
@@ -61,6 +71,9 @@ class ToyRuntime:
         self.gate = asyncio.Event()
         self.gate.set()
         self.stepping = asyncio.Event()
+        self.requests: list[HttpRequest] = []
+        self.responded: list[tuple[VersionId, InstanceId, bytes]] = []
+        self.http_answer: HttpAnswer | Exception | None = None
         self.on_perform: Callable[[InstanceId], None] | None = None
 
     async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
@@ -142,6 +155,34 @@ class ToyRuntime:
 
     def discard(self, version: MachineVersion, instance_id: InstanceId) -> None:
         self.discarded.append(instance_id)
+
+    async def handle_http(
+        self, version: MachineVersion, slug: str, request: HttpRequest
+    ) -> Meaning:
+        if slug == "missing":
+            raise NotFound("there is no such endpoint")
+        if slug == "throw":
+            raise HttpMappingFailed("not you")
+        if slug == "never":
+            raise HttpMappingTimeout("too late")
+        self.requests.append(request)
+        said = msgspec.json.decode(request.body or b"{}")
+        kind = said.get("event", "knock")
+        context = said.get("context")
+        return Meaning(
+            said.get("instance", "front"),
+            Event(kind, msgspec.json.encode({"type": kind})),
+            msgspec.json.encode(said.get("auth", {"sub": "me"})),
+            None if context is None else msgspec.json.encode(context),
+        )
+
+    async def respond_http(
+        self, version: MachineVersion, slug: str, instance_id: InstanceId, snapshot: bytes
+    ) -> HttpAnswer | None:
+        self.responded.append((version.id, instance_id, snapshot))
+        if isinstance(self.http_answer, Exception):
+            raise self.http_answer
+        return self.http_answer
 
     # What a test makes happen
 

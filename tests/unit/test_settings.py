@@ -110,6 +110,7 @@ def test_every_option_can_come_from_each_source(parse, write):
         "anonymous_rate_limit": "0.5+7",
         "anonymous_total_rate_limit": "off",
         "token_exchange_rate_limit": "0",
+        "http_api_rate_limit": "7+8",
         "cors_origins": "https://a.example,http://localhost:3000",
         "log_level": "debug",
         "log_format": "json",

@@ -23,7 +23,8 @@ class RateLimits:
     """The rates of a server. None stands for no limit, and then nothing is counted.
 
     `now` is in seconds and never goes back. `organization` counts every request in an organization, `anonymous_session` those of one anonymous
-    session, `anonymous` those of all anonymous callers of an organization, `token_exchange` the exchanges for one.
+    session, `anonymous` those of all anonymous callers of an organization, `token_exchange` the exchanges for one,
+    `http_api` the requests to the HTTP endpoints of one.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class RateLimits:
         anonymous_session: Rate | None = None,
         anonymous: Rate | None = None,
         token_exchange: Rate | None = None,
+        http_api: Rate | None = None,
     ) -> None:
         self._now = now
         self._organization = _buckets(organization, "callers of this organization")
         self._anonymous_session = _buckets(anonymous_session, "this anonymous session")
         self._anonymous = _buckets(anonymous, _ALL_ANONYMOUS)
         self._token_exchange = _buckets(token_exchange, "token exchanges for this organization")
+        self._http_api = _buckets(http_api, "callers of this organization's endpoints")
 
     def admit(self, caller: AuthContext) -> None:
         """Count one request of `caller`: what `caller_of` of the HTTP API does for each request, and a WebSocket for each subscription.
@@ -64,6 +67,12 @@ class RateLimits:
         """Count one exchange of a token. Raises TooManyRequests."""
         if self._token_exchange is not None:
             self._token_exchange.take(hash(organization_id), self._now())
+
+    def admit_http(self, organization_id: OrganizationId) -> None:
+        """Count one request to an organization's HTTP endpoints, which is one of the organization's too. Raises TooManyRequests."""
+        for buckets in (self._http_api, self._organization):
+            if buckets is not None:
+                buckets.take(hash((organization_id, "")), self._now())
 
     def _take(self, buckets: Buckets | None, caller: AuthContext, session: str = "") -> None:
         if buckets is not None and caller.organization_id is not None:

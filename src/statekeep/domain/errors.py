@@ -16,6 +16,8 @@
     ├── TooLarge
     ├── IdempotencyMismatch
     ├── MachineError              the author's code threw, looped or died
+    ├── HttpMappingFailed         an author's HTTP handler made nothing of a request
+    ├── HttpMappingTimeout        ... or did not answer in time
     ├── InvalidCode               a version that cannot be published
     ├── ExchangeRefused           no token is given for this one
     │   ├── InvalidExchange
@@ -50,6 +52,18 @@ class InvalidParameter(StatekeepError):
     def __init__(self, message: str, *, parameter: str | None = None) -> None:
         super().__init__(message)
         self.parameter = parameter
+
+
+class HttpMappingFailed(StatekeepError):
+    """The author's handler threw or returned nonsense: nothing was created or sent. `message` is fit for strangers."""
+
+    code = "http-handler-failed"
+
+
+class HttpMappingTimeout(StatekeepError):
+    """The author's handler or response mapper did not answer within its time. Of a handler: nothing was created or sent."""
+
+    code = "http-handler-timeout"
 
 
 class InvalidCode(InvalidParameter):

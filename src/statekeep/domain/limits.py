@@ -149,6 +149,22 @@ TOKEN_EXCHANGE_RATE = Rate(100, 500)
 RATE_BUCKETS_MAX = 100_000
 """Callers of one kind whose rate is kept in mind. Each takes some 150 bytes."""
 
+HTTP_REQUEST_BYTES_MAX = REQUEST_BYTES_MAX
+"""Body of a request to an author's HTTP endpoint."""
+HTTP_MEANING_BYTES_MAX = 1 * MIB
+"""What a handler returns, as JSON."""
+HTTP_RESPONSE_BYTES_MAX = 1 * MIB
+"""What a response mapper returns, as JSON."""
+HTTP_DEPTH_MAX = 200
+"""How deep either may be nested. Strangers write bodies that handlers pass on, and what is much deeper no frame can carry."""
+HTTP_MAPPING_TIMEOUT = timedelta(seconds=10)
+"""For the promise of a handler or of a response mapper. What computes without a pause has the step timeout."""
+HTTP_UNANSWERED_BYTES_MAX = 2 * MIB
+"""Requests and states of one version that are with its handlers and response mappers at once: they wait in the host's heap."""
+HTTP_UNANSWERED_MAX = 256
+HTTP_API_RATE = Rate(200, 1_000)
+"""Requests to the HTTP endpoints of an organization. Anyone may send them."""
+
 CONNECTIONS_MAX = 20_000
 """Connections at once, WebSockets included."""
 HEAD_BYTES_MAX = 32 * KIB

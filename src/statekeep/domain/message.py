@@ -7,9 +7,12 @@ again where that fails, and removed in the very commit of its receiver that appl
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from statekeep.domain.names import InstanceName, MachineName, VersionId
+
+SENDER_CLAIM: Final = "stateBackedSender"
+"""What an auth context says of an instance that sends. Nobody else can say it: it is taken out of whatever comes from outside."""
 
 
 class Address(NamedTuple):
@@ -49,7 +52,8 @@ class Message(NamedTuple):
 def sender_claims(sender: Address) -> bytes:
     """The auth context, as JSON, with which the receiver's `allowWrite` is asked (SPEC 7)."""
     # Names have no character that JSON escapes (domain.names).
-    return b'{"stateBackedSender":{"machineName":"%b","machineInstanceName":"%b"}}' % (
+    return b'{"%b":{"machineName":"%b","machineInstanceName":"%b"}}' % (
+        SENDER_CLAIM.encode(),
         sender.machine_name.encode(),
         sender.name.encode(),
     )

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, Protocol
 
 from statekeep.domain.event import Delivery, Event
+from statekeep.domain.http_mapping import HttpAnswer, HttpRequest, Meaning
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Parent
 from statekeep.domain.names import InstanceId, InstanceName, OrganizationId
@@ -142,6 +143,25 @@ class Runtime(Protocol):
 
     async def save(self, version: MachineVersion, instance_id: InstanceId) -> SavedState:
         """The snapshot as it is now, with what idle children came to. Raises HostLost."""
+        ...
+
+    async def handle_http(
+        self, version: MachineVersion, slug: str, request: HttpRequest
+    ) -> Meaning:
+        """Ask the version's handler of that slug what a request means.
+
+        What it throws, and what is wrong with what it returns, is in the author's log. Raises NotFound where there is no such handler, HttpMappingFailed,
+        HttpMappingTimeout, and InvalidParameter where the body is not the JSON that it says it is.
+        """
+        ...
+
+    async def respond_http(
+        self, version: MachineVersion, slug: str, instance_id: InstanceId, snapshot: bytes
+    ) -> HttpAnswer | None:
+        """Ask the version's response mapper of that slug what is answered about a state. None where there is no such mapper.
+
+        The answer is unchecked. Raises HttpMappingFailed and HttpMappingTimeout, as `handle_http` does.
+        """
         ...
 
     def discard(self, version: MachineVersion, instance_id: InstanceId) -> None:

@@ -7,6 +7,7 @@ step timeout is ended.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Final, Protocol
 
 import msgspec
@@ -41,18 +42,20 @@ class HostObserver(Protocol):
 class Call:
     """A request that is under way. `frames` collects its answers, as many as `expects`."""
 
-    __slots__ = ("answered", "expects", "frames", "is_use", "sent_at")
+    __slots__ = ("answered", "expects", "frames", "is_use", "may_wait", "sent_at")
 
     def __init__(
         self,
         expects: int,
         sent_at: float,
         is_use: bool,
+        may_wait: bool,
         answered: asyncio.Future[list[HostFrame]],
     ) -> None:
         self.expects = expects
         self.sent_at = sent_at
         self.is_use = is_use
+        self.may_wait = may_wait
         self.answered = answered
         self.frames: list[HostFrame] = []
 
@@ -73,6 +76,10 @@ class Host:
         self.sessions: dict[InstanceId, int] = {}
         self.children: dict[InstanceId, int] = {}
         self.undone: set[InstanceId] = set()
+        self.pending: dict[int, asyncio.Future[HostFrame]] = {}
+        """Requests whose answer is a promise of the author's, by their ids. Whoever asked takes them out."""
+        self.mapping: Counter[InstanceId] = Counter()
+        """Instances about which a response mapper is being asked, and how often."""
         self.is_alive = True
         self.has_loaded = False
         """Whoever starts it says when: until then what takes long is the author's module, and no event."""
@@ -90,14 +97,15 @@ class Host:
     @property
     def is_busy(self) -> bool:
         """Does it owe answers or effects, or keep children alive?"""
-        return bool(self._calls or self.children or self.undone)
+        return bool(self._calls or self.children or self.undone or self.pending)
 
     def ask(
-        self, request: bytes, *, expects: int = 1, is_use: bool = True
+        self, request: bytes, *, expects: int = 1, is_use: bool = True, may_wait: bool = False
     ) -> asyncio.Future[list[HostFrame]]:
         """Send a request. The answers come in order; a single frame that refuses the whole request ends it early.
 
         Fails with HostDied when the host ends first. `is_use` says whether it keeps the host from being idle.
+        Where it `may_wait` the answer may be that there will be one: `pending` then has a future for it.
         """
         answered: asyncio.Future[list[HostFrame]] = self._loop.create_future()
         if not self.is_alive:
@@ -108,7 +116,7 @@ class Host:
         now = self._loop.time()
         if is_use:
             self.last_used = now
-        self._calls[request_id] = Call(expects, now, is_use, answered)
+        self._calls[request_id] = Call(expects, now, is_use, may_wait, answered)
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(self._step_timeout, self._check)
         self.process.send(b'{"id":%d,%b}\n' % (request_id, request))
@@ -154,6 +162,12 @@ class Host:
         else:
             self.children.pop(instance_id, None)
 
+    def finish(self, request_id: int, frame: HostFrame) -> None:
+        """What a pending answer came to. Nothing where nobody waits for it any more."""
+        pending = self.pending.get(request_id)
+        if pending is not None and not pending.done():
+            pending.set_result(frame)
+
     def _on_line(self, line: bytes) -> None:
         self._last_line_at = self._loop.time()
         try:
@@ -162,18 +176,22 @@ class Host:
                 self._observer.reported(self, frame)
             else:
                 self._on_reply(frame.re, frame)
-        except (msgspec.DecodeError, BadFrame) as error:
+        except (msgspec.DecodeError, RecursionError, BadFrame) as error:
             self.process.kill(f"it broke the protocol: {error}")
 
     def _on_reply(self, request_id: int, frame: HostFrame) -> None:
         call = self._calls.get(request_id)
         if call is None:
             raise bad_frame("an answer to nothing")
+        if frame.pending and not call.may_wait:
+            raise bad_frame("an answer that is put off")
         call.frames.append(frame)
         if len(call.frames) < call.expects and frame.need is None and frame.error is None:
             return
         del self._calls[request_id]
         if not call.answered.done():
+            if frame.pending:
+                self.pending[request_id] = self._loop.create_future()
             call.answered.set_result(call.frames)
         if not self._calls:
             self._observer.rested(self)
@@ -185,10 +203,13 @@ class Host:
         if self._watchdog is not None:
             self._watchdog.cancel()
         owed = [call.expects - len(call.frames) for call in calls if call.is_use]
-        self.was_alone = owed == [1]
+        self.was_alone = owed == [1] and not self.pending
         for call in calls:
             if not call.answered.done():
                 call.answered.set_exception(HostDied(self.process.reason))
+        for pending in self.pending.values():
+            if not pending.done():
+                pending.set_exception(HostDied(self.process.reason))
         self._observer.ended(self)
 
     def _check(self) -> None:

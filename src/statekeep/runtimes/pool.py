@@ -209,7 +209,9 @@ class Pool:
 
     def _check_organization(self, organization_id: OrganizationId) -> None:
         pinned = Counter(
-            host.version.organization_id for host in self._hosts.values() if host.children
+            host.version.organization_id
+            for host in self._hosts.values()
+            if host.children or host.pending
         )
         if pinned[organization_id] >= self._settings.pinned_hosts_per_organization_max:
             raise Overloaded(

@@ -7,6 +7,7 @@ be trusted any further.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
@@ -242,7 +243,9 @@ class HostFrame(msgspec.Struct):
     need: str | None = None
     error: FailureFrame | None = None
     pong: bool = False
-    op: Literal["event", "due", "log"] | None = None
+    op: Literal["event", "due", "log", "http"] | None = None
+    http: msgspec.Raw = _ABSENT
+    pending: bool = False
     i: int | None = None
     h: int = 0
     child: str | None = None
@@ -260,10 +263,27 @@ class _Finishable(msgspec.Struct):
     done: bool
 
 
-decode_frame = msgspec.json.Decoder(HostFrame).decode
-"""One line to a frame. Raises msgspec.DecodeError, of which ValidationError is one."""
+_decode_frame = msgspec.json.Decoder(HostFrame).decode
 _decode_type = msgspec.json.Decoder(_Typed).decode
 _decode_done = msgspec.json.Decoder(_Finishable).decode
+
+
+_HALF_CHARACTER: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}")
+"""What JSON.stringify writes for half of a surrogate pair. Whole ones it writes as they are."""
+
+
+def decode_frame(line: bytes) -> HostFrame:
+    """One line to a frame. Raises msgspec.DecodeError, of which ValidationError is one, and RecursionError.
+
+    Half a character, as of a text that author code cut in the middle of an emoji, is read as U+FFFD: no UTF-8 has it.
+    """
+    try:
+        return _decode_frame(line)
+    except msgspec.DecodeError:
+        whole = _HALF_CHARACTER.sub(rb"\1\\ufffd", line)
+        if whole == line:
+            raise
+        return _decode_frame(whole)
 
 
 _EFFECTS: Final = {

@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from statekeep.domain.errors import MachineError, Overloaded, StatekeepError
 from statekeep.domain.event import Delivery, Event
+from statekeep.domain.http_mapping import HttpAnswer, HttpRequest, Meaning
+from statekeep.domain.limits import HTTP_MAPPING_TIMEOUT
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Parent
 from statekeep.domain.names import (
@@ -34,8 +36,9 @@ from statekeep.ports.runtime import (
     Standing,
     VersionFacts,
 )
-from statekeep.runtimes import protocol
+from statekeep.runtimes import http_protocol, protocol
 from statekeep.runtimes.host import Host
+from statekeep.runtimes.http_questions import HttpQuestions, PendingAnswer
 from statekeep.runtimes.pool import Pool
 from statekeep.runtimes.process import HostDied
 from statekeep.runtimes.protocol import HostFrame, bad_frame
@@ -57,9 +60,10 @@ class _Turnstile:
 class HostRuntime:
     """Runtime port. `listener` has to be set before the first request; `pool` has this object as its observer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, http_timeout: timedelta = HTTP_MAPPING_TIMEOUT) -> None:
         self.pool: Pool
         self.listener: RuntimeListener
+        self._http = HttpQuestions(http_timeout)
         self._careful: dict[VersionId, _Turnstile] = {}
         self._undone: dict[InstanceId, tuple[Host, int]] = {}
         """Hosts that owe effects, and up to which revision: a later step may have decided more before the first was performed."""
@@ -144,6 +148,25 @@ class HostRuntime:
         _raise_if_failed(frame)
         return protocol.saved_state_of(frame)
 
+    async def handle_http(
+        self, version: MachineVersion, slug: str, request: HttpRequest
+    ) -> Meaning:
+        frame = await self._ask_http(version, http_protocol.handle(slug, request), None)
+        if frame.error is not None:
+            raise http_protocol.http_error_of(frame.error)
+        return http_protocol.meaning_of(frame.http)
+
+    async def respond_http(
+        self, version: MachineVersion, slug: str, instance_id: InstanceId, snapshot: bytes
+    ) -> HttpAnswer | None:
+        request = http_protocol.respond(slug, instance_id, snapshot)
+        frame = await self._ask_http(version, request, instance_id)
+        if frame.error is not None:
+            if frame.error.code == http_protocol.UNKNOWN:
+                return None
+            raise http_protocol.http_error_of(frame.error)
+        return http_protocol.answer_of(frame.http)
+
     def discard(self, version: MachineVersion, instance_id: InstanceId) -> None:
         self._undone.pop(instance_id, None)
         host = self.pool.warm(version.id)
@@ -160,7 +183,11 @@ class HostRuntime:
 
     def reported(self, host: Host, frame: HostFrame) -> None:
         # A host may only speak of instances that were entrusted to it: others belong to other versions, perhaps of other people.
-        instance_id = InstanceId(frame.i) if frame.i in host.sessions else None
+        is_known = frame.i in host.sessions or (frame.op == "log" and frame.i in host.mapping)
+        instance_id = InstanceId(frame.i) if is_known and frame.i is not None else None
+        if frame.op == "http":
+            host.finish(frame.h, frame)
+            return
         if frame.op == "log":
             self.listener.logged(host.version, instance_id, frame.stream, frame.ts, frame.text)
             return
@@ -201,6 +228,21 @@ class HostRuntime:
             with contextlib.suppress(HostDied):
                 return await attempt(host)
         return await self._asked_carefully(version, attempt)
+
+    async def _ask_http(
+        self, version: MachineVersion, request: bytes, instance_id: InstanceId | None
+    ) -> HostFrame:
+        """The answer, once it is there. Only while the author's code computes may it be asked again because its host died."""
+        with self._http.counted(version.id, len(request)):
+
+            async def attempt(host: Host) -> PendingAnswer:
+                return await self._http.ask(host, request, instance_id)
+
+            pending = await self._asked(version, attempt)
+            try:
+                return await self._http.answer(pending)
+            finally:
+                self.pool.settled()
 
     async def _asked_carefully(
         self, version: MachineVersion, attempt: Callable[[Host], Awaitable[Answer]]

@@ -21,6 +21,7 @@ from joserfc.jwk import OctKey
 
 from statekeep.domain import limits
 from statekeep.domain.errors import InvalidParameter, Unauthenticated
+from statekeep.domain.message import SENDER_CLAIM
 from statekeep.domain.names import IdentityProviderId, KeyId, TokenProviderId, UserId
 from statekeep.domain.token_exchange import ExchangePath
 from statekeep.ports.entropy import Entropy
@@ -124,7 +125,7 @@ class JwtTokens:
         if len(text) > limits.ACT_BYTES_MAX:
             raise _invalid_act(f"must not be longer than {limits.ACT_BYTES_MAX} bytes")
         try:
-            return msgspec.json.encode(_object(_as_utf8(text)))
+            return msgspec.json.encode(_of_nobody_else(_object(_as_utf8(text))))
         except (ValueError, RecursionError) as error:
             raise _invalid_act("must be a JSON object") from error
 
@@ -203,6 +204,12 @@ def _act(claims: dict[str, Any]) -> dict[str, Any]:
         raise Unauthenticated("act: must be an object")
     if "sub" in claims and "sub" not in act:
         act = {**act, "sub": claims["sub"]}
+    return _of_nobody_else(act)
+
+
+def _of_nobody_else(act: dict[str, Any]) -> dict[str, Any]:
+    """Without what only instances can be."""
+    act.pop(SENDER_CLAIM, None)
     return act
 
 

@@ -312,3 +312,31 @@ def test_answers_with_parts_missing() -> None:
         protocol.saved_state_of(nothing)
     with pytest.raises(BadFrame):
         protocol.event_of(nothing.event)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (rb"\ud83d", "\ufffd"),
+        (rb"a\udc00\ud800b", "a\ufffd\ufffdb"),
+        (rb"\\ud800", "\\ud800"),
+        (rb"\\\ud800\u001b\\", "\\\ufffd\x1b\\"),
+        ("\U0001f600".encode(), "\U0001f600"),
+    ],
+)
+def test_half_a_character_is_read_as_none(written: bytes, read: str) -> None:
+    """A host that cuts a text in the middle of an emoji keeps to the protocol, wherever that text is."""
+    line = b'{"op":"log","i":null,"stream":1,"ts":0,"text":"%b","event":{"a%b":1}}' % (
+        written,
+        written,
+    )
+    frame = protocol.decode_frame(line)
+    assert frame.text == read
+    assert json.loads(bytes(frame.event)) == {f"a{read}": 1}
+
+
+def test_other_nonsense_is_no_frame() -> None:
+    """Nor is nonsense with half a character in it."""
+    for line in (b"{", rb'{"text":"\ud800"', rb'{"text":"\ud8"}', b"\xff"):
+        with pytest.raises(msgspec.DecodeError):
+            protocol.decode_frame(line)

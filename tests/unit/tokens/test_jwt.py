@@ -128,6 +128,16 @@ def test_without_act_the_subject_is_all_there_is():
         assert json.loads(checked.auth_context) == expected
 
 
+def test_nobody_outside_can_be_an_instance():
+    """Machines trust `stateBackedSender`: only the server says it, of instances."""
+    act = {"sub": "ada", "stateBackedSender": {"machineName": "m", "machineInstanceName": "i"}}
+    token = forge(HEADER, {"aud": AUDIENCE, "act": act}, SECRET)
+    assert json.loads(TOKENS.verify_key_token(token, SECRET, now=NOW).auth_context) == {
+        "sub": "ada"
+    }
+    assert json.loads(TOKENS.read_claims(json.dumps(act).encode())) == {"sub": "ada"}
+
+
 def test_no_audience_is_a_wrong_audience():
     """A token that says for whom it is cannot be used elsewhere; one that does not, could."""
     assert "aud" in refused(forge(HEADER, {"act": {}}, SECRET))

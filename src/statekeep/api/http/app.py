@@ -19,6 +19,7 @@ from statekeep.api.http.cors import Cors
 from statekeep.api.http.endpoint import PathEndpoint, Responder, RouteResponder
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.hot import HotRoutes
+from statekeep.api.http.http_api import HttpApiRoute
 from statekeep.api.http.pages import (
     DocumentResponder,
     HealthResponder,
@@ -72,7 +73,9 @@ def build_app(
         services.instances,
         errors,
         hub,
-        StreamRoute(services, errors, cors, cors.around(cold)),
+        HttpApiRoute(
+            services, errors, cors, StreamRoute(services, errors, cors, cors.around(cold))
+        ),
         rate_limits=services.rate_limits,
         cors=cors,
     )

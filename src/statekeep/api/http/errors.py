@@ -29,6 +29,8 @@ STATUS_OF: Final[Mapping[type[errors.StatekeepError], int]] = {
     errors.IdempotencyMismatch: 422,
     errors.MachineError: 422,
     errors.TooManyRequests: 429,
+    errors.HttpMappingFailed: 400,
+    errors.HttpMappingTimeout: 504,
     # RFC 6749, 5.2.
     errors.ExchangeRefused: 400,
     errors.ComeBackLater: 503,

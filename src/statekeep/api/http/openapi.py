@@ -41,6 +41,7 @@ _REASONS: Final = {
     429: "Too many requests of this caller. Come back after `Retry-After` seconds.",
     500: "The server failed. Its log has the incident.",
     503: "Not now. Come back after `Retry-After` seconds.",
+    504: "The author's code did not answer in time.",
 }
 _PATH_PARAMETERS: Final = {
     "machine": ("Name of the machine.", MACHINE_NAME_PATTERN),
@@ -50,6 +51,8 @@ _PATH_PARAMETERS: Final = {
     "token": ("What the answer that began the version says.", None),
     "key": ("Id of the key.", None),
     "service": ("Name of the token provider.", INSTANCE_NAME_PATTERN),
+    "organization": ("Id of the organization.", None),
+    "slug": ("A key of the `httpApiMapper` of the machine's current version.", None),
 }
 _CALLER_ERRORS: Final = (Unauthenticated, MissingOrganization, InvalidParameter, TooManyRequests)
 _ORGANIZATION_ERRORS: Final = (SpecifyOrganization, MissingScope)

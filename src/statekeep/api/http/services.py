@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.exchange import TokenExchange
+from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.indexes import Indexes
 from statekeep.application.instances import Instances
@@ -35,4 +36,5 @@ class Services:
     identity_providers: IdentityProviders
     token_providers: TokenProviders
     exchange: TokenExchange
+    http_api: HttpApi
     rate_limits: RateLimits = field(default_factory=unlimited)

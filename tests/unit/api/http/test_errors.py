@@ -30,8 +30,10 @@ def test_every_error_has_a_status_and_shows_its_message(
     """No error of ours is unexpected."""
     reply = ErrorAnswers().of(kind("what is wrong"))
     body = msgspec.json.decode(reply.body)
+    # Beside load that was shed, only code of an author's that is too slow is not the sender's affair.
+    is_ours = issubclass(kind, errors.ComeBackLater | errors.HttpMappingTimeout)
     code = {} if kind.code is None else {"code": kind.code}
-    assert reply.status == status_of(kind) < 500 or issubclass(kind, errors.ComeBackLater)
+    assert reply.status == status_of(kind) < 500 or is_ours
     assert body == {**code, **said(kind)}
     assert (b"content-length", b"%d" % len(reply.body)) in reply.headers
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from statekeep.api.http.route import Route
 from statekeep.api.http.routes import (
+    http_api,
     indexes,
     instances,
     keys,
@@ -27,6 +28,7 @@ ALL: Final[tuple[Route, ...]] = (
     *keys.ROUTES,
     *providers.ROUTES,
     *tokens.ROUTES,
+    *http_api.ROUTES,
     *organizations.ROUTES,
     *server.ROUTES,
 )

@@ -61,7 +61,18 @@ export type Request =
   | { op: "stop"; id: number; i: number }
   | { op: "save"; id: number; i: number }
   | { op: "discard"; i: number }
+  | { op: "handle"; id: number; slug: string; request: HttpRequest; bounds: JsonBounds }
+  | { op: "respond"; id: number; i: number; slug: string; snapshot: Snapshot; bounds: JsonBounds }
   | { op: "ping"; id: number };
+
+export type JsonBounds = { bytes: number; depth: number };
+
+export type HttpRequest = {
+  method: string;
+  headers: { [name: string]: string };
+  query: string;
+  body?: { json: string } | { text: string } | { base64: string };
+};
 
 export type View = { state: StateValue; publicContext?: Json; tags: string[]; done: boolean };
 

@@ -6,6 +6,7 @@
 
 import type { Activity } from "./activity.ts";
 import type { Limits, Loaded, Request } from "./frames.ts";
+import { HttpApi } from "./http_api.ts";
 import type { LoadedModule } from "./load.ts";
 import { loadModule, UnusableModule } from "./load.ts";
 import { Logs } from "./logs.ts";
@@ -27,6 +28,7 @@ export class Host {
   readonly #realm: Realm;
   #logs!: Logs;
   #operations: Operations | null = null;
+  #httpApi!: HttpApi;
 
   constructor(outlet: Outlet, realm: Realm) {
     this.#outlet = outlet;
@@ -55,6 +57,10 @@ export class Host {
         return operations.save(request);
       case "discard":
         return operations.discard(request);
+      case "handle":
+        return this.#httpApi.handle(request);
+      case "respond":
+        return this.#httpApi.respond(request);
     }
   }
 
@@ -68,9 +74,10 @@ export class Host {
       const loaded: Loaded = {
         major: module.driver.major,
         xstate: await this.#realm.originOf(module),
-        httpApi: module.httpApi,
+        httpApi: [...module.httpApi.keys()],
       };
       this.#operations = new Operations(module, limits, logs, this.#outlet);
+      this.#httpApi = new HttpApi(module.httpApi, logs, (frame) => this.#outlet.send(frame));
       this.#outlet.send(`{"re":${id},"ok":${stringify(loaded)}}`);
     } catch (error) {
       if (!(error instanceof UnusableModule)) throw error;

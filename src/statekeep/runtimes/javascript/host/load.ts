@@ -10,12 +10,13 @@ import type { Failure } from "./frames.ts";
 import { notingMadeUpNames } from "./persistent.ts";
 import type { Author } from "./turn.ts";
 import type { Authorizer } from "./authorize.ts";
+import type { HttpMapping, HttpMappings } from "./http_api.ts";
 import { isXState4, xstate4Driver } from "./xstate4/driver.ts";
 import { isXState5, unimplemented, xstate5Driver } from "./xstate5/driver.ts";
 
 export interface LoadedModule extends Author {
   readonly machine: unknown;
-  readonly httpApi: string[];
+  readonly httpApi: HttpMappings;
 }
 
 /** Thrown where the version cannot be used; `failure` says why, for its author. */
@@ -78,7 +79,7 @@ function inspect(exports: Record<string, unknown>, warn: (text: string) => void)
     driver: driverFor(machine, warn),
     allowRead: authorizer("allowRead", allowRead),
     allowWrite: authorizer("allowWrite", allowWrite),
-    httpApi: httpApiNames(httpApiMapper),
+    httpApi: httpMappings(httpApiMapper),
   };
 }
 
@@ -116,8 +117,8 @@ function authorizer(name: string, value: unknown): Authorizer {
   );
 }
 
-function httpApiNames(mapper: unknown): string[] {
-  if (mapper === undefined || mapper === null) return [];
+function httpMappings(mapper: unknown): HttpMappings {
+  if (mapper === undefined || mapper === null) return new Map();
   if (typeof mapper !== "object") {
     throw new HostError(
       "bad-version",
@@ -129,5 +130,5 @@ function httpApiNames(mapper: unknown): string[] {
       throw new HostError("bad-version", `httpApiMapper has no function "handler" for "${slug}".`);
     }
   }
-  return Object.keys(mapper);
+  return new Map(Object.entries(mapper) as [string, HttpMapping][]);
 }

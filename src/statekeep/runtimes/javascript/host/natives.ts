@@ -10,10 +10,15 @@ export const { parse, stringify } = JSON;
 const encoder = new TextEncoder();
 const encodeText = encoder.encode.bind(encoder);
 
+const { fromBase64 } = Uint8Array;
+const { toBase64 } = Uint8Array.prototype;
+const { apply } = Reflect;
+
 export const native = {
   fetch: globalThis.fetch,
   Request: globalThis.Request,
   URL: globalThis.URL,
+  URLSearchParams: globalThis.URLSearchParams,
   WebSocket: globalThis.WebSocket,
   EventSource: globalThis.EventSource,
   setTimeout: globalThis.setTimeout,
@@ -24,6 +29,8 @@ export const native = {
   clearImmediate: globalThis.clearImmediate,
   queueMicrotask: globalThis.queueMicrotask,
   randomUUID: crypto.randomUUID.bind(crypto),
+  fromBase64: fromBase64.bind(Uint8Array),
+  toBase64: (bytes: Uint8Array): string => apply(toBase64, bytes, []),
   requestUrl: Object.getOwnPropertyDescriptor(Request.prototype, "url")!.get!,
 } as const;
 
