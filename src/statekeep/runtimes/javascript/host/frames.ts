@@ -22,7 +22,7 @@ export type Delivery =
   | { lost: string; why: string };
 
 export type Request =
-  | { op: "load"; id: number; code: string; limits: Limits }
+  | { op: "load"; id: number; code: string; limits: Limits; kind?: "migration" }
   | {
     op: "create";
     id: number;
@@ -54,7 +54,40 @@ export type Request =
   | { op: "stop"; id: number; i: number }
   | { op: "save"; id: number; i: number }
   | { op: "discard"; i: number }
+  | { op: "describe"; id: number }
+  | UpgradeRequest
   | { op: "ping"; id: number };
+
+/** Carry an instance of another version over to the version of this host. */
+export type UpgradeRequest = {
+  op: "upgrade";
+  id: number;
+  i: number;
+  name: string;
+  snapshot: Snapshot;
+  major: 4 | 5;
+  states?: OutlineState[];
+  timers: PendingTimer[];
+  migrations: { id: string; code?: string }[];
+};
+
+/** One state node of a machine, in document order: what has to be known of a version to leave it. */
+export type OutlineState = {
+  path: string[];
+  type: "atomic" | "compound" | "parallel" | "final" | "history";
+  deep?: true;
+  initial?: string;
+  after?: Delay[];
+  invokes?: string[];
+};
+
+/** A delayed transition of a state node: its ordinal among them, and its length or its name. */
+export type Delay = { n: number; delay: string | number };
+
+/** Which delayed transition a timer belongs to. */
+export type After = Delay & { path: string[] };
+
+export type PendingTimer = { seq: number; id: string; event: MachineEvent; after?: After };
 
 export type View = { state: StateValue; publicContext?: Json; tags: string[]; done: boolean };
 
@@ -98,9 +131,19 @@ export type TimerOp =
     set: string;
     delay: number;
     event: MachineEvent;
-    after?: { path: string[]; n: number; delay: string | number };
+    after?: After;
   }
   | { cancel: string };
+
+/** What becomes of the pending timers of an instance that is upgraded. Those that are not named stay as they are. */
+export type TimerMoves = {
+  renamed: (PendingTimer & { after: After })[];
+  cancelled: number[];
+  started: Extract<TimerOp, { set: string }>[];
+};
+
+/** What an upgrade leaves behind. */
+export type Losses = { children: string[]; history: string[][] };
 
 export type Failure = { code: string; message: string; stack?: string };
 
