@@ -128,13 +128,21 @@ export const upgradeContext = (before, after, context) => context;
 `;
 }
 
+const loaded = new Map<string, Promise<Migration>>();
+
+function load(code: string): Promise<Migration> {
+  const migration = loaded.get(code) ?? Migration.load(code);
+  loaded.set(code, migration);
+  return migration;
+}
+
 export async function upgraded(
   subject: Subject,
   target: Driver,
   codes: string | string[],
   { isKnown = true, surroundings = new Quiet() } = {},
 ): Promise<Upgraded & { snapshot: Snapshot; surroundings: Quiet }> {
-  const migrations = await Promise.all([codes].flat().map((code) => Migration.load(code)));
+  const migrations = await Promise.all([codes].flat().map(load));
   const origin = {
     snapshot: subject.snapshot,
     major: subject.driver.major,

@@ -41,13 +41,15 @@ export class HistoryPlan {
 
   /** For XState 5. Throws where a history state of the new version would lead to a state that it does not have. */
   byState(): HistoryEntry[] {
-    return this.#chart.historyStates().flatMap(({ path, deep }) => {
-      const owner = path.slice(0, -1);
-      const memory = this.#find(owner, path);
+    const found = this.#chart.historyStates().flatMap(({ path, deep }) => {
+      const memory = this.#find(path.slice(0, -1), path);
       if (!memory) return [];
       const nodes = this.#existing(memory).map((node) => deep ? node : node.slice(0, path.length));
-      return [{ path, nodes: distinct(nodes) }];
+      return [{ memory, entry: { path, nodes: distinct(nodes) } }];
     });
+    // In the order in which they were remembered.
+    const order = ({ memory }: { memory: MappedMemory }) => this.#memories.indexOf(memory);
+    return found.toSorted((a, b) => order(a) - order(b)).map(({ entry }) => entry);
   }
 
   /** For XState 4, which asks for the ancestors of history states too. Throws as `byState` does. */

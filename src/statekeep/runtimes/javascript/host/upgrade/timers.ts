@@ -22,8 +22,8 @@ export class TimerPlan {
     this.#chart = chart;
     this.#survivors = survivors;
     const ours = pending.filter((timer): timer is Kept => timer.after !== undefined);
-    // A delay that changed its length is known by its place, once all that kept theirs are known.
     const rest = ours.filter((timer) => !this.#take(timer, isSame) && !this.#take(timer, isAlike));
+    // A delay that changed its length is known by its place, once all that kept theirs are known.
     for (const timer of rest) if (!this.#take(timer, isInPlace)) this.#cancelled.push(timer.seq);
   }
 
@@ -43,11 +43,11 @@ export class TimerPlan {
     return { renamed, cancelled: this.#cancelled, started };
   }
 
-  #take(timer: Kept, fits: (wanted: Delay, found: Delay) => boolean): boolean {
+  #take(timer: Kept, fits: Likeness): boolean {
     for (const path of this.#survivors.newOf(timer.after.path)) {
       const delays = this.#chart.at(path)?.after ?? [];
       const found = delays.find((delay) =>
-        fits(timer.after, delay) && !this.#taken.has(placeOf(path, delay.n))
+        fits(timer.after, { path, ...delay }) && !this.#taken.has(placeOf(path, delay.n))
       );
       if (!found) continue;
       this.#taken.set(placeOf(path, found.n), { after: { path, ...found }, timer });
@@ -78,24 +78,30 @@ export class TimerPlan {
     if (before.length === 0) return true;
     if (!states) return false;
     const keys = new Set(before.map(keyOf));
-    const known = states.filter(({ path }) => keys.has(keyOf(path))).flatMap(({ after = [] }) =>
-      after
-    );
+    const known = states.filter(({ path }) => keys.has(keyOf(path))).flatMap(delaysOf);
     const isKept = (old: Delay) => node.after!.some((each) => each.delay === old.delay);
-    return !known.some((old) => isAlike(old, delay) || (isInPlace(old, delay) && !isKept(old)));
+    const found = { path: node.path, ...delay };
+    return !known.some((old) => isAlike(old, found) || (isInPlace(old, found) && !isKept(old)));
   }
 }
 
-function isSame(a: Delay, b: Delay): boolean {
-  return isAlike(a, b) && isInPlace(a, b);
+type Likeness = (old: After, found: After) => boolean;
+
+function isSame(old: After, found: After): boolean {
+  return isAlike(old, found) && old.n === found.n;
 }
 
-function isAlike(a: Delay, b: Delay): boolean {
-  return a.delay === b.delay;
+function isAlike(old: After, found: After): boolean {
+  return old.delay === found.delay;
 }
 
-function isInPlace(a: Delay, b: Delay): boolean {
-  return a.n === b.n;
+/** In a state that has another name now, it is as likely another delay. */
+function isInPlace(old: After, found: After): boolean {
+  return old.n === found.n && old.path.at(-1) === found.path.at(-1);
+}
+
+function delaysOf({ path, after = [] }: OutlineState): After[] {
+  return after.map((delay) => ({ path, ...delay }));
 }
 
 function isUnchanged(before: Kept, after: Kept): boolean {

@@ -11,12 +11,18 @@ type Delay = number | ((args: { context: unknown; event: unknown }, params: unde
 
 export function chartOf(machine: Machine, table: AfterTable): Chart {
   const events = new Map([...table].map(([type, after]) => [placeOf(after), type]));
-  const nodes = [...machine.idMap.values()].toSorted((a, b) => a.order - b.order);
+  const nodes = [...allNodes(machine.root)];
   return new Chart(nodes.map((node) => outline(node, table)), {
     eventOf: (after) => events.get(placeOf(after))!,
     delayOf: ({ delay }, context) => evaluate(machine, delay, context),
     hasSource: (src) => Object.hasOwn(machine.implementations.actors, src),
   });
+}
+
+/** In document order. */
+function* allNodes(node: StateNode): Generator<StateNode> {
+  yield node;
+  for (const child of Object.values(node.states)) yield* allNodes(child);
 }
 
 function placeOf({ path, n }: After): string {
