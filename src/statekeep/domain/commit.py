@@ -43,7 +43,8 @@ class Commit(NamedTuple):
     """The step from one revision of an instance to a later one, all or nothing.
 
     `entries` is not empty, in order, and its first revision is `base_revision + 1`. `due` replaces the list of children owed an answer.
-    `next_timer_seq` is the number the next timer will get.
+    `next_timer_seq` is the number the next timer will get. `upgraded_to` is the version that the instance has from these entries on, which is not
+    desired any more then.
     """
 
     instance_id: InstanceId
@@ -54,3 +55,4 @@ class Commit(NamedTuple):
     next_timer_seq: int = 0
     keys: tuple[KeyUse, ...] = ()
     new: NewInstance | None = None
+    upgraded_to: VersionId | None = None

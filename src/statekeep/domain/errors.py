@@ -16,6 +16,7 @@
     ├── TooLarge
     ├── IdempotencyMismatch
     ├── MachineError              the author's code threw, looped or died
+    │   └── UpgradeFailed         an instance cannot be carried over to another version
     ├── InvalidCode               a version that cannot be published
     ├── TooManyRequests           this caller has to slow down
     ├── ExchangeRefused           no token is given for this one
@@ -144,6 +145,18 @@ class MachineError(StatekeepError):
     def __init__(self, message: str, *, stack: str | None = None) -> None:
         super().__init__(message)
         self.stack = stack
+
+
+class UpgradeFailed(MachineError):
+    """An instance cannot be carried over to another version, and stays where it is.
+
+    `reason` is "migration-error" where a migration threw or answered what it must not, and "no-such-state" where it led to what the new
+    version does not have.
+    """
+
+    def __init__(self, message: str, *, reason: str, stack: str | None = None) -> None:
+        super().__init__(message, stack=stack)
+        self.reason = reason
 
 
 class TooManyRequests(StatekeepError):

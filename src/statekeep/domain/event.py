@@ -21,6 +21,8 @@ class Origin(IntEnum):
     """The error event of a child that was due and never answered."""
     HOUSEKEEPING = 6
     """No transition: the snapshot changed without an event, as when an idle child machine moved."""
+    UPGRADE = 7
+    """The instance was carried over to another version (SPEC 8)."""
 
 
 class Event(NamedTuple):

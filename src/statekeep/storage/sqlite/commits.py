@@ -12,7 +12,7 @@ from typing import Any, Final
 import apsw
 
 from statekeep.domain.commit import Commit, NewInstance
-from statekeep.domain.names import InstanceId
+from statekeep.domain.names import InstanceId, VersionId
 from statekeep.ports.store import ConflictingRevision
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.rows import json_of, microseconds_of
@@ -26,6 +26,8 @@ _MOVE_INSTANCE: Final = _QUERIES["move_instance"]
 _SET_TIMER: Final = _QUERIES["set_timer"]
 _REMOVE_TIMER: Final = _QUERIES["remove_timer"]
 _USE_KEY: Final = _QUERIES["use_key"]
+_RECORD_UPGRADE: Final = _QUERIES["record_upgrade"]
+_UPGRADE_INSTANCE: Final = _QUERIES["upgrade_instance"]
 
 Row = tuple[Any, ...]
 
@@ -61,6 +63,14 @@ class CommitWriter:
             executemany(_REMOVE_TIMER, rows.timers_removed)
         if rows.keys:
             executemany(_USE_KEY, rows.keys)
+        if rows.upgrades:
+            self._upgrade(rows.upgrades)
+
+    def _upgrade(self, upgrades: Sequence[tuple[InstanceId, int, VersionId]]) -> None:
+        # One after the other: an instance may be upgraded twice in one run.
+        for instance_id, revision, version_id in upgrades:
+            self._cursor.execute(_RECORD_UPGRADE, (instance_id, revision))
+            self._cursor.execute(_UPGRADE_INSTANCE, (instance_id, version_id))
 
     def _move(self, moves: Sequence[Row]) -> None:
         before = self._connection.total_changes()
@@ -81,6 +91,7 @@ class _Rows:
         self.timers_set: list[Row] = []
         self.timers_removed: list[Row] = []
         self.keys: list[Row] = []
+        self.upgrades: list[tuple[InstanceId, int, VersionId]] = []
         self._add(commits)
 
     def _add(self, commits: Sequence[Commit]) -> None:
@@ -89,7 +100,17 @@ class _Rows:
         # An instance may have several commits in one run. The first entry of the first finds its predecessor by its standing.
         newest: dict[InstanceId, int] = {}
         for commit in commits:
-            instance_id, base_revision, entries, due, timers, next_timer_seq, keys, new = commit
+            (
+                instance_id,
+                base_revision,
+                entries,
+                due,
+                timers,
+                next_timer_seq,
+                keys,
+                new,
+                upgraded,
+            ) = commit
             previous = newest.get(instance_id)
             for entry in entries:
                 rows_of_entries.append((journal_id, instance_id, previous, *entry))
@@ -103,7 +124,7 @@ class _Rows:
             else:
                 self.standings.append(standing)
                 self.instances.append(_instance_row(instance_id, new))
-            if timers.set or timers.removed or keys:
+            if timers.set or timers.removed or keys or upgraded is not None:
                 self._add_rest(commit)
         self.next_journal_id = journal_id
 
@@ -112,6 +133,8 @@ class _Rows:
         self.timers_set += [(instance_id, *timer) for timer in timers.set]
         self.timers_removed += [(instance_id, seq) for seq in timers.removed]
         self.keys += [(instance_id, *use) for use in commit.keys]
+        if commit.upgraded_to is not None:
+            self.upgrades.append((instance_id, commit.entries[0].revision, commit.upgraded_to))
 
 
 def _instance_row(instance_id: InstanceId, new: NewInstance) -> Row:
