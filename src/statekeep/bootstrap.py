@@ -27,17 +27,21 @@ from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.services import Services
 from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.first_start import FirstStart
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
+from statekeep.application.migration_paths import MigrationPaths
+from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
+from statekeep.application.upgrades import Upgrades
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorOutput
@@ -147,6 +151,8 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         store, clock, retry_after_seconds=settings.delivery_retry_after.total_seconds()
     )
     notifier = LocalNotifier()
+    paths = MigrationPaths(store)
+    desired_versions = DesiredVersions(store, residents, paths)
     turns = Turns(
         runtime,
         store,
@@ -157,6 +163,7 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         on_timers=timers.schedule,
         on_growth=residents.resized,
         on_void=residents.remove,
+        upgrades=Upgrades(runtime, store, paths, clock, author_log),
     )
     instances = Instances(store, runtime, residents, turns, notifier, clock, author_log)
     runtime.listener = instances
@@ -171,6 +178,10 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         instances=instances,
         machines=Machines(store, clock),
         versions=Versions(store, runtime, tokens, clock, entropy),
+        migrations=Migrations(
+            store, runtime, tokens, clock, entropy, on_published=desired_versions.look_again
+        ),
+        desired_versions=desired_versions,
         keys=Keys(store, tokens, authenticator, clock, entropy),
         watching=watching,
         clock=clock,

@@ -16,17 +16,21 @@ from statekeep.api.http.cors import Cors
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.ids import new_id
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
+from statekeep.application.migration_paths import MigrationPaths
+from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
+from statekeep.application.upgrades import Upgrades
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorOutput
@@ -163,7 +167,7 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
-        instances, watching = _instances(store, runtime, clock)
+        instances, watching, desired_versions = _instances(store, runtime, clock)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
         key_sets = KeySets(fetcher, clock)
@@ -180,6 +184,10 @@ async def running_api(
             clock=clock,
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy),
+            migrations=Migrations(
+                store, runtime, tokens, clock, entropy, on_published=desired_versions.look_again
+            ),
+            desired_versions=desired_versions,
             keys=Keys(store, tokens, authenticator, clock, entropy),
             organizations=Organizations(store, tokens, authenticator, clock, entropy),
             identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
@@ -213,11 +221,12 @@ async def running_api(
 
 def _instances(
     store: MemoryStore, runtime: ToyRuntime, clock: FakeClock
-) -> tuple[Instances, Watching]:
+) -> tuple[Instances, Watching, DesiredVersions]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
     author_log, notifier = AuthorOutput(), LocalNotifier()
+    paths = MigrationPaths(store)
     turns = Turns(
         runtime,
         store,
@@ -228,9 +237,10 @@ def _instances(
         on_timers=TimerService(store, clock, retry_after_seconds=1).schedule,
         on_growth=residents.resized,
         on_void=residents.remove,
+        upgrades=Upgrades(runtime, store, paths, clock, author_log),
     )
     instances = Instances(store, runtime, residents, turns, notifier, clock, author_log)
     runtime.listener = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    return instances, watching
+    return instances, watching, DesiredVersions(store, residents, paths)

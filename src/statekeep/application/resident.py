@@ -123,6 +123,8 @@ class Resident:
         "status",
         "timers",
         "turn",
+        "upgrade_failures",
+        "upgrade_not_before",
         "version",
         "view",
         "void_because",
@@ -171,6 +173,10 @@ class Resident:
         """Deliver what is owed now, though nothing else waits."""
         self.void_because: StatekeepError | None = None
         """Why what is in memory is not what is in the store: the instance must be claimed again."""
+        self.upgrade_failures = 0
+        """In a row."""
+        self.upgrade_not_before = -math.inf
+        """Loop time before which no upgrade is tried."""
         self.keys_under_way: dict[str, Letter] = {}
         self.weighed_bytes = 0
         """The size of the snapshot when it was last weighed."""
@@ -199,6 +205,22 @@ class Resident:
     def is_idle(self) -> bool:
         """Could it leave memory without anything being lost?"""
         return self.turn is None and not self.live and not self.committing and not self.held
+
+    @property
+    def is_settled(self) -> bool:
+        """Does nobody wait for children, and no word of theirs for being handled?"""
+        return not (self.due or self.owed or self.held or self.waiters) and not any(
+            letter.is_last_word for letter in self.mailbox
+        )
+
+    def put_upgrade_off(self, until: float) -> None:
+        """Try no upgrade before `until` (loop time)."""
+        self.upgrade_not_before = until
+
+    def retry_upgrade(self) -> None:
+        """Something changed: try with the next event."""
+        self.upgrade_failures = 0
+        self.upgrade_not_before = -math.inf
 
     @property
     def size_bytes(self) -> int:

@@ -30,7 +30,7 @@ from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import InstanceId, InstanceName, MachineName
 from statekeep.ports.notifier import InstanceChanged, Notification
 from statekeep.ports.runtime import Runtime, Standing
-from statekeep.ports.store import InstanceStore, Transition
+from statekeep.ports.store import InstanceStore, Transition, VersionSpan
 
 _REST_SECONDS = WATCHER_REST.total_seconds()
 
@@ -256,6 +256,7 @@ class _Reading:
         self._seen = after
         self._portions: AsyncGenerator[Sequence[Transition], None] | None = None
         self._portion: deque[Transition] = deque()
+        self._spans: Sequence[VersionSpan] = ()
         self._resident: Resident | None = None
         self._reads_up_to = 0
 
@@ -286,13 +287,24 @@ class _Reading:
         standing = Standing(
             resident.id, resident.key.name, transition.revision, transition.snapshot
         )
-        return _Glimpse(resident.version, standing, transition.ts)
+        return _Glimpse(self._version_at(transition.revision), standing, transition.ts)
+
+    def _version_at(self, revision: int) -> MachineVersion:
+        """The version that made the state, which is the one that knows who may see it."""
+        return next(
+            span.version for span in reversed(self._spans) if span.first_revision <= revision
+        )
 
     async def _read_on(self) -> None:
         assert self._portions is not None
         assert self._seen is not None
         try:
-            self._portion.extend(await anext(self._portions))
+            portion = await anext(self._portions)
+            assert self._resident is not None
+            # Read after the portion: it knows of every upgrade that the portion may be of.
+            self._spans = await self._store.version_spans(self._resident.id)
+            if self._spans:
+                self._portion.extend(portion)
         except StopAsyncIteration:
             self._portions = None
             # Revisions at the end may be of no interest to anybody.

@@ -154,7 +154,9 @@ class UpgradeFailed(MachineError):
     version does not have.
     """
 
-    def __init__(self, message: str, *, reason: str, stack: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, reason: str = "migration-error", stack: str | None = None
+    ) -> None:
         super().__init__(message, stack=stack)
         self.reason = reason
 

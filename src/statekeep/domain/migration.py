@@ -64,6 +64,16 @@ def _steps_left(migrations: Sequence[Migration], target: VersionId) -> dict[Vers
     return steps_left
 
 
+def upgrade_event(start: VersionId, target: VersionId, path: Sequence[Migration]) -> bytes:
+    """The JSON of the event by which the history of an instance shows an upgrade (SPEC 8)."""
+    # No id has a character that JSON escapes.
+    ids = ",".join(f'"{migration.id}"' for migration in path)
+    return (
+        f'{{"type":"statebacked.upgrade","fromMachineVersionId":"{start}",'
+        f'"toMachineVersionId":"{target}","machineVersionMigrationIds":[{ids}]}}'
+    ).encode()
+
+
 class RenamedTimer(NamedTuple):
     """A pending timer of a state that survives: it keeps its due time and gets the name that the new version knows."""
 

@@ -73,6 +73,8 @@ class Host:
         self.sessions: dict[InstanceId, int] = {}
         self.children: dict[InstanceId, int] = {}
         self.undone: set[InstanceId] = set()
+        self.migrations: set[str] = set()
+        """Those whose code it was given. A wrong belief costs a round trip, no more."""
         self.is_alive = True
         self.was_alone = False
         """When it died: whether it owed exactly one answer, so that nothing else can be to blame."""

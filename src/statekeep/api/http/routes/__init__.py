@@ -9,6 +9,7 @@ from statekeep.api.http.routes import (
     instances,
     keys,
     machines,
+    migrations,
     organizations,
     providers,
     realtime,
@@ -20,6 +21,7 @@ from statekeep.api.http.routes import (
 ALL: Final[tuple[Route, ...]] = (
     *machines.ROUTES,
     *versions.ROUTES,
+    *migrations.ROUTES,
     *instances.ROUTES,
     *realtime.ROUTES,
     *keys.ROUTES,
