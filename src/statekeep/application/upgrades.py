@@ -12,9 +12,13 @@ from typing import Final, NamedTuple
 
 from statekeep.application.migration_paths import MigrationPaths
 from statekeep.application.resident import Resident
-from statekeep.domain.errors import Overloaded, StatekeepError
+from statekeep.domain.errors import Overloaded, StatekeepError, UpgradeFailed
 from statekeep.domain.instance import InstanceStatus
-from statekeep.domain.limits import UPGRADE_RETRIED_AFTER, UPGRADE_RETRIED_AFTER_MAX
+from statekeep.domain.limits import (
+    TIMERS_PER_INSTANCE_MAX,
+    UPGRADE_RETRIED_AFTER,
+    UPGRADE_RETRIED_AFTER_MAX,
+)
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.migration import Losses, Upgraded, upgrade_event
 from statekeep.ports.author_log import AuthorLog
@@ -79,6 +83,7 @@ class Upgrades:
             leaving = Leaving(resident.version, standing, tuple(resident.timers.values()))
             codes = [self._paths.code_of(migration) for migration in path]
             upgraded = await self._runtime.upgrade(leaving, target, codes)
+            _require_timers(leaving, upgraded)
         except Overloaded as error:
             resident.put_upgrade_off(self._loop.time() + error.retry_after_seconds)
             return None
@@ -122,6 +127,11 @@ class Upgrades:
         self._author_log.write(
             version, resident.key, is_error=True, ts=self._clock.now_ms(), text=text
         )
+
+
+def _require_timers(leaving: Leaving, upgraded: Upgraded) -> None:
+    if len(leaving.timers) + len(upgraded.started) > TIMERS_PER_INSTANCE_MAX:
+        raise UpgradeFailed(f"an instance has at most {TIMERS_PER_INSTANCE_MAX} pending timers")
 
 
 def _has_event(resident: Resident) -> bool:

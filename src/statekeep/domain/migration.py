@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from statekeep.domain.limits import MIGRATION_PATH_LENGTH_MAX
 from statekeep.domain.names import MigrationId, VersionId
-from statekeep.domain.timer import NO_TIMER_CHANGES, SetTimer, Timer, TimerChanges
+from statekeep.domain.timer import SetTimer, Timer, TimerChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +111,13 @@ def timer_changes(
     """
     if upgraded.is_done:
         return TimerChanges((), tuple(pending))
-    renamed = [timer for timer in upgraded.renamed if timer.seq in pending]
-    cancelled = [seq for seq in upgraded.cancelled if seq in pending]
-    if not (renamed or cancelled or upgraded.started):
-        return NO_TIMER_CHANGES
+    # Whatever a host names: each timer once, and only those that there are.
+    renamed = {timer.seq: timer for timer in upgraded.renamed if timer.seq in pending}
+    cancelled = dict.fromkeys(
+        seq for seq in upgraded.cancelled if seq in pending and seq not in renamed
+    )
     added: list[Timer] = []
-    for seq, send_id, event, after in renamed:
+    for seq, send_id, event, after in renamed.values():
         moved = pending[seq]._replace(
             seq=next_seq + len(added), send_id=send_id, event=event, after=after
         )
@@ -124,5 +125,4 @@ def timer_changes(
     for send_id, delay_ms, event, started_after in upgraded.started:
         seq = next_seq + len(added)
         added.append(Timer(seq, send_id, now_ms + delay_ms, event, started_after))
-    removed = (*[timer.seq for timer in renamed], *cancelled)
-    return TimerChanges(tuple(added), removed)
+    return TimerChanges(tuple(added), (*renamed, *cancelled))

@@ -143,6 +143,14 @@ class TestTimerChanges:
         upgraded = Upgraded(b"", b"", renamed=(RenamedTimer(9, "new", b"E", b"A"),), cancelled=(8,))
         assert timer_changes(upgraded, pending(1), next_seq=7, now_ms=5) == NO_TIMER_CHANGES
 
+    def test_each_timer_moves_once(self):
+        """However often a host names it."""
+        renamed = RenamedTimer(1, "new", b"E", b"A")
+        upgraded = Upgraded(b"", b"", renamed=(renamed, renamed), cancelled=(1, 2, 2))
+        changes = timer_changes(upgraded, pending(1, 2), next_seq=7, now_ms=5)
+        assert changes.removed == (1, 2)
+        assert [timer.seq for timer in changes.set] == [7]
+
     def test_a_finished_instance_keeps_none(self):
         """Its own delayed events are for nobody."""
         upgraded = Upgraded(b"", b"", is_done=True, started=(SetTimer("s", 50, b"S", None),))
