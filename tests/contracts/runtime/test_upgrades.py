@@ -93,6 +93,17 @@ async def test_an_instance_is_carried_over(bench: Bench, start: int, target: int
     assert view_of(fired)["state"] == "idle"
 
 
+@pytest.mark.parametrize("major", [4, 5])
+async def test_the_same_code_changes_nothing(bench: Bench, major: int) -> None:
+    """But the version: the snapshot is the same to the byte, and no timer moves."""
+    old, new = machine(bench, major=major), machine(bench, major=major)
+    leaving = await busy_instance(bench, old)
+    code = "export const upgradeState = (p) => p; export const upgradeContext = (b, a, c) => c;"
+    upgraded = await bench.runtime.upgrade(leaving, new, [migration(code), migration(code, "b")])
+    assert upgraded.snapshot == leaving.standing.snapshot
+    assert upgraded[2:] == Upgraded(b"", b"")[2:]
+
+
 async def test_what_migrations_print_is_the_instances(bench: Bench) -> None:
     """And the host holds nothing of the instance afterwards."""
     old, new = machine(bench), machine(bench, busy="working")

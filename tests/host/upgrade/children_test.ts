@@ -24,11 +24,13 @@ const INVOKING: Config = {
 
 forMajors("an idle machine is kept while its state is active", async (from, to) => {
   const subject = new Subject(driver(from, INVOKING));
-  const before = subject.snapshot.children;
-  assert.ok(before?.h?.snapshot);
+  assert.ok(subject.snapshot.children?.h?.snapshot);
   const { snapshot, lost } = await upgraded(subject, driver(to, INVOKING), IDENTITY);
   if (from === to) {
-    assert.deepEqual(snapshot.children, before);
+    assert.deepEqual(snapshot, subject.snapshot);
+    const again = new Subject(driver(to, INVOKING), [], snapshot);
+    assert.deepEqual(again.live.children().map(({ id }) => id), ["h"]);
+    assert.deepEqual(again.send("go").live.children(), []);
     assert.deepEqual(lost.children, []);
   } else {
     assert.equal(snapshot.children, undefined);
