@@ -10,6 +10,7 @@ What must stay true here:
 - a step that touches children, or that is made while children live, waits for its commit and its effects before the next step;
 - a commit that fails takes everything computed on top of it along: the instance is void, and claimed again by whoever needs it, once its
   turn has ended;
+- an upgrade is made while nothing is under way, and the version changes with its commit, not before;
 - what is durable names every child whose last word is not: after a crash that child is owed its error event.
 """
 

@@ -426,11 +426,11 @@ async def test_code_that_is_looked_at_takes_a_place(make_bench, monkeypatch) -> 
     pool, at_once = bench.runtime.pool, []
     load, running = pool._load, set()
 
-    async def watched(host, code):
+    async def watched(host, *rest):
         running.add(host)
         at_once.append(len(running))
         try:
-            return await load(host, code)
+            return await load(host, *rest)
         finally:
             running.discard(host)
 
