@@ -151,14 +151,20 @@ class UpgradeFailed(MachineError):
     """An instance cannot be carried over to another version, and stays where it is.
 
     `reason` is "migration-error" where a migration threw or answered what it must not, and "no-such-state" where it led to what the new
-    version does not have.
+    version does not have: `path`, where it is a single state.
     """
 
     def __init__(
-        self, message: str, *, reason: str = "migration-error", stack: str | None = None
+        self,
+        message: str,
+        *,
+        reason: str = "migration-error",
+        stack: str | None = None,
+        path: tuple[str, ...] | None = None,
     ) -> None:
         super().__init__(message, stack=stack)
         self.reason = reason
+        self.path = path
 
 
 class TooManyRequests(StatekeepError):

@@ -195,6 +195,7 @@ class FailureFrame(msgspec.Struct):
     code: str
     message: str
     stack: str | None = None
+    path: tuple[str, ...] | None = None
 
 
 _ABSENT: Final = msgspec.Raw()
@@ -341,7 +342,7 @@ def error_of(frame: FailureFrame) -> StatekeepError:
     if frame.code == "bad-version":
         return InvalidCode(frame.message, parameter="code")
     if frame.code in _UPGRADE_FAILURES:
-        return UpgradeFailed(frame.message, reason=frame.code, stack=frame.stack)
+        return UpgradeFailed(frame.message, reason=frame.code, stack=frame.stack, path=frame.path)
     return MachineError(frame.message, stack=frame.stack)
 
 

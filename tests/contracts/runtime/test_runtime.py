@@ -99,7 +99,14 @@ async def test_the_caller_is_asked_for(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["xstate.done.actor.call", "xstate.after.60000.(machine).calling", "xstate.init", "*"]
+    "kind",
+    [
+        "xstate.done.actor.call",
+        "xstate.after.60000.(machine).calling",
+        "xstate.init",
+        "*",
+        "statebacked.upgrade",
+    ],
 )
 async def test_events_of_xstates_own_cannot_be_sent(bench: Bench, kind: str) -> None:
     """A caller cannot say that a promise was fulfilled; a child can."""

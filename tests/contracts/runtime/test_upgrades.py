@@ -163,6 +163,7 @@ async def test_failures_say_why(bench: Bench, code: str, reason: str, message: s
     with pytest.raises(UpgradeFailed, match=message) as raised:
         await bench.runtime.upgrade(leaving, machine(bench), [migration(whole)])
     assert raised.value.reason == reason
+    assert raised.value.path == (("nowhere",) if reason == "no-such-state" else None)
     if "throw" in code:
         assert "migration.js:1" in str(raised.value.stack)
 

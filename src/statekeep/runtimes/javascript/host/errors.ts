@@ -18,6 +18,8 @@ export function nameModule(url: string, name: string) {
 export class HostError extends Error {
   /** The frames of the author's error behind it. */
   authorStack = "";
+  /** The state that is missing. */
+  path?: string[];
 
   constructor(readonly code: string, message: string) {
     super(message);
@@ -25,7 +27,10 @@ export class HostError extends Error {
 }
 
 export function failure(error: unknown, code = "machine-error"): Failure {
-  if (isOurs(error)) return withStack(error.code, error.message, error.authorStack);
+  if (isOurs(error)) {
+    const { path } = error;
+    return { ...withStack(error.code, error.message, error.authorStack), ...(path && { path }) };
+  }
   const { message, stack } = describeError(error);
   return withStack(code, message, stack);
 }

@@ -145,6 +145,6 @@ export type TimerMoves = {
 /** What an upgrade leaves behind. */
 export type Losses = { children: string[]; history: string[][] };
 
-export type Failure = { code: string; message: string; stack?: string };
+export type Failure = { code: string; message: string; stack?: string; path?: string[] };
 
 export type Loaded = { major: 4 | 5; xstate: string; httpApi: string[] };

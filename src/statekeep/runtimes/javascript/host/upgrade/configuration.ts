@@ -33,10 +33,12 @@ export function activePaths(value: StateValue): string[][] {
 export function nodeAt(chart: Chart, path: Path): ChartNode {
   const node = chart.at(path);
   if (node) return node;
-  throw new HostError(
+  const missing = new HostError(
     "no-such-state",
     `The migration leads to "${path.join(".")}", a state that the new version does not have`,
   );
+  missing.path = [...path];
+  throw missing;
 }
 
 /**
