@@ -28,6 +28,7 @@ from statekeep.api.http.services import Services
 from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
+from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.first_start import FirstStart
 from statekeep.application.http_api import HttpApi
@@ -39,11 +40,14 @@ from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.messages import Messages
+from statekeep.application.migration_paths import MigrationPaths
+from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
+from statekeep.application.upgrades import Upgrades
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorOutput
@@ -156,6 +160,8 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     )
     notifier = LocalNotifier()
     indexing = Indexing(read_context)
+    paths = MigrationPaths(store)
+    desired_versions = DesiredVersions(store, residents, paths)
     turns = Turns(
         runtime,
         store,
@@ -167,6 +173,7 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         on_timers=timers.schedule,
         on_growth=residents.resized,
         on_void=residents.remove,
+        upgrades=Upgrades(runtime, store, paths, clock, author_log),
     )
     creation = Creation(store, runtime, residents, turns, clock)
     messages = Messages(
@@ -192,6 +199,10 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         machines=Machines(store, clock),
         indexes=Indexes(store),
         versions=Versions(store, runtime, tokens, clock, entropy, on_current=filling.look),
+        migrations=Migrations(
+            store, runtime, tokens, clock, entropy, on_published=desired_versions.look_again
+        ),
+        desired_versions=desired_versions,
         keys=Keys(store, tokens, authenticator, clock, entropy),
         watching=watching,
         clock=clock,

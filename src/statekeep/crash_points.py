@@ -16,9 +16,20 @@ AMID_EFFECTS: Final = "amid-effects"
 """Some effects were performed, others not."""
 BEFORE_REPLY: Final = "before-reply"
 """Everything is done and the caller does not know."""
+BEFORE_UPGRADE: Final = "before-upgrade"
+"""An upgrade is decided, and nothing of it is durable."""
+AFTER_UPGRADE: Final = "after-upgrade"
+"""An upgrade is durable, and the event that it came before is not handled."""
 
 CRASH_POINTS: Final = frozenset(
-    {BEFORE_COMMIT, AFTER_COMMIT_BEFORE_EFFECTS, AMID_EFFECTS, BEFORE_REPLY}
+    {
+        BEFORE_COMMIT,
+        AFTER_COMMIT_BEFORE_EFFECTS,
+        AMID_EFFECTS,
+        BEFORE_REPLY,
+        BEFORE_UPGRADE,
+        AFTER_UPGRADE,
+    }
 )
 
 _armed: str | None = None

@@ -20,6 +20,7 @@ from tests.support.serving import Served, serving_api
 BY_CURSOR = [
     "listMachines",
     "listVersions",
+    "listMigrations",
     "listInstances",
     "listTransitions",
     "listKeys",
@@ -27,7 +28,8 @@ BY_CURSOR = [
     "listTokenProviders",
 ]
 BY_PROOF_OR_ID = ["deleteAMachine", "deleteAnInstance", "createAnInstance"]
-BY_UPLOAD = ["publishAVersion", "uploadCode"]
+BY_UPLOAD = ["publishAVersion", "publishAMigration", "uploadCode"]
+BY_VERSION = ["beginAMigration", "setTheVersionThatAnInstanceIsToHave"]
 ENDLESS = ["followAnInstance", "openARealtimeSocket"]
 BY_CHARACTER = ["createAKey", "createAnOrganization"]
 BY_TRUST = [
@@ -46,6 +48,7 @@ CONFIG = schemathesis.Config.from_dict(
                     *BY_CURSOR,
                     *BY_PROOF_OR_ID,
                     *BY_UPLOAD,
+                    *BY_VERSION,
                     *BY_CHARACTER,
                     *BY_TRUST,
                 ],

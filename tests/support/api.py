@@ -17,6 +17,7 @@ from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
+from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
@@ -28,11 +29,14 @@ from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.messages import Messages
+from statekeep.application.migration_paths import MigrationPaths
+from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
+from statekeep.application.upgrades import Upgrades
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorOutput
@@ -171,7 +175,8 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
-        residents, instances, watching, filling = _instances(store, runtime, clock)
+        engine = _instances(store, runtime, clock)
+        residents, instances, watching, filling, desired_versions = engine
         await filling.start()
         stack.push_async_callback(filling.stop)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
@@ -191,6 +196,10 @@ async def running_api(
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy, on_current=filling.look),
             indexes=Indexes(store),
+            migrations=Migrations(
+                store, runtime, tokens, clock, entropy, on_published=desired_versions.look_again
+            ),
+            desired_versions=desired_versions,
             keys=Keys(store, tokens, authenticator, clock, entropy),
             organizations=Organizations(store, tokens, authenticator, clock, entropy),
             identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
@@ -225,12 +234,13 @@ async def running_api(
 
 def _instances(
     store: MemoryStore, runtime: ToyRuntime, clock: FakeClock
-) -> tuple[Residents, Instances, Watching, IndexFilling]:
+) -> tuple[Residents, Instances, Watching, IndexFilling, DesiredVersions]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
     author_log, notifier = AuthorOutput(), LocalNotifier()
     indexing = Indexing(read_context)
+    paths = MigrationPaths(store)
     turns = Turns(
         runtime,
         store,
@@ -242,6 +252,7 @@ def _instances(
         on_timers=TimerService(store, clock, retry_after_seconds=1).schedule,
         on_growth=residents.resized,
         on_void=residents.remove,
+        upgrades=Upgrades(runtime, store, paths, clock, author_log),
     )
     creation = Creation(store, runtime, residents, turns, clock)
     messages = Messages(
@@ -254,4 +265,5 @@ def _instances(
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
     filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
-    return residents, instances, watching, filling
+    desired_versions = DesiredVersions(store, residents, paths)
+    return residents, instances, watching, filling, desired_versions

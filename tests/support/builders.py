@@ -10,12 +10,14 @@ from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.machine import Key, Machine, MachineVersion, Organization, User
+from statekeep.domain.migration import Migration
 from statekeep.domain.names import (
     IdentityProviderId,
     InstanceId,
     InstanceName,
     KeyId,
     MachineName,
+    MigrationId,
     OrganizationId,
     ServiceName,
     TokenProviderId,
@@ -108,6 +110,13 @@ def a_version(machine: Machine, name: str = "first") -> MachineVersion:
         index_selectors={"owner": "$.owner"},
         xstate_major=5,
         code_hash=b"h" * 32,
+    )
+
+
+def a_migration(source: MachineVersion, target: MachineVersion, name: str = "first") -> Migration:
+    """From one version of a machine to another."""
+    return Migration(
+        MigrationId(f"mig_{name}"), source.machine_id, source.id, target.id, NOW, b"m" * 32
     )
 
 

@@ -54,6 +54,29 @@ class Deployment:
         version_id: str = self._expect("PUT", path, {"makeCurrent": True})["machineVersionId"]
         return version_id
 
+    def migrate(self, machine: str, start: str, target: str, code: str) -> str:
+        """A migration from version to version; returns its id."""
+        body = {"fromMachineVersionId": start, "toMachineVersionId": target}
+        begun = self._expect("POST", f"/machines/{machine}/migrations", body)
+        uploaded = self._http.post(
+            begun["codeUploadUrl"],
+            data={"content-type": "application/javascript"},
+            files={"file": ("migration.js", code.encode(), "application/javascript")},
+        )
+        assert uploaded.is_success, uploaded.text
+        path = f"/machines/{machine}/migrations/{begun['machineVersionMigrationId']}"
+        migration_id: str = self._expect("PUT", path)["machineVersionMigrationId"]
+        return migration_id
+
+    def desire(self, machine: str, instance: str, version_id: str) -> None:
+        """Let an instance be carried over to a version before its next event."""
+        body = {"targetMachineVersionId": version_id}
+        self._expect("PUT", f"/machines/{machine}/i/{instance}/v", body)
+
+    def admin(self, machine: str, instance: str) -> Any:
+        """The whole of an instance."""
+        return self._expect("GET", f"/machines/{machine}/i/{instance}/admin")
+
     def create(self, machine: str, instance: str, **more: Any) -> Any:
         """A new instance; returns its state. `more`: `context`, `machineVersionId`."""
         answer = self._http.post(

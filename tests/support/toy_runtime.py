@@ -17,11 +17,13 @@ from statekeep.domain.errors import (
     InvalidCode,
     MachineError,
     NotFound,
+    UpgradeFailed,
 )
 from statekeep.domain.event import Delivery, Event
 from statekeep.domain.http_mapping import HttpAnswer, HttpRequest, Meaning
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Address, Message, MessageKind, Parent
+from statekeep.domain.migration import RenamedTimer, Upgraded
 from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId, VersionId
 from statekeep.domain.step import (
     ChildrenState,
@@ -34,9 +36,11 @@ from statekeep.domain.step import (
     Refused,
     Stepped,
 )
-from statekeep.domain.timer import CancelTimer, SetTimer, TimerOp
+from statekeep.domain.timer import CancelTimer, SetTimer, Timer, TimerOp
 from statekeep.ports.runtime import (
     HostLost,
+    Leaving,
+    MigrationCode,
     ReadAnswer,
     RuntimeListener,
     SavedState,
@@ -74,12 +78,46 @@ class ToyRuntime:
         self.requests: list[HttpRequest] = []
         self.responded: list[tuple[VersionId, InstanceId, bytes]] = []
         self.http_answer: HttpAnswer | Exception | None = None
+        self.upgrades: list[tuple[str, str, list[str]]] = []
+        self.upgrade_error: Exception | None = None
+        self.upgrade_gate = asyncio.Event()
+        self.upgrade_gate.set()
+        self.upgrading = asyncio.Event()
+        self.reads: list[str] = []
+        """By which versions."""
+        self.steps: list[str] = []
+        """The same."""
         self.on_perform: Callable[[InstanceId], None] | None = None
 
     async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
         if code == b"broken":
             raise InvalidCode("broken", parameter="code")
         return VersionFacts(5, "5.0.0")
+
+    async def inspect_migration(self, organization_id: OrganizationId, code: bytes) -> None:
+        if code == b"broken":
+            raise InvalidCode("broken", parameter="code")
+
+    async def describe(self, version: MachineVersion) -> bytes:
+        return b'{"major":5,"states":[]}'
+
+    async def upgrade(
+        self, leaving: Leaving, target: MachineVersion, path: Sequence[MigrationCode]
+    ) -> Upgraded:
+        self.upgrading.set()
+        await self.upgrade_gate.wait()
+        self.upgrades.append((leaving.version.id, target.id, [code.id for code in path]))
+        if self.upgrade_error is not None:
+            raise self.upgrade_error
+        for code in path:
+            if await code.load() == b"fail":
+                raise UpgradeFailed("it threw", reason="migration-error", stack="at migration.js:1")
+        state = msgspec.json.decode(leaving.standing.snapshot)
+        context = state["context"]
+        context["log"].append(f"upgraded to {target.id}")
+        is_done = state.get("status") == "done"
+        step = _macrostep(context, is_done=is_done)
+        return Upgraded(step.snapshot, step.view, is_done, *_timer_moves(leaving.timers))
 
     async def create(
         self,
@@ -107,6 +145,7 @@ class ToyRuntime:
         self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]
     ) -> Sequence[Outcome]:
         self.stepping.set()
+        self.steps.append(version.id)
         await self.gate.wait()
         self.bursts.append(len(deliveries))
         state = msgspec.json.decode(standing.snapshot)
@@ -140,6 +179,7 @@ class ToyRuntime:
     async def read(
         self, version: MachineVersion, standing: Standing, auths: Sequence[bytes]
     ) -> ReadAnswer:
+        self.reads.append(version.id)
         state = msgspec.json.decode(standing.snapshot)
         allowed = tuple(b"stranger" not in auth for auth in auths)
         return ReadAnswer(_view(state["context"], is_done=state.get("status") == "done"), allowed)
@@ -254,6 +294,20 @@ class ToyRuntime:
 
 def _toy(name: object) -> Address:
     return Address(MachineName("toy"), InstanceName(str(name)))
+
+
+def _timer_moves(
+    timers: Sequence[Timer],
+) -> tuple[tuple[RenamedTimer, ...], tuple[int, ...], tuple[SetTimer, ...]]:
+    """A timer `old` gets another name, `vanishing` is cancelled, and with it one begins."""
+    renamed = [
+        RenamedTimer(timer.seq, "renamed", b'{"type":"RENAMED"}', b'{"path":[]}')
+        for timer in timers
+        if timer.send_id == "old"
+    ]
+    cancelled = [timer.seq for timer in timers if timer.send_id == "vanishing"]
+    started = [SetTimer("entered", 500, b'{"type":"ENTERED"}', None) for _ in cancelled]
+    return tuple(renamed), tuple(cancelled), tuple(started)
 
 
 def _timer_ops(event: dict[str, object]) -> tuple[TimerOp, ...]:

@@ -9,21 +9,26 @@ from datetime import UTC, datetime
 import msgspec
 
 from statekeep.application.creation import Creation
+from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
 from statekeep.application.messages import Messages
+from statekeep.application.migration_paths import MigrationPaths
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
+from statekeep.application.upgrades import Upgrades
 from statekeep.application.watching import Watching
 from statekeep.domain.access import SCOPES, AuthContext
 from statekeep.domain.commit import Commit
 from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.machine import MachineVersion, Organization, User
+from statekeep.domain.migration import Migration
 from statekeep.domain.names import (
     InstanceName,
     MachineName,
+    MigrationId,
     OrganizationId,
     UserId,
     VersionId,
@@ -122,6 +127,8 @@ class World:
         self.timers = TimerService(self.store, self.clock, retry_after_seconds=0.01)
         self.residents = Residents(self.store, count_max=residents_max, bytes_max=1 << 30)
         self.indexing = Indexing(read_context)
+        self.paths = MigrationPaths(self.store)
+        self.desired_versions = DesiredVersions(self.store, self.residents, self.paths)
         self.turns = Turns(
             runtime,
             self.store,
@@ -133,6 +140,7 @@ class World:
             on_timers=self.timers.schedule,
             on_growth=self.residents.resized,
             on_void=self.residents.remove,
+            upgrades=Upgrades(runtime, self.store, self.paths, self.clock, self.recorder),
         )
         self.creation = Creation(self.store, runtime, self.residents, self.turns, self.clock)
         self.messages = Messages(
@@ -168,6 +176,37 @@ class World:
         )
         await self.store.create_version(version, b"code", make_current=True)
         return self
+
+    async def add_version(self, name):
+        """Another one of the machine, not current."""
+        machine = await self.store.machine(ORGANIZATION, MACHINE)
+        assert machine is not None
+        version = MachineVersion(
+            VersionId(name), machine.id, ORGANIZATION, MACHINE, THEN, None, {}, 5, b"h"
+        )
+        await self.store.create_version(version, b"code", make_current=False)
+        return version
+
+    async def add_migration(self, start, target, code=b"code"):
+        """One from version to version, by their names."""
+        machine = await self.store.machine(ORGANIZATION, MACHINE)
+        assert machine is not None
+        number = len(await self.store.migrations(machine.id))
+        migration_id = MigrationId(f"mig_{number}")
+        migration = Migration(
+            migration_id, machine.id, VersionId(start), VersionId(target), THEN, b"h"
+        )
+        await self.store.create_migration(migration, code)
+        self.desired_versions.look_again(machine.id)
+        return migration
+
+    async def desire(self, version, *, name=NAME, caller=CALLER):
+        await self.desired_versions.set(caller, MACHINE, InstanceName(name), VersionId(version))
+
+    async def history(self, name=NAME):
+        """Types of the recorded events, oldest first."""
+        page = await self.instances.transitions(CALLER, MACHINE, InstanceName(name), None)
+        return [msgspec.json.decode(entry.event)["type"] for entry in reversed(page.items)]
 
     def restarted(self, runtime, **options):
         """Another server on the same store."""

@@ -134,6 +134,8 @@ class Resident:
         "status",
         "timers",
         "turn",
+        "upgrade_failures",
+        "upgrade_not_before",
         "version",
         "view",
         "void_because",
@@ -184,6 +186,10 @@ class Resident:
         """Deliver what is owed now, though nothing else waits."""
         self.void_because: StatekeepError | None = None
         """Why what is in memory is not what is in the store: the instance must be claimed again."""
+        self.upgrade_failures = 0
+        """In a row."""
+        self.upgrade_not_before = -math.inf
+        """Loop time before which no upgrade is tried."""
         self.keys_under_way: dict[str, Letter] = {}
         self.index_entries: IndexEntries = NO_INDEX_ENTRIES
         """Of the head."""
@@ -221,6 +227,22 @@ class Resident:
         """Could it leave memory without anything being lost?"""
         is_writing = self.committing or self.reindexing
         return self.turn is None and not self.live and not is_writing and not self.held
+
+    @property
+    def is_settled(self) -> bool:
+        """Does nobody wait for children, and no word of theirs for being handled?"""
+        return not (self.due or self.owed or self.held or self.waiters) and not any(
+            letter.is_last_word for letter in self.mailbox
+        )
+
+    def put_upgrade_off(self, until: float) -> None:
+        """Try no upgrade before `until` (loop time)."""
+        self.upgrade_not_before = until
+
+    def retry_upgrade(self) -> None:
+        """Something changed: try with the next event."""
+        self.upgrade_failures = 0
+        self.upgrade_not_before = -math.inf
 
     @property
     def size_bytes(self) -> int:

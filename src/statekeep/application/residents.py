@@ -53,6 +53,10 @@ class Residents:
         """The resident of that number, if it is in memory."""
         return self._by_id.get(instance_id)
 
+    def of_machine(self, machine_id: int) -> list[Resident]:
+        """Those in memory. Looks at all."""
+        return [it for it in self._by_id.values() if it.version.machine_id == machine_id]
+
     async def find(self, key: InstanceKey) -> Resident | None:
         """The resident of that name, claimed from the store if need be; None where there is no such instance.
 

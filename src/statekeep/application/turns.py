@@ -10,6 +10,7 @@ What must stay true here:
 - a step that touches children, or that is made while children live, waits for its commit and its effects before the next step;
 - a commit that fails takes everything computed on top of it along: the instance is void, and claimed again by whoever needs it, once its
   turn has ended;
+- an upgrade is made while nothing is under way, and the version changes with its commit, not before;
 - what is durable names every child whose last word is not: after a crash that child is owed its error event.
 """
 
@@ -24,6 +25,7 @@ from typing import Final, NamedTuple
 from statekeep import crash_points
 from statekeep.application.indexing import Indexing
 from statekeep.application.resident import Letter, Resident, Waiter
+from statekeep.application.upgrades import Upgrades
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.errors import (
     AlreadyExists,
@@ -41,6 +43,7 @@ from statekeep.domain.limits import (
     MAILBOX_LETTERS_MAX,
     PIPELINED_BURSTS_MAX,
 )
+from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import InstanceId
 from statekeep.domain.step import Effects, Failed, Ignored, Later, Outcome, Refused, Stepped
 from statekeep.domain.timer import NO_TIMER_CHANGES, Timer
@@ -70,6 +73,7 @@ class Batch(NamedTuple):
     effects: Effects
     timers_set: tuple[Timer, ...]
     is_settled: bool
+    upgraded_to: MachineVersion | None = None
 
 
 class Turns:
@@ -89,6 +93,7 @@ class Turns:
         on_timers: Callable[[InstanceId, tuple[Timer, ...]], None],
         on_growth: Callable[[Resident], None],
         on_void: Callable[[Resident], None],
+        upgrades: Upgrades | None = None,
     ) -> None:
         self._runtime = runtime
         self._store = store
@@ -100,6 +105,7 @@ class Turns:
         self._on_timers = on_timers
         self._on_growth = on_growth
         self._on_void = on_void
+        self._upgrades = upgrades
         self._loop = asyncio.get_running_loop()
         self._background: set[asyncio.Future[None]] = set()
         self.on_left: Callable[[Resident], None] = lambda _: None
@@ -188,6 +194,10 @@ class Turns:
     # Deciding
 
     async def _advance(self, resident: Resident) -> None:
+        if resident.desired_version is not None:
+            await self._upgrade(resident)
+            if not resident.mailbox:
+                return
         burst = self._admit(resident, resident.take_burst())
         if not burst:
             return
@@ -210,6 +220,26 @@ class Turns:
                 letter.fail(resident.void_because)
             return
         await self._take(resident, burst, outcomes)
+
+    async def _upgrade(self, resident: Resident) -> None:
+        """Carry a settled instance over to the version that is desired for it, or leave it as it is. Not pipelined."""
+        if self._upgrades is None or not self._upgrades.may_begin(resident):
+            return
+        if resident.committing:
+            await asyncio.wait([resident.committing[-1]])
+        decided = None if resident.is_void else await self._upgrades.decide(resident)
+        if decided is None:
+            return
+        crash_points.reach(crash_points.BEFORE_UPGRADE)
+        draft = self._draft(resident)
+        draft.upgrade(decided.upgraded, decided.event, now_ms=round(self._clock.now_ms(), 3))
+        commit = draft.commit()._replace(upgraded_to=decided.target.id)
+        self._move_head(resident, draft)
+        published, timers_set = draft.published, commit.timers.set
+        batch = Batch(
+            (), (), published, draft.snapshot, (), Effects.NONE, timers_set, True, decided.target
+        )
+        await asyncio.wait([self._submit(resident, commit, batch)])
 
     def _admit(self, resident: Resident, burst: list[Letter]) -> list[Letter]:
         """Those letters that may be delivered now."""
@@ -362,6 +392,8 @@ class Turns:
             self._on_commit_failed(resident, batch, error)
             return
         crash_points.reach(crash_points.AFTER_COMMIT_BEFORE_EFFECTS)
+        if batch.upgraded_to is not None:
+            self._change_version(resident, batch.upgraded_to)
         resident.snapshot = batch.snapshot
         resident.view = batch.published[-1].view
         resident.committed_due = batch.due
@@ -374,6 +406,16 @@ class Turns:
             self._runtime.perform(resident.version, resident.id, resident.view.revision)
             crash_points.reach(crash_points.AMID_EFFECTS)
         self._tell(resident, batch)
+
+    def _change_version(self, resident: Resident, version: MachineVersion) -> None:
+        """From now on the new version answers for it. Idle children go on from the snapshot, in a host of that version."""
+        crash_points.reach(crash_points.AFTER_UPGRADE)
+        self._runtime.discard(resident.version, resident.id)
+        resident.due, resident.live = (), 0
+        resident.version = version
+        if resident.desired_version is not None and resident.desired_version.id == version.id:
+            resident.desired_version = None
+        resident.retry_upgrade()
 
     def _publish(self, resident: Resident, batch: Batch) -> None:
         try:

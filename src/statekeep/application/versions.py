@@ -22,7 +22,7 @@ from statekeep.domain.limits import (
     UPLOAD_URL_VALID_FOR,
 )
 from statekeep.domain.machine import Machine, MachineVersion, VersionInfo
-from statekeep.domain.names import MachineName, OrganizationId, VersionId
+from statekeep.domain.names import CodeId, MachineName, MigrationId, OrganizationId, VersionId
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.entropy import Entropy
 from statekeep.ports.runtime import Runtime
@@ -45,9 +45,9 @@ class Provisional(NamedTuple):
 
 
 class UploadTicket(NamedTuple):
-    """Leave to upload code for one version that is not published yet."""
+    """Leave to upload code for one version or migration that is not published yet."""
 
-    version_id: VersionId
+    code_id: CodeId
     expires_at: datetime
 
 
@@ -101,29 +101,30 @@ class Versions:
                 now=now,
                 valid_for_seconds=int(SIGNED_ID_VALID_FOR.total_seconds()),
             ),
-            self._tokens.sign(
-                _UPLOAD,
-                {"version": version_id},
-                now=now,
-                valid_for_seconds=int(UPLOAD_URL_VALID_FOR.total_seconds()),
-            ),
+            upload_token(self._tokens, {"version": version_id}, now=now),
         )
 
     async def admit_upload(self, upload_token: str) -> UploadTicket:
         """Look at an upload's token before its code is read.
 
-        Raises InvalidParameter where it is forged or expired, and InvalidState where the version is published already.
+        Raises InvalidParameter where it is forged or expired, and InvalidState where the version or migration is published already.
         """
         now_ms = self._clock.now_ms()
         claims = self._stated(_UPLOAD, upload_token, "the upload URL")
-        version_id = VersionId(claims["version"])
-        if await self._catalog.version(version_id) is not None:
-            raise InvalidState("this version is published already and can not be changed")
-        return UploadTicket(version_id, datetime_of(now_ms) + SIGNED_ID_VALID_FOR)
+        code_id: CodeId
+        if "migration" in claims:
+            kind, code_id = "migration", MigrationId(claims["migration"])
+            published: object = await self._catalog.migration(code_id)
+        else:
+            kind, code_id = "version", VersionId(claims["version"])
+            published = await self._catalog.version(code_id)
+        if published is not None:
+            raise InvalidState(f"this {kind} is published already and can not be changed")
+        return UploadTicket(code_id, datetime_of(now_ms) + SIGNED_ID_VALID_FOR)
 
     async def accept_upload(self, ticket: UploadTicket, upload: Upload) -> None:
-        """Keep the code until it is published, in place of what was uploaded for the same version before."""
-        await self._catalog.save_upload(ticket.version_id, upload, expires_at=ticket.expires_at)
+        """Keep the code until it is published, in place of what was uploaded for the same before."""
+        await self._catalog.save_upload(ticket.code_id, upload, expires_at=ticket.expires_at)
 
     async def publish(
         self, caller: AuthContext, machine: MachineName, signed_id: str, description: Description
@@ -198,6 +199,12 @@ class Versions:
     async def _current_version(self, machine: Machine) -> MachineVersion | None:
         current = machine.current_version
         return None if current is None else await self._catalog.version(current.id)
+
+
+def upload_token(tokens: Tokens, claims: dict[str, str], *, now: float) -> str:
+    """Leave to upload code for what `claims` name. `now` in seconds since the epoch."""
+    valid_for = int(UPLOAD_URL_VALID_FOR.total_seconds())
+    return tokens.sign(_UPLOAD, claims, now=now, valid_for_seconds=valid_for)
 
 
 def _checked_client_info(client_info: str | None) -> str | None:

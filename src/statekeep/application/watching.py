@@ -30,7 +30,7 @@ from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import InstanceId, InstanceName, MachineName
 from statekeep.ports.notifier import InstanceChanged, Notification
 from statekeep.ports.runtime import Runtime, Standing
-from statekeep.ports.store import InstanceStore, Transition
+from statekeep.ports.store import InstanceStore, Transition, VersionSpan
 
 _REST_SECONDS = WATCHER_REST.total_seconds()
 _SHARED_REVISIONS_MAX: Final = 256
@@ -265,6 +265,7 @@ class _Reading:
         self._seen = after
         self._portions: AsyncGenerator[Sequence[Transition], None] | None = None
         self._portion: deque[Transition] = deque()
+        self._spans: Sequence[VersionSpan] = ()
         self._resident: Resident | None = None
         self._reads_up_to = 0
 
@@ -290,7 +291,7 @@ class _Reading:
     async def _begin(self, instance_id: InstanceId, seen: int, newest: int) -> None:
         self._reads_up_to = newest
         if newest - seen <= _SHARED_REVISIONS_MAX:
-            self._portion.extend(await self._journals.first_portion_after(instance_id, seen))
+            await self._add(await self._journals.first_portion_after(instance_id, seen))
         last = self._portion[-1].revision if self._portion else seen
         # It may have been read for others, before the newest was there.
         if last < newest:
@@ -303,17 +304,30 @@ class _Reading:
         standing = Standing(
             resident.id, resident.key.name, transition.revision, transition.snapshot
         )
-        return _Glimpse(resident.version, standing, transition.ts)
+        return _Glimpse(self._version_at(transition.revision), standing, transition.ts)
+
+    def _version_at(self, revision: int) -> MachineVersion:
+        """The version that made the state, which is the one that knows who may see it."""
+        return next(
+            span.version for span in reversed(self._spans) if span.first_revision <= revision
+        )
 
     async def _read_on(self) -> None:
         assert self._portions is not None
         assert self._seen is not None
         try:
-            self._portion.extend(await anext(self._portions))
+            await self._add(await anext(self._portions))
         except StopAsyncIteration:
             self._portions = None
             # Revisions at the end may be of no interest to anybody.
             self._seen = max(self._seen, self._reads_up_to)
+
+    async def _add(self, portion: Sequence[Transition]) -> None:
+        assert self._resident is not None
+        # Read after the portion: it knows of every upgrade that the portion may be of.
+        self._spans = await self._journals.version_spans(self._resident.id)
+        if self._spans:
+            self._portion.extend(portion)
 
 
 class _Journals:
@@ -321,6 +335,7 @@ class _Journals:
 
     def __init__(self, store: InstanceStore) -> None:
         self.portions_after = store.transitions_after
+        self.version_spans = store.version_spans
         self._reading: dict[tuple[InstanceId, int], asyncio.Task[Sequence[Transition]]] = {}
 
     async def first_portion_after(

@@ -43,9 +43,9 @@ class NewInstance(NamedTuple):
 class Commit(NamedTuple):
     """The step from one revision of an instance to a later one, all or nothing.
 
-        `entries` is not empty, in order, and its first revision is `base_revision + 1`. `due` replaces the list of children owed an answer.
-        `next_timer_seq` is the number the next timer will get. `received` are messages of other instances that the entries apply: they are removed, and
-    have to be there.
+    `entries` is not empty, in order, and its first revision is `base_revision + 1`. `due` replaces the list of children owed an answer.
+    `next_timer_seq` is the number the next timer will get. `received` are messages of other instances that the entries apply: they are removed, and
+    have to be there. `upgraded_to` is the version that the instance has from these entries on, which is not desired any more then.
     """
 
     instance_id: InstanceId
@@ -58,3 +58,4 @@ class Commit(NamedTuple):
     new: NewInstance | None = None
     received: tuple[Receipt, ...] = ()
     indexed: IndexChanges | None = None
+    upgraded_to: VersionId | None = None

@@ -16,6 +16,7 @@
     ├── TooLarge
     ├── IdempotencyMismatch
     ├── MachineError              the author's code threw, looped or died
+    │   └── UpgradeFailed         an instance cannot be carried over to another version
     ├── HttpMappingFailed         an author's HTTP handler made nothing of a request
     ├── HttpMappingTimeout        ... or did not answer in time
     ├── InvalidCode               a version that cannot be published
@@ -159,6 +160,26 @@ class MachineError(StatekeepError):
     def __init__(self, message: str, *, stack: str | None = None) -> None:
         super().__init__(message)
         self.stack = stack
+
+
+class UpgradeFailed(MachineError):
+    """An instance cannot be carried over to another version, and stays where it is.
+
+    `reason` is "migration-error" where a migration threw or answered what it must not, and "no-such-state" where it led to what the new
+    version does not have: `path`, where it is a single state.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "migration-error",
+        stack: str | None = None,
+        path: tuple[str, ...] | None = None,
+    ) -> None:
+        super().__init__(message, stack=stack)
+        self.reason = reason
+        self.path = path
 
 
 class ExchangeRefused(StatekeepError):

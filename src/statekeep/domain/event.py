@@ -25,6 +25,8 @@ class Origin(IntEnum):
     """No transition: the snapshot changed without an event, as when an idle child machine moved."""
     MESSAGE = 7
     """Another instance."""
+    UPGRADE = 8
+    """The instance was carried over to another version (SPEC 8)."""
 
 
 class Event(NamedTuple):

@@ -63,6 +63,7 @@ class InstanceInfo(NamedTuple):
     created_at: datetime
     status: InstanceStatus
     version: VersionInfo
+    desired_version: VersionInfo | None = None
 
 
 class InstanceView(NamedTuple):

@@ -72,6 +72,17 @@ MESSAGE_HOPS_MAX = 1_000
 HOPS_FORGOTTEN_AFTER = timedelta(seconds=1)
 """What waits for so long begins anew: it cannot keep a server busy."""
 
+UPGRADE_RETRIED_AFTER = timedelta(seconds=1)
+"""After an upgrade that failed the next event tries again, but no sooner. Each further failure doubles it, up to the next."""
+UPGRADE_RETRIED_AFTER_MAX = timedelta(hours=1)
+MIGRATIONS_PER_MACHINE_MAX = 10_000
+"""All of them are looked at when a path is searched."""
+MIGRATION_PATH_LENGTH_MAX = 50
+"""Migrations that one upgrade takes. Their code goes to one host."""
+OUTLINES_REMEMBERED_MAX = 200
+"""Versions whose states the server keeps in mind, for instances that leave them."""
+OUTLINE_BYTES_MAX = 1 * MIB
+
 WATCHER_REST = timedelta(microseconds=100)
 """How long the watchers of an instance rest between two updates, for each of them: to tell one takes half of that."""
 READERS_ASKED_ABOUT_AT_ONCE = 200

@@ -12,6 +12,9 @@ OrganizationId = NewType("OrganizationId", str)
 UserId = NewType("UserId", str)
 KeyId = NewType("KeyId", str)
 VersionId = NewType("VersionId", str)
+MigrationId = NewType("MigrationId", str)
+CodeId = VersionId | MigrationId
+"""What code is uploaded for."""
 IdentityProviderId = NewType("IdentityProviderId", str)
 TokenProviderId = NewType("TokenProviderId", str)
 ServiceName = NewType("ServiceName", str)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from statekeep.domain.event import Delivery, Event
 from statekeep.domain.http_mapping import HttpAnswer, HttpRequest, Meaning
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Parent
+from statekeep.domain.migration import Upgraded
 from statekeep.domain.names import InstanceId, InstanceName, OrganizationId
 from statekeep.domain.step import ChildrenState, Outcome
+from statekeep.domain.timer import Timer
 
 
 class VersionFacts(NamedTuple):
@@ -41,6 +43,21 @@ class SavedState(NamedTuple):
 
     snapshot: bytes
     view: bytes
+
+
+class MigrationCode(NamedTuple):
+    """A migration for a runtime: `load` gives its module where a host does not have it yet. No two modules share an `id`."""
+
+    id: str
+    load: Callable[[], Awaitable[bytes]]
+
+
+class Leaving(NamedTuple):
+    """An instance that is to be carried over to another version: where it stands, and what is pending there."""
+
+    version: MachineVersion
+    standing: Standing
+    timers: Sequence[Timer]
 
 
 class RuntimeListener(Protocol):
@@ -92,6 +109,24 @@ class Runtime(Protocol):
 
     async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
         """Load code that is not published yet and end its host again. Raises InvalidCode with the reason."""
+        ...
+
+    async def inspect_migration(self, organization_id: OrganizationId, code: bytes) -> None:
+        """Load a migration that is not published yet, in a host of its own. Raises InvalidCode with the reason."""
+        ...
+
+    async def describe(self, version: MachineVersion) -> bytes:
+        """The states of a version as JSON (`Outline` of docs/host-protocol.md). The same for ever."""
+        ...
+
+    async def upgrade(
+        self, leaving: Leaving, target: MachineVersion, path: Sequence[MigrationCode]
+    ) -> Upgraded:
+        """The instance as it will be in `target`, by the migrations of `path` one after the other.
+
+        Nothing is performed, and no host holds anything of the instance afterwards that it did not hold before. Raises UpgradeFailed where
+        the migrations or the new version do not allow it, TooLarge where the context would be, and MachineError where the host dies of it.
+        """
         ...
 
     async def create(

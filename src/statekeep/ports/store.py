@@ -28,11 +28,14 @@ from statekeep.domain.machine import (
     User,
     VersionInfo,
 )
+from statekeep.domain.migration import Migration
 from statekeep.domain.names import (
+    CodeId,
     IdentityProviderId,
     InstanceId,
     KeyId,
     MachineName,
+    MigrationId,
     OrganizationId,
     ServiceName,
     TokenProviderId,
@@ -74,6 +77,13 @@ class Transition(NamedTuple):
     snapshot: bytes
 
 
+class VersionSpan(NamedTuple):
+    """Which version made the states of an instance, from one revision on until the next span begins."""
+
+    first_revision: int
+    version: MachineVersion
+
+
 class Page(NamedTuple, Generic[Item]):
     """Part of a list. `cursor` asks for what follows; None at the end."""
 
@@ -102,12 +112,20 @@ class InstanceStore(Protocol):
         The call itself takes the commit's place in line: of two commits the one passed first is written first, and awaited results
         come in that order. Done means durable. Raises AlreadyExists where a new instance's key is taken, and ConflictingRevision where
         the instance does not stand at `base_revision` (or does not exist any more) or a received message is not there, and NotFound where a new instance's machine is gone;
-        nothing of that commit is then written.
+        nothing of that commit is then written. A desired version is forgotten by the commit that reaches it, and by no other.
         """
         ...
 
     async def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
         """Pause or resume. No journal entry, no revision."""
+        ...
+
+    async def set_desired_version(self, instance_id: InstanceId, version_id: VersionId) -> None:
+        """The version that the instance is to have; none where it has it already. No journal entry, no revision."""
+        ...
+
+    async def version_spans(self, instance_id: InstanceId) -> Sequence[VersionSpan]:
+        """The versions that the instance had, in order, and last the one that it has. Empty where there is no such instance."""
         ...
 
     async def delete_instance(self, instance_id: InstanceId) -> None:
@@ -304,7 +322,34 @@ class ProviderCatalog(Protocol):
         ...
 
 
-class Catalog(ProviderCatalog, Protocol):
+class MigrationCatalog(Protocol):
+    """Migrations between versions of machines."""
+
+    async def create_migration(self, migration: Migration, code: bytes) -> None:
+        """Publish: the migration with its code (the module itself), the upload gone, all at once.
+
+        Raises AlreadyExists where the id was published before and NotFound where the machine or a version is gone.
+        """
+        ...
+
+    async def migration(self, migration_id: MigrationId) -> Migration | None:
+        """A published migration by id. The caller checks that it belongs to the machine it means."""
+        ...
+
+    async def migration_code(self, migration_id: MigrationId) -> bytes | None:
+        """The module of a published migration."""
+        ...
+
+    async def migrations(self, machine_id: int) -> Sequence[Migration]:
+        """All of a machine, newest first, up to `limits.MIGRATIONS_PER_MACHINE_MAX`."""
+        ...
+
+    async def list_migrations(self, machine_id: int, *, cursor: str | None) -> Page[Migration]:
+        """Newest first."""
+        ...
+
+
+class Catalog(ProviderCatalog, MigrationCatalog, Protocol):
     """Organizations, members, keys, machines, versions and uploads."""
 
     async def create_organization(
@@ -366,19 +411,17 @@ class Catalog(ProviderCatalog, Protocol):
         ...
 
     async def delete_machine(self, machine_id: int) -> None:
-        """With its versions. Raises InvalidState while it has instances.
+        """With its versions and migrations. Raises InvalidState while it has instances.
 
         Uploads for it cannot be published any more and go when they expire.
         """
         ...
 
-    async def save_upload(
-        self, version_id: VersionId, upload: Upload, *, expires_at: datetime
-    ) -> None:
+    async def save_upload(self, code_id: CodeId, upload: Upload, *, expires_at: datetime) -> None:
         """Keep uploaded code until it is published or expires; replaces an earlier upload for the same id."""
         ...
 
-    async def upload(self, version_id: VersionId) -> Upload | None:
+    async def upload(self, code_id: CodeId) -> Upload | None:
         """What was uploaded last and has not been published."""
         ...
 

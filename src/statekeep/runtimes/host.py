@@ -80,6 +80,8 @@ class Host:
         """Requests whose answer is a promise of the author's, by their ids. Whoever asked takes them out."""
         self.mapping: Counter[InstanceId] = Counter()
         """Instances about which a response mapper is being asked, and how often."""
+        self.migrations: set[str] = set()
+        """Those whose code it was given. A wrong belief costs a round trip, no more."""
         self.is_alive = True
         self.has_loaded = False
         """Whoever starts it says when: until then what takes long is the author's module, and no event."""

@@ -88,11 +88,15 @@ class Pool:
 
     async def inspect(self, version: MachineVersion, code: bytes) -> LoadedFrame:
         """Load code in a host of its own and end that again. Raises InvalidCode with the reason."""
+        text = _text_of(code)
+        return await self._inspect(version, text, protocol.load(text, self._settings.host_limits))
+
+    async def _inspect(self, version: MachineVersion, imports: str, load: bytes) -> LoadedFrame:
         await self._make_room(version)
         self._inspecting += 1
         host = Host(version, _Deaf(), step_timeout_seconds=self._settings.step_timeout_seconds)
         try:
-            return await self._load(host, code)
+            return await self._load(host, imports, load)
         except HostDied as death:
             raise InvalidCode(
                 f"the code could not be loaded: {death.reason}", parameter="code"
@@ -102,6 +106,12 @@ class Pool:
             await host.process.ended()
             self._inspecting -= 1
             self._wake_one()
+
+    async def inspect_migration(self, version: MachineVersion, code: bytes) -> None:
+        """The same for a migration. It may import nothing: which modules there are depends on the version whose host will load it."""
+        await self._inspect(
+            version, "", protocol.load_migration(_text_of(code), self._settings.host_limits)
+        )
 
     def forget(self, host: Host) -> None:
         """A host is gone: its place is free."""
@@ -133,7 +143,8 @@ class Pool:
             version, self._observer, step_timeout_seconds=self._settings.step_timeout_seconds
         )
         try:
-            await self._load(host, await self._code_of(version))
+            text = _text_of(await self._code_of(version))
+            await self._load(host, text, protocol.load(text, self._settings.host_limits))
             self._hosts[version.id] = host
         except HostDied as death:
             raise MachineError(
@@ -148,22 +159,17 @@ class Pool:
                 self._wake_one()
         return host
 
-    async def _load(self, host: Host, code: bytes) -> LoadedFrame:
-        try:
-            text = code.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidCode("the code is not UTF-8", parameter="code") from error
+    async def _load(self, host: Host, imports: str, load: bytes) -> LoadedFrame:
+        """Start a process that can import what the text `imports` does, and have it load a module."""
         path = self._socket_dir / f"{next(self._places)}.sock"
         await host.process.start(
-            self._launcher.command(text, path),
+            self._launcher.command(imports, path),
             self._launcher.environment(),
             path,
             data_mib=self._settings.data_mib_max,
             timeout_seconds=self._settings.start_timeout_seconds,
         )
-        limits = self._settings.host_limits
-        frames = await host.ask(protocol.load(text, limits))
-        [frame] = frames
+        [frame] = await host.ask(load)
         if frame.error is not None:
             raise protocol.error_of(frame.error)
         if frame.ok is None:
@@ -248,6 +254,13 @@ class Pool:
                     _expect_nothing(host.ask(protocol.PING, is_use=False))
                 else:
                     self._retire(host)
+
+
+def _text_of(code: bytes) -> str:
+    try:
+        return code.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidCode("the code is not UTF-8", parameter="code") from error
 
 
 class _Deaf:

@@ -19,10 +19,12 @@ from statekeep.domain.errors import (
     MachineError,
     StatekeepError,
     TooLarge,
+    UpgradeFailed,
 )
 from statekeep.domain.event import Delivery, Event
-from statekeep.domain.limits import SNAPSHOT_BYTES_MAX
+from statekeep.domain.limits import OUTLINE_BYTES_MAX, SNAPSHOT_BYTES_MAX
 from statekeep.domain.message import Address, Message, MessageKind, Parent
+from statekeep.domain.migration import Losses, RenamedTimer, Upgraded
 from statekeep.domain.names import VersionId, parse_instance_name, parse_machine_name
 from statekeep.domain.step import (
     ChildrenState,
@@ -35,8 +37,8 @@ from statekeep.domain.step import (
     Refused,
     Stepped,
 )
-from statekeep.domain.timer import CancelTimer, SetTimer, TimerOp
-from statekeep.ports.runtime import ReadAnswer, SavedState, Standing
+from statekeep.domain.timer import CancelTimer, SetTimer, Timer, TimerOp
+from statekeep.ports.runtime import Leaving, ReadAnswer, SavedState, Standing
 
 
 class BadFrame(MachineError):
@@ -68,6 +70,46 @@ def load(code: str, limits: HostLimits) -> bytes:
         msgspec.json.encode(code),
         msgspec.json.encode(limits),
     )
+
+
+def load_migration(code: str, limits: HostLimits) -> bytes:
+    """The same for a migration that is only looked at."""
+    return b'"kind":"migration",%b' % load(code, limits)
+
+
+def upgrade(
+    leaving: Leaving, outline: bytes | None, codes: Sequence[tuple[str, bytes | None]]
+) -> bytes:
+    """Carry an instance over to the version of the host, by migrations of which some come with their code."""
+    version, standing, timers = leaving
+    states = b"" if outline is None else b'"states":%b,' % _states_in(outline)
+    return (
+        b'"op":"upgrade","i":%d,"name":"%b","major":%d,%b"snapshot":%b,"timers":[%b],"migrations":[%b]'
+        % (
+            standing.instance_id,
+            standing.name.encode(),
+            version.xstate_major,
+            states,
+            standing.snapshot,
+            b",".join([_pending_timer(timer) for timer in timers if _is_own(timer)]),
+            b",".join([_migration(*code) for code in codes]),
+        )
+    )
+
+
+def _is_own(timer: Timer) -> bool:
+    return timer.message is None and not timer.is_dead
+
+
+def _pending_timer(timer: Timer) -> bytes:
+    after = b"" if timer.after is None else b',"after":%b' % timer.after
+    send_id = msgspec.json.encode(timer.send_id)
+    return b'{"seq":%d,"id":%b,"event":%b%b}' % (timer.seq, send_id, timer.event, after)
+
+
+def _migration(migration_id: str, code: bytes | None) -> bytes:
+    sent = {"id": migration_id} if code is None else {"id": migration_id, "code": code.decode()}
+    return msgspec.json.encode(sent)
 
 
 def create(
@@ -139,6 +181,8 @@ def discard(instance_id: int) -> bytes:
     return b'"op":"discard","i":%d' % instance_id
 
 
+DESCRIBE: Final = b'"op":"describe"'
+"""Ask for the states of the version."""
 PING: Final = b'"op":"ping"'
 """Ask for a sign of life."""
 
@@ -169,10 +213,10 @@ def done_event(child_id: str, output: bytes, *, xstate_major: int) -> Event:
 
 
 class LoadedFrame(msgspec.Struct):
-    """Answer to load."""
+    """Answer to load. Without a major for a migration."""
 
-    major: Literal[4, 5]
-    xstate: str
+    major: Literal[4, 5] | None = None
+    xstate: str = ""
 
 
 class FailureFrame(msgspec.Struct):
@@ -181,6 +225,7 @@ class FailureFrame(msgspec.Struct):
     code: str
     message: str
     stack: str | None = None
+    path: tuple[str, ...] | None = None
 
 
 _ABSENT: Final = msgspec.Raw()
@@ -228,6 +273,33 @@ class ResultFrame(msgspec.Struct):
     error: FailureFrame | None = None
 
 
+class _RenamedTimerFrame(msgspec.Struct):
+    seq: int
+    id: str
+    event: msgspec.Raw
+    after: msgspec.Raw
+
+
+class _TimerMovesFrame(msgspec.Struct):
+    renamed: tuple[_RenamedTimerFrame, ...]
+    cancelled: tuple[int, ...]
+    started: tuple[_TimerOpFrame, ...]
+
+
+class _LossesFrame(msgspec.Struct):
+    children: tuple[str, ...]
+    history: tuple[tuple[str, ...], ...]
+
+
+class UpgradedFrame(msgspec.Struct):
+    """Answer to upgrade."""
+
+    snapshot: msgspec.Raw
+    view: msgspec.Raw
+    timers: _TimerMovesFrame
+    lost: _LossesFrame
+
+
 class HostFrame(msgspec.Struct):
     """Any frame of a host: a reply has `re`, a report has `op`."""
 
@@ -243,6 +315,8 @@ class HostFrame(msgspec.Struct):
     need: str | None = None
     error: FailureFrame | None = None
     pong: bool = False
+    outline: msgspec.Raw = _ABSENT
+    upgraded: UpgradedFrame | None = None
     op: Literal["event", "due", "log", "http"] | None = None
     http: msgspec.Raw = _ABSENT
     pending: bool = False
@@ -259,12 +333,17 @@ class _Typed(msgspec.Struct):
     type: str
 
 
+class _Outline(msgspec.Struct):
+    states: msgspec.Raw
+
+
 class _Finishable(msgspec.Struct):
     done: bool
 
 
 _decode_frame = msgspec.json.Decoder(HostFrame).decode
 _decode_type = msgspec.json.Decoder(_Typed).decode
+_decode_outline = msgspec.json.Decoder(_Outline).decode
 _decode_done = msgspec.json.Decoder(_Finishable).decode
 
 
@@ -323,7 +402,12 @@ def error_of(frame: FailureFrame) -> StatekeepError:
         return InvalidParameter(frame.message, parameter="event")
     if frame.code == "bad-version":
         return InvalidCode(frame.message, parameter="code")
+    if frame.code in _UPGRADE_FAILURES:
+        return UpgradeFailed(frame.message, reason=frame.code, stack=frame.stack, path=frame.path)
     return MachineError(frame.message, stack=frame.stack)
+
+
+_UPGRADE_FAILURES: Final = frozenset({"migration-error", "no-such-state"})
 
 
 def children_of(frame: HostFrame) -> ChildrenState:
@@ -343,6 +427,45 @@ def saved_state_of(frame: HostFrame) -> SavedState:
     if not frame.view or not frame.snapshot:
         raise bad_frame("a save without its answer")
     return SavedState(_snapshot(frame.snapshot), bytes(frame.view))
+
+
+def outline_of(frame: HostFrame) -> bytes:
+    """Answer to describe."""
+    outline = bytes(frame.outline)
+    if not outline or len(outline) > OUTLINE_BYTES_MAX:
+        raise bad_frame("no outline of its version")
+    return outline
+
+
+def _states_in(outline: bytes) -> bytes:
+    return bytes(_decode_outline(outline).states)
+
+
+def upgraded_of(frame: HostFrame) -> Upgraded:
+    """Answer to upgrade."""
+    answer = frame.upgraded
+    if answer is None:
+        raise bad_frame("an upgrade without its answer")
+    return Upgraded(
+        _snapshot(answer.snapshot),
+        bytes(answer.view),
+        _decode_done(answer.view).done,
+        tuple([_renamed_timer(timer) for timer in answer.timers.renamed]),
+        answer.timers.cancelled,
+        tuple([_started_timer(op) for op in answer.timers.started]),
+        Losses(answer.lost.children, answer.lost.history),
+    )
+
+
+def _renamed_timer(frame: _RenamedTimerFrame) -> RenamedTimer:
+    return RenamedTimer(frame.seq, frame.id, bytes(frame.event), bytes(frame.after))
+
+
+def _started_timer(frame: _TimerOpFrame) -> SetTimer:
+    op = _timer_op(frame)
+    if not isinstance(op, SetTimer):
+        raise bad_frame("a timer that is not set")
+    return op
 
 
 def event_of(raw: msgspec.Raw) -> Event:

@@ -17,9 +17,10 @@ from typing import Final, TypeVar
 from statekeep.domain.errors import MachineError, Overloaded, StatekeepError
 from statekeep.domain.event import Delivery, Event
 from statekeep.domain.http_mapping import HttpAnswer, HttpRequest, Meaning
-from statekeep.domain.limits import HTTP_MAPPING_TIMEOUT
+from statekeep.domain.limits import HTTP_MAPPING_TIMEOUT, OUTLINES_REMEMBERED_MAX
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Parent
+from statekeep.domain.migration import Upgraded
 from statekeep.domain.names import (
     InstanceId,
     InstanceName,
@@ -30,6 +31,8 @@ from statekeep.domain.names import (
 from statekeep.domain.step import ChildrenState, Effects, Failed, Later, Outcome, Stepped
 from statekeep.ports.runtime import (
     HostLost,
+    Leaving,
+    MigrationCode,
     ReadAnswer,
     RuntimeListener,
     SavedState,
@@ -45,6 +48,7 @@ from statekeep.runtimes.protocol import HostFrame, bad_frame
 
 Answer = TypeVar("Answer")
 
+_NO_REVISION: Final = -1
 _CAREFUL_TRIES_MAX: Final = 10
 """How often a careful request is asked again because its host died in company, for which it may not be to blame."""
 
@@ -65,12 +69,77 @@ class HostRuntime:
         self.listener: RuntimeListener
         self._http = HttpQuestions(http_timeout)
         self._careful: dict[VersionId, _Turnstile] = {}
+        self._outlines: dict[VersionId, bytes] = {}
         self._undone: dict[InstanceId, tuple[Host, int]] = {}
         """Hosts that owe effects, and up to which revision: a later step may have decided more before the first was performed."""
 
     async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
         loaded = await self.pool.inspect(_unpublished(organization_id), code)
+        if loaded.major is None:
+            raise bad_frame("a version without its major")
         return VersionFacts(loaded.major, loaded.xstate)
+
+    async def inspect_migration(self, organization_id: OrganizationId, code: bytes) -> None:
+        await self.pool.inspect_migration(_unpublished(organization_id), code)
+
+    async def describe(self, version: MachineVersion) -> bytes:
+        outline = self._outlines.pop(version.id, None)
+        if outline is None:
+
+            async def attempt(host: Host) -> bytes:
+                [frame] = await host.ask(protocol.DESCRIBE)
+                _raise_if_failed(frame)
+                return protocol.outline_of(frame)
+
+            outline = await self._asked(version, attempt)
+        self._outlines[version.id] = outline
+        if len(self._outlines) > OUTLINES_REMEMBERED_MAX:
+            del self._outlines[next(iter(self._outlines))]
+        return outline
+
+    async def upgrade(
+        self, leaving: Leaving, target: MachineVersion, path: Sequence[MigrationCode]
+    ) -> Upgraded:
+        outline = await self._outline_if_any(leaving.version)
+
+        async def attempt(host: Host) -> Upgraded:
+            instance_id = leaving.standing.instance_id
+            # What the migrations print is then the instance's. No session stands at this revision.
+            is_stranger = host.sessions.setdefault(instance_id, _NO_REVISION) == _NO_REVISION
+            try:
+                return await self._upgrade_on(host, leaving, outline, path)
+            finally:
+                if is_stranger and host.sessions.get(instance_id) == _NO_REVISION:
+                    host.forget_session(instance_id)
+
+        return await self._asked(target, attempt)
+
+    async def _outline_if_any(self, version: MachineVersion) -> bytes | None:
+        """None where the old version cannot even be loaded any more: leaving it must be possible still."""
+        try:
+            return await self.describe(version)
+        except Overloaded:
+            raise
+        except StatekeepError:
+            return None
+
+    async def _upgrade_on(
+        self,
+        host: Host,
+        leaving: Leaving,
+        outline: bytes | None,
+        path: Sequence[MigrationCode],
+    ) -> Upgraded:
+        known = host.migrations.copy()
+        for _ in range(2):
+            codes = [(code.id, None if code.id in known else await code.load()) for code in path]
+            [frame] = await host.ask(protocol.upgrade(leaving, outline, codes))
+            if frame.need is None:
+                break
+            known.clear()
+        _raise_if_failed(frame)
+        host.migrations.update(code.id for code in path)
+        return protocol.upgraded_of(frame)
 
     async def create(
         self,

@@ -16,6 +16,7 @@ from statekeep.wire.fields import (
     KeyId,
     KeySetUrl,
     MachineSlug,
+    MigrationId,
     OrganizationId,
     PublicContext,
     RecordedEvent,
@@ -105,6 +106,7 @@ class InstanceItem(Answer):
     created_at: Timestamp
     status: InstanceStatus
     machine_version: VersionInfo
+    desired_machine_version: VersionInfo | UnsetType = UNSET
 
 
 class InstancePage(Answer):
@@ -204,6 +206,43 @@ class PublishedVersion(Answer):
     """The version that came of an upload."""
 
     machine_version_id: VersionId
+
+
+class MigrationItem(Answer):
+    """A migration in a list."""
+
+    id: MigrationId
+    from_machine_version_id: VersionId
+    to_machine_version_id: VersionId
+    created_at: Timestamp
+
+
+class MigrationPage(Answer):
+    """Migrations, newest first."""
+
+    migrations: list[MigrationItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class ProvisionalMigration(Answer):
+    """Where to upload code, and the id to publish it with."""
+
+    machine_version_migration_id: Annotated[
+        str, Meta(description="A signed id, good for publishing this upload only.")
+    ]
+    code_upload_url: Annotated[
+        str, Meta(description="POST the code there as a multipart form, in its part `file`.")
+    ]
+    code_upload_fields: Annotated[
+        dict[str, str], Meta(description="Fields to send in that form before the file.")
+    ]
+
+
+class PublishedMigration(Answer):
+    """The migration that came of an upload. Its id stands under both names, as the published types know the first only."""
+
+    machine_version_id: MigrationId
+    machine_version_migration_id: MigrationId
 
 
 class KeyItem(Answer):

@@ -48,6 +48,10 @@ VersionId = Annotated[
     str,
     Meta(description="Id of a published version.", examples=["ver_uHvZHpF4STWvMg8BKVCUTg"]),
 ]
+MigrationId = Annotated[
+    str,
+    Meta(description="Id of a published migration.", examples=["mig_uHvZHpF4STWvMg8BKVCUTg"]),
+]
 OrganizationId = Annotated[
     str, Meta(description="Id of an organization.", examples=["org_uHvZHpF4STWvMg8BKVCUTg"])
 ]

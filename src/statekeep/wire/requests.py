@@ -125,6 +125,20 @@ class PublishVersion(Request):
     ] = None
 
 
+class ProvisionMigration(Request):
+    """A migration to create, from one version of the machine to another. What else is in the body is left alone: the official client sends
+    the code along."""
+
+    from_machine_version_id: VersionId
+    to_machine_version_id: VersionId
+
+
+class SetDesiredVersion(Request):
+    """The version that an instance is to have. The one that it has takes an earlier wish back."""
+
+    target_machine_version_id: VersionId
+
+
 class CreateKey(Request):
     """An API key to make: either for a use or with scopes; scopes win."""
 

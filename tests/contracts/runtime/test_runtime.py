@@ -99,7 +99,14 @@ async def test_the_caller_is_asked_for(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["xstate.done.actor.call", "xstate.after.60000.(machine).calling", "xstate.init", "*"]
+    "kind",
+    [
+        "xstate.done.actor.call",
+        "xstate.after.60000.(machine).calling",
+        "xstate.init",
+        "*",
+        "statebacked.upgrade",
+    ],
 )
 async def test_events_of_xstates_own_cannot_be_sent(bench: Bench, kind: str) -> None:
     """A caller cannot say that a promise was fulfilled; a child can."""
@@ -426,11 +433,11 @@ async def test_code_that_is_looked_at_takes_a_place(make_bench, monkeypatch) -> 
     pool, at_once = bench.runtime.pool, []
     load, running = pool._load, set()
 
-    async def watched(host, code):
+    async def watched(host, *rest):
         running.add(host)
         at_once.append(len(running))
         try:
-            return await load(host, code)
+            return await load(host, *rest)
         finally:
             running.discard(host)
 

@@ -14,6 +14,7 @@ from statekeep.storage.sqlite.connection import DATABASE_FILE_NAME, open_writer
 from tests.support.builders import (
     a_commit,
     a_key_use,
+    a_migration,
     a_timer,
     a_user,
     create_instance,
@@ -65,12 +66,13 @@ def count_rows(path):
     return counts
 
 
-async def fill(store, instance_id, entries):
+async def fill(store, version, instance_id, entries):
     """An instance with some of everything."""
     timers = TimerChanges(tuple(a_timer(seq) for seq in range(20)), ())
     keys = tuple(a_key_use(f"k{number}") for number in range(20))
     commit = a_commit(instance_id, 1, entries=entries)
-    await store.commit(commit._replace(timers=timers, keys=keys, due=("fetch",)))
+    commit = commit._replace(timers=timers, keys=keys, due=("fetch",), upgraded_to=version.id)
+    await store.commit(commit)
 
 
 async def test_deletion_leaves_no_row_anywhere(open_sqlite, tmp_path):
@@ -79,10 +81,10 @@ async def test_deletion_leaves_no_row_anywhere(open_sqlite, tmp_path):
     store = await open_sqlite()
     ground = await lay_ground(store)
     kept = await create_instance(store, ground, "kept")
-    await fill(store, kept, 3)
+    await fill(store, ground.version, kept, 3)
     before = count_rows(path)
     gone = await create_instance(store, ground, "gone")
-    await fill(store, gone, 1_234)
+    await fill(store, ground.version, gone, 1_234)
     assert count_rows(path) != before
     await store.delete_instance(gone)
     assert count_rows(path) == before
@@ -111,9 +113,9 @@ async def test_a_deletion_that_was_cut_short_is_finished(open_sqlite, tmp_path):
     store = await open_sqlite()
     ground = await lay_ground(store)
     kept, gone = await create_instances(store, ground, ["kept", "gone"])
-    await fill(store, kept, 3)
+    await fill(store, ground.version, kept, 3)
     before = count_rows(path)["journal"] - 1
-    await fill(store, gone, 5_000)
+    await fill(store, ground.version, gone, 5_000)
     deletion = asyncio.ensure_future(store.delete_instance(gone))
     await asyncio.sleep(0)
     # In the batch that removes the instance; what follows takes ten more.
@@ -138,5 +140,6 @@ async def test_a_machine_goes_with_all_its_rows(open_sqlite, tmp_path):
     await lay_ground(store, machine="kept")
     before = count_rows(path)
     ground = await lay_ground(store, machine="gone")
+    await store.create_migration(a_migration(ground.version, ground.version), b"code")
     await store.delete_machine(ground.machine.id)
     assert count_rows(path) == before

@@ -38,3 +38,9 @@ def run(server: RunningServer, test: str, machine: str) -> None:
         *(server.url, server.token, server.organization_id),
         str(HERE / machine),
     )
+
+
+@pytest.mark.parametrize("door", ["door4.js", "door5.js"])
+def test_its_migrations_work(running_server: RunningServer, door: str) -> None:
+    """migrations_test.ts says how, for machines of both majors of XState."""
+    run(running_server, "migrations_test.ts", door)

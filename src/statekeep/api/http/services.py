@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
@@ -12,6 +13,7 @@ from statekeep.application.indexes import Indexes
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
+from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits, unlimited
 from statekeep.application.token_providers import TokenProviders
@@ -29,6 +31,8 @@ class Services:
     indexes: Indexes
     machines: Machines
     versions: Versions
+    migrations: Migrations
+    desired_versions: DesiredVersions
     keys: Keys
     organizations: Organizations
     watching: Watching

@@ -12,6 +12,7 @@ from statekeep.application.instances import AdministrativeState
 from statekeep.domain.access import SCOPES
 from statekeep.domain.instance import InstanceInfo, InstanceView
 from statekeep.domain.machine import Key, Machine, Membership, VersionInfo
+from statekeep.domain.migration import Migration
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 from statekeep.ports.clock import datetime_of
 from statekeep.ports.store import Page, Transition
@@ -84,6 +85,7 @@ def instance_item(instance: InstanceInfo) -> answers.InstanceItem:
         timestamp(instance.created_at),
         instance.status.value,
         version(instance.version),
+        _version_if_any(instance.desired_version),
     )
 
 
@@ -108,6 +110,16 @@ def transition_item(transition: Transition) -> answers.TransitionItem:
         timestamp(datetime_of(transition.ts)),
         _read_snapshot(transition.snapshot).value,
         Raw(transition.event),
+    )
+
+
+def migration_item(migration: Migration) -> answers.MigrationItem:
+    """A migration in a list."""
+    return answers.MigrationItem(
+        migration.id,
+        migration.from_version,
+        migration.to_version,
+        timestamp(migration.created_at),
     )
 
 

@@ -19,10 +19,12 @@ from statekeep.domain.machine import (
     User,
     VersionInfo,
 )
-from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.domain.migration import Migration
+from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
 from statekeep.domain.token_exchange import AnonymousAccess
 from statekeep.ports.store import Catalog, Page, Upload
 from statekeep.storage.memory.lists import read_page
+from statekeep.storage.memory.migrations import MemoryMigrations
 from statekeep.storage.memory.providers import MemoryProviders
 
 
@@ -37,7 +39,7 @@ class _Uploaded(NamedTuple):
     expires_at: datetime
 
 
-class MemoryCatalog(MemoryProviders, Catalog):
+class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
     """Each dictionary keeps the order in which things were made."""
 
     def __init__(self) -> None:
@@ -49,7 +51,7 @@ class MemoryCatalog(MemoryProviders, Catalog):
         self._keys: dict[KeyId, tuple[int, Key, bytes]] = {}
         self._machines: dict[int, Machine] = {}
         self._versions: dict[VersionId, _Published] = {}
-        self._uploads: dict[VersionId, _Uploaded] = {}
+        self._uploads: dict[CodeId, _Uploaded] = {}
 
     async def create_organization(
         self, organization: Organization, admin: UserId, anonymous: AnonymousAccess | None = None
@@ -147,14 +149,13 @@ class MemoryCatalog(MemoryProviders, Catalog):
         for published in list(self._versions.values()):
             if published.version.machine_id == machine_id:
                 del self._versions[published.version.id]
+        self._forget_migrations(machine_id)
 
-    async def save_upload(
-        self, version_id: VersionId, upload: Upload, *, expires_at: datetime
-    ) -> None:
-        self._uploads[version_id] = _Uploaded(upload, expires_at)
+    async def save_upload(self, code_id: CodeId, upload: Upload, *, expires_at: datetime) -> None:
+        self._uploads[code_id] = _Uploaded(upload, expires_at)
 
-    async def upload(self, version_id: VersionId) -> Upload | None:
-        uploaded = self._uploads.get(version_id)
+    async def upload(self, code_id: CodeId) -> Upload | None:
+        uploaded = self._uploads.get(code_id)
         return uploaded and uploaded.upload
 
     async def forget_expired_uploads(self, *, now: datetime) -> int:
@@ -175,6 +176,13 @@ class MemoryCatalog(MemoryProviders, Catalog):
         self._uploads.pop(version.id, None)
         if make_current:
             self._machines[machine.id] = replace(machine, current_version=info_of(version))
+
+    async def create_migration(self, migration: Migration, code: bytes) -> None:
+        versions = {migration.from_version, migration.to_version}
+        if migration.machine_id not in self._machines or not versions <= self._versions.keys():
+            raise NotFound("the machine is gone")
+        await super().create_migration(migration, code)
+        self._uploads.pop(migration.id, None)
 
     async def version(self, version_id: VersionId) -> MachineVersion | None:
         published = self._versions.get(version_id)

@@ -31,6 +31,7 @@ class MemoryProviders(ProviderCatalog):
     """Each provider is kept with its number, by which lists are ordered."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._organizations: dict[OrganizationId, Organization] = {}
         self._provider_numbers = itertools.count(1)
         self._identity_providers: dict[_Pair, tuple[int, IdentityProvider]] = {}

@@ -17,7 +17,8 @@ from statekeep.domain.event import Origin, Receipt
 from statekeep.domain.index import NO_INDEX_ENTRIES
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.limits import PAGE_SIZE
-from statekeep.domain.names import InstanceId
+from statekeep.domain.machine import VersionInfo
+from statekeep.domain.names import InstanceId, VersionId
 from statekeep.domain.timer import Timer
 from statekeep.ports.store import (
     ConflictingRevision,
@@ -26,6 +27,7 @@ from statekeep.ports.store import (
     Store,
     StoredKeyUse,
     Transition,
+    VersionSpan,
 )
 from statekeep.storage.memory.catalog import info_of
 from statekeep.storage.memory.indexes import IndexedFacts, MemoryIndexes
@@ -49,6 +51,9 @@ class _Stored:
     timers: dict[int, Timer] = field(default_factory=dict)
     next_timer_seq: int = 0
     keys: dict[str, KeyUse] = field(default_factory=dict)
+    versions: list[tuple[int, VersionId]] = field(default_factory=list)
+    """From which revision on it had which."""
+    desired_version: VersionId | None = None
 
 
 class MemoryStore(MemoryIndexes, Store):
@@ -81,8 +86,8 @@ class MemoryStore(MemoryIndexes, Store):
         return ClaimedInstance(
             id=instance_id,
             key=stored.created.key,
-            version=self._versions[stored.created.version_id].version,
-            desired_version=None,
+            version=self._versions[stored.versions[-1][1]].version,
+            desired_version=self._desired(stored),
             status=stored.status,
             revision=newest.revision,
             ts=newest.ts,
@@ -120,6 +125,10 @@ class MemoryStore(MemoryIndexes, Store):
         stored.keys.update({use.key: use for use in commit.keys})
         if commit.indexed is not None:
             self._change_entries(commit.instance_id, commit.indexed)
+        if commit.upgraded_to is not None:
+            stored.versions.append((commit.entries[0].revision, commit.upgraded_to))
+            if stored.desired_version == commit.upgraded_to:
+                stored.desired_version = None
 
     def _is_there(self, receipt: Receipt) -> bool:
         sender = self._instances.get(receipt.sender)
@@ -133,6 +142,8 @@ class MemoryStore(MemoryIndexes, Store):
             raise ConflictingRevision(
                 f"instance {commit.instance_id} is not at revision {commit.base_revision}"
             )
+        if commit.upgraded_to is not None and commit.upgraded_to not in self._versions:
+            raise NotFound("the version is gone")
         return stored
 
     def _create(self, instance_id: InstanceId, new: NewInstance) -> _Stored:
@@ -141,12 +152,29 @@ class MemoryStore(MemoryIndexes, Store):
         if new.machine_id not in self._machines or new.version_id not in self._versions:
             raise NotFound("the machine is gone")
         self._ids[new.key] = instance_id
-        self._instances[instance_id] = _Stored(new)
+        self._instances[instance_id] = _Stored(new, versions=[(1, new.version_id)])
         return self._instances[instance_id]
 
     async def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
         if instance_id in self._instances:
             self._instances[instance_id].status = status
+
+    async def set_desired_version(self, instance_id: InstanceId, version_id: VersionId) -> None:
+        stored = self._instances.get(instance_id)
+        if stored is not None:
+            is_there = stored.versions[-1][1] == version_id or version_id not in self._versions
+            stored.desired_version = None if is_there else version_id
+
+    async def version_spans(self, instance_id: InstanceId) -> Sequence[VersionSpan]:
+        stored = self._instances.get(instance_id)
+        return [
+            VersionSpan(first, self._versions[version_id].version)
+            for first, version_id in (stored.versions if stored else ())
+        ]
+
+    def _desired(self, stored: _Stored) -> VersionInfo | None:
+        desired = stored.desired_version
+        return None if desired is None else info_of(self._versions[desired].version)
 
     async def delete_instance(self, instance_id: InstanceId) -> None:
         stored = self._instances.pop(instance_id, None)
@@ -180,8 +208,10 @@ class MemoryStore(MemoryIndexes, Store):
 
     def _info(self, stored: _Stored) -> InstanceInfo:
         created = stored.created
-        version = info_of(self._versions[created.version_id].version)
-        return InstanceInfo(created.key.name, created.created_at, stored.status, version)
+        version = info_of(self._versions[stored.versions[-1][1]].version)
+        return InstanceInfo(
+            created.key.name, created.created_at, stored.status, version, self._desired(stored)
+        )
 
     async def list_transitions(
         self, instance_id: InstanceId, *, cursor: str | None

@@ -20,11 +20,12 @@ from statekeep.domain.machine import (
     User,
     VersionInfo,
 )
-from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
 from statekeep.domain.token_exchange import AnonymousAccess
 from statekeep.ports.store import Catalog, Page, Upload
 from statekeep.storage.pages import page_of
 from statekeep.storage.sqlite.indexes import start_fill
+from statekeep.storage.sqlite.migrations import SqliteMigrations
 from statekeep.storage.sqlite.named import QUERIES, run
 from statekeep.storage.sqlite.providers import SqliteProviders
 from statekeep.storage.sqlite.rows import (
@@ -43,7 +44,7 @@ from statekeep.storage.sqlite.rows import (
 )
 
 
-class SqliteCatalog(SqliteProviders, Catalog):
+class SqliteCatalog(SqliteProviders, SqliteMigrations, Catalog):
     """What people set up."""
 
     async def create_organization(
@@ -134,18 +135,16 @@ class SqliteCatalog(SqliteProviders, Catalog):
 
         await self._database.write(delete, is_long=True)
 
-    async def save_upload(
-        self, version_id: VersionId, upload: Upload, *, expires_at: datetime
-    ) -> None:
+    async def save_upload(self, code_id: CodeId, upload: Upload, *, expires_at: datetime) -> None:
         def save(connection: apsw.Connection) -> None:
             expiry = microseconds_of(expires_at)
-            named = {"version_id": version_id, **upload._asdict(), "expires_at": expiry}
+            named = {"version_id": code_id, **upload._asdict(), "expires_at": expiry}
             run(connection, "save_upload", **named)
 
         await self._database.write(save, is_long=True)
 
-    async def upload(self, version_id: VersionId) -> Upload | None:
-        rows = await self._database.scan_rows(QUERIES["upload"], {"version_id": version_id})
+    async def upload(self, code_id: CodeId) -> Upload | None:
+        rows = await self._database.scan_rows(QUERIES["upload"], {"version_id": code_id})
         return next((Upload(code, bool(is_gzipped)) for code, is_gzipped in rows), None)
 
     async def forget_expired_uploads(self, *, now: datetime) -> int:

@@ -13,7 +13,7 @@ import apsw
 
 from statekeep.domain.commit import Commit, NewInstance
 from statekeep.domain.index import IndexChanges
-from statekeep.domain.names import InstanceId
+from statekeep.domain.names import InstanceId, VersionId
 from statekeep.ports.store import ConflictingRevision
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.rows import json_of, microseconds_of, timer_row
@@ -29,6 +29,8 @@ _REMOVE_TIMER: Final = _QUERIES["remove_timer"]
 _USE_KEY: Final = _QUERIES["use_key"]
 ADD_INDEX_ENTRY: Final = _QUERIES["add_index_entry"]
 REMOVE_INDEX_ENTRY: Final = _QUERIES["remove_index_entry"]
+_RECORD_UPGRADE: Final = _QUERIES["record_upgrade"]
+_UPGRADE_INSTANCE: Final = _QUERIES["upgrade_instance"]
 
 Row = tuple[Any, ...]
 
@@ -69,6 +71,14 @@ class CommitWriter:
         # What one commit of a batch adds another may remove, and the other way round: so these keep their order.
         for query, entry in rows.index_changes:
             self._cursor.execute(query, entry)
+        if rows.upgrades:
+            self._upgrade(rows.upgrades)
+
+    def _upgrade(self, upgrades: Sequence[tuple[InstanceId, int, VersionId]]) -> None:
+        # One after the other: an instance may be upgraded twice in one run.
+        for instance_id, revision, version_id in upgrades:
+            self._cursor.execute(_RECORD_UPGRADE, (instance_id, revision))
+            self._cursor.execute(_UPGRADE_INSTANCE, (instance_id, version_id))
 
     def _move(self, moves: Sequence[Row]) -> None:
         before = self._connection.total_changes()
@@ -97,6 +107,7 @@ class _Rows:
         self.received: list[Row] = []
         self.keys: list[Row] = []
         self.index_changes: list[tuple[str, Row]] = []
+        self.upgrades: list[tuple[InstanceId, int, VersionId]] = []
         self._add(commits)
 
     def _add(self, commits: Sequence[Commit]) -> None:
@@ -116,6 +127,7 @@ class _Rows:
                 new,
                 received,
                 indexed,
+                upgraded,
             ) = commit
             previous = newest.get(instance_id)
             for entry in entries:
@@ -130,7 +142,8 @@ class _Rows:
             else:
                 self.standings.append(standing)
                 self.instances.append(_instance_row(instance_id, new))
-            if timers.set or timers.removed or keys or received or indexed is not None:
+            has_more = keys or received or indexed is not None or upgraded is not None
+            if timers.set or timers.removed or has_more:
                 self._add_rest(commit)
         self.next_journal_id = journal_id
 
@@ -142,6 +155,8 @@ class _Rows:
         self.keys += [(instance_id, *use) for use in commit.keys]
         if commit.indexed is not None:
             self.index_changes += index_rows(instance_id, commit.indexed)
+        if commit.upgraded_to is not None:
+            self.upgrades.append((instance_id, commit.entries[0].revision, commit.upgraded_to))
 
 
 def index_rows(instance_id: InstanceId, changes: IndexChanges) -> list[tuple[str, Row]]:

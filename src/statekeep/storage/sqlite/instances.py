@@ -12,15 +12,22 @@ import apsw
 from statekeep.domain.commit import Commit
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
-from statekeep.domain.names import InstanceId
+from statekeep.domain.names import InstanceId, VersionId
 from statekeep.domain.timer import Timer
-from statekeep.ports.store import DueTimer, InstanceStore, Page, StoredKeyUse, Transition
+from statekeep.ports.store import (
+    DueTimer,
+    InstanceStore,
+    Page,
+    StoredKeyUse,
+    Transition,
+    VersionSpan,
+)
 from statekeep.storage.pages import NEWEST, ROWS_MAX, first_number, page_of
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.database import Database, Row
 from statekeep.storage.sqlite.indexes import with_indexes
 from statekeep.storage.sqlite.replay import Replay
-from statekeep.storage.sqlite.rows import claimed_of, instance_info_of, timer_of
+from statekeep.storage.sqlite.rows import claimed_of, instance_info_of, timer_of, version_of
 
 _QUERIES: Final = load_queries(__package__)
 _INSTANCE_ID: Final = _QUERIES["instance_id"]
@@ -64,6 +71,25 @@ class SqliteInstances(InstanceStore):
 
     async def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
         await self._change("set_status", instance_id=instance_id, status=status.value)
+
+    async def set_desired_version(self, instance_id: InstanceId, version_id: VersionId) -> None:
+        await self._change("set_desired_version", instance_id=instance_id, version_id=version_id)
+
+    async def version_spans(self, instance_id: InstanceId) -> Sequence[VersionSpan]:
+        def read(connection: apsw.Connection) -> list[VersionSpan]:
+            named = {"instance_id": instance_id}
+            current: list[Row] = connection.execute(
+                _QUERIES["version_of_instance"], named
+            ).fetchall()
+            left: list[Row] = connection.execute(_QUERIES["versions_left"], named).fetchall()
+            firsts = [1, *[revision for revision, *_ in left]]
+            versions = [*[columns for _, *columns in left], *current]
+            return [
+                VersionSpan(first, version_of(*columns))
+                for first, columns in zip(firsts, versions, strict=False)
+            ]
+
+        return await self._database.scan(read)
 
     async def delete_instance(self, instance_id: InstanceId) -> None:
         def delete(connection: apsw.Connection) -> None:

@@ -89,8 +89,10 @@ UPDATE orphaned_journals SET journal_id = :rest WHERE journal_id = :journal_id;
 DELETE FROM orphaned_journals WHERE journal_id = :journal_id;
 
 -- name: list_instances
-SELECT instances.id, instances.name, instances.created_at, instances.status, versions.id, versions.created_at, versions.client_info
+SELECT instances.id, instances.name, instances.created_at, instances.status,
+  versions.id, versions.created_at, versions.client_info, desired.id, desired.created_at, desired.client_info
 FROM instances JOIN versions ON versions.number = instances.version
+LEFT JOIN versions AS desired ON desired.number = instances.desired_version
 WHERE instances.machine_id = :machine_id AND instances.id <= :first
 ORDER BY instances.id DESC LIMIT :limit;
 
@@ -363,3 +365,55 @@ SELECT modules.deflated FROM versions JOIN modules ON modules.version = versions
 -- name: list_versions
 SELECT number, id, created_at, client_info FROM versions
 WHERE machine_id = :machine_id AND number <= :first ORDER BY number DESC LIMIT :limit;
+
+-- Migrations, and the versions that instances have, had and are to have.
+
+-- name: create_migration
+INSERT INTO migrations (id, machine_id, from_version, to_version, created_at, code_hash)
+VALUES (
+  :id, :machine_id, (SELECT number FROM versions WHERE id = :from_version), (SELECT number FROM versions WHERE id = :to_version),
+  :created_at, :code_hash
+);
+
+-- name: create_migration_module
+INSERT INTO migration_modules (migration, deflated) VALUES (:migration, :deflated);
+
+-- name: migration
+SELECT migrations.id, migrations.machine_id, source.id, target.id, migrations.created_at, migrations.code_hash
+FROM migrations JOIN versions AS source ON source.number = migrations.from_version
+JOIN versions AS target ON target.number = migrations.to_version
+WHERE migrations.id = :migration_id;
+
+-- name: migration_code
+SELECT migration_modules.deflated FROM migrations JOIN migration_modules ON migration_modules.migration = migrations.number
+WHERE migrations.id = :migration_id;
+
+-- name: list_migrations
+SELECT migrations.number, migrations.id, migrations.machine_id, source.id, target.id, migrations.created_at, migrations.code_hash
+FROM migrations JOIN versions AS source ON source.number = migrations.from_version
+JOIN versions AS target ON target.number = migrations.to_version
+WHERE migrations.machine_id = :machine_id AND migrations.number <= :first ORDER BY migrations.number DESC LIMIT :limit;
+
+-- name: set_desired_version
+UPDATE instances SET desired_version = (SELECT number FROM versions WHERE id = :version_id AND number <> instances.version)
+WHERE id = :instance_id;
+
+-- name: record_upgrade
+INSERT INTO upgrades (instance_id, revision, version) SELECT id, ?2, version FROM instances WHERE id = ?1;
+
+-- name: upgrade_instance
+UPDATE instances SET version = (SELECT number FROM versions WHERE id = ?2),
+  desired_version = nullif(desired_version, (SELECT number FROM versions WHERE id = ?2))
+WHERE id = ?1;
+
+-- name: versions_left
+SELECT upgrades.revision, versions.id, machines.id, machines.organization_id, machines.name, versions.created_at, versions.client_info,
+  versions.index_selectors, versions.xstate_major, versions.code_hash
+FROM upgrades JOIN versions ON versions.number = upgrades.version JOIN machines ON machines.id = versions.machine_id
+WHERE upgrades.instance_id = :instance_id ORDER BY upgrades.revision;
+
+-- name: version_of_instance
+SELECT versions.id, machines.id, machines.organization_id, machines.name, versions.created_at, versions.client_info,
+  versions.index_selectors, versions.xstate_major, versions.code_hash
+FROM instances JOIN versions ON versions.number = instances.version JOIN machines ON machines.id = versions.machine_id
+WHERE instances.id = :instance_id;

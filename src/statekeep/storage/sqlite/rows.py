@@ -180,10 +180,14 @@ def version_of(
     )
 
 
-def instance_info_of(name: Any, created_at: int, status: str, *version: Any) -> InstanceInfo:
-    """A row of instances with its version."""
+def instance_info_of(name: Any, created_at: int, status: str, *versions: Any) -> InstanceInfo:
+    """A row of instances with its version and the desired one."""
     return InstanceInfo(
-        name, instant_of(created_at), InstanceStatus(status), version_info_of(*version)
+        name,
+        instant_of(created_at),
+        InstanceStatus(status),
+        version_info_of(*versions[:3]),
+        optional_version_info_of(*versions[3:]),
     )
 
 

@@ -11,6 +11,7 @@ from statekeep.api.http.routes import (
     instances,
     keys,
     machines,
+    migrations,
     organizations,
     providers,
     realtime,
@@ -22,6 +23,7 @@ from statekeep.api.http.routes import (
 ALL: Final[tuple[Route, ...]] = (
     *machines.ROUTES,
     *versions.ROUTES,
+    *migrations.ROUTES,
     *instances.ROUTES,
     *indexes.ROUTES,
     *realtime.ROUTES,

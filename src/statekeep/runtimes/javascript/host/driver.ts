@@ -6,6 +6,7 @@
  * the transition is durable.
  */
 
+import type { Chart } from "./chart.ts";
 import type {
   ChildKind,
   JsonObject,
@@ -20,6 +21,8 @@ export interface Driver {
   readonly major: 4 | 5;
   /** Version of our own copy of XState, or "bundled" where the author's module carries its own. */
   readonly xstate: string;
+  /** The definition, for instances that come from another version. Made when it is first asked for. */
+  readonly chart: Chart;
   /**
    * Enter the initial state with the context that the caller gave (SPEC 4: merged over the machine's own; XState 5 gets it as
    * `input`, and it is merged unless the machine reads `input`). Throws what the author's code threw.

@@ -7,24 +7,35 @@ import type { Failure } from "./frames.ts";
 const MESSAGE_CHARACTERS_MAX = 4_000;
 const STACK_CHARACTERS_MAX = 16_000;
 
-/** The address under which the author's module was loaded, and how it is shown. */
-let moduleUrl = "";
-const MODULE_NAME = "machine.js";
+/** The addresses under which the author's modules were loaded, and how they are shown. */
+const moduleNames = new Map<string, string>();
 
-export function nameModule(url: string) {
-  moduleUrl = url;
+export function nameModule(url: string, name: string) {
+  moduleNames.set(url, name);
 }
 
 /** A failure with a code of its own, in words for the author. */
 export class HostError extends Error {
+  /** The frames of the author's error behind it. */
+  authorStack = "";
+  /** The state that is missing. */
+  path?: string[];
+
   constructor(readonly code: string, message: string) {
     super(message);
   }
 }
 
 export function failure(error: unknown, code = "machine-error"): Failure {
-  if (isOurs(error)) return { code: error.code, message: error.message };
+  if (isOurs(error)) {
+    const { path } = error;
+    return { ...withStack(error.code, error.message, error.authorStack), ...(path && { path }) };
+  }
   const { message, stack } = describeError(error);
+  return withStack(code, message, stack);
+}
+
+function withStack(code: string, message: string, stack: string): Failure {
   return stack ? { code, message, stack } : { code, message };
 }
 
@@ -75,5 +86,6 @@ function isAuthorFrame(line: string): boolean {
 }
 
 function tidy(text: string): string {
-  return moduleUrl ? text.replaceAll(moduleUrl, MODULE_NAME) : text;
+  for (const [url, name] of moduleNames) text = text.replaceAll(url, name);
+  return text;
 }

@@ -28,7 +28,7 @@ export type Delivery =
   | { lost: string; why: string };
 
 export type Request =
-  | { op: "load"; id: number; code: string; limits: Limits }
+  | { op: "load"; id: number; code: string; limits: Limits; kind?: "migration" }
   | {
     op: "create";
     id: number;
@@ -63,6 +63,8 @@ export type Request =
   | { op: "discard"; i: number }
   | { op: "handle"; id: number; slug: string; request: HttpRequest; bounds: JsonBounds }
   | { op: "respond"; id: number; i: number; slug: string; snapshot: Snapshot; bounds: JsonBounds }
+  | { op: "describe"; id: number }
+  | UpgradeRequest
   | { op: "ping"; id: number };
 
 export type JsonBounds = { bytes: number; depth: number };
@@ -73,6 +75,37 @@ export type HttpRequest = {
   query: string;
   body?: { json: string } | { text: string } | { base64: string };
 };
+
+/** Carry an instance of another version over to the version of this host. */
+export type UpgradeRequest = {
+  op: "upgrade";
+  id: number;
+  i: number;
+  name: string;
+  snapshot: Snapshot;
+  major: 4 | 5;
+  states?: OutlineState[];
+  timers: PendingTimer[];
+  migrations: { id: string; code?: string }[];
+};
+
+/** One state node of a machine, in document order: what has to be known of a version to leave it. */
+export type OutlineState = {
+  path: string[];
+  type: "atomic" | "compound" | "parallel" | "final" | "history";
+  deep?: true;
+  initial?: string;
+  after?: Delay[];
+  invokes?: string[];
+};
+
+/** A delayed transition of a state node: its ordinal among them, and its length or its name. */
+export type Delay = { n: number; delay: string | number };
+
+/** Which delayed transition a timer belongs to. */
+export type After = Delay & { path: string[] };
+
+export type PendingTimer = { seq: number; id: string; event: MachineEvent; after?: After };
 
 export type View = { state: StateValue; publicContext?: Json; tags: string[]; done: boolean };
 
@@ -121,7 +154,7 @@ export type TimerOp =
     set: string;
     delay: number;
     event: MachineEvent;
-    after?: { path: string[]; n: number; delay: string | number };
+    after?: After;
   }
   | { cancel: string }
   | MessageOp;
@@ -132,6 +165,16 @@ export type MessageOp =
   | { done: string; to: Address; output?: Json }
   | { spawn: string; to: Address; version?: string; context: JsonObject };
 
-export type Failure = { code: string; message: string; stack?: string };
+/** What becomes of the pending timers of an instance that is upgraded. Those that are not named stay as they are. */
+export type TimerMoves = {
+  renamed: (PendingTimer & { after: After })[];
+  cancelled: number[];
+  started: Extract<TimerOp, { set: string }>[];
+};
+
+/** What an upgrade leaves behind. */
+export type Losses = { children: string[]; history: string[][] };
+
+export type Failure = { code: string; message: string; stack?: string; path?: string[] };
 
 export type Loaded = { major: 4 | 5; xstate: string; httpApi: string[] };

@@ -5,6 +5,8 @@
  */
 
 import type { Activity } from "./activity.ts";
+import { runAs } from "./activity.ts";
+import { failure } from "./errors.ts";
 import type { Limits, Loaded, Request } from "./frames.ts";
 import { HttpApi } from "./http_api.ts";
 import type { LoadedModule } from "./load.ts";
@@ -14,6 +16,7 @@ import { parse, stringify } from "./natives.ts";
 import type { Of, Outlet } from "./operations.ts";
 import { Operations } from "./operations.ts";
 import { errorReply } from "./replies.ts";
+import { Migration } from "./upgrade/migration.ts";
 
 /** The world that author code will live in. */
 export interface Realm {
@@ -61,14 +64,19 @@ export class Host {
         return this.#httpApi.handle(request);
       case "respond":
         return this.#httpApi.respond(request);
+      case "describe":
+        return operations.upgrades.describe(request.id);
+      case "upgrade":
+        return operations.upgrades.upgrade(request);
     }
   }
 
-  async #load({ id, code, limits }: Of<"load">) {
+  async #load({ id, code, limits, kind }: Of<"load">) {
     if (this.#operations) throw new Error("A host loads one module");
     const logs = this.#logs = new Logs((frame) => this.#outlet.send(frame), limits.logBytes);
     const activity: Activity = { i: null, step: null, budget: logs.newBudget() };
     this.#realm.prepare(limits, logs);
+    if (kind === "migration") return await this.#inspectMigration(id, code, activity);
     try {
       const module = await loadModule(code, activity, (text) => logs.write(activity, 2, text));
       const loaded: Loaded = {
@@ -82,6 +90,16 @@ export class Host {
     } catch (error) {
       if (!(error instanceof UnusableModule)) throw error;
       this.#outlet.send(errorReply(id, error.failure));
+    }
+  }
+
+  /** Only to see whether it can be used; the hosts of versions load it for themselves. */
+  async #inspectMigration(id: number, code: string, activity: Activity) {
+    try {
+      await runAs(activity, () => Migration.load(code));
+      this.#outlet.send(`{"re":${id},"ok":{}}`);
+    } catch (error) {
+      this.#outlet.send(errorReply(id, failure(error, "bad-version")));
     }
   }
 }

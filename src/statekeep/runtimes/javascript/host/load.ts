@@ -32,7 +32,9 @@ export async function loadModule(
   warn: (text: string) => void,
 ): Promise<LoadedModule> {
   try {
-    const exports = await notingMadeUpNames(() => runAs(activity, evaluate, code));
+    const exports = await notingMadeUpNames(() =>
+      runAs(activity, evaluate, code, "machine.js", MACHINE_REMEDIES)
+    );
     return runAs(activity, inspect, exports, warn);
   } catch (error) {
     throw new UnusableModule(failure(error, "bad-version"));
@@ -42,23 +44,34 @@ export async function loadModule(
 // Before author code could replace them.
 const { createObjectURL, revokeObjectURL } = URL;
 
+/** The exports of a module of the author's, which stacks show as `name`. */
 // A blob and not a data: URL: that takes seconds for a large module, and shows up whole in each line of a stack.
-async function evaluate(code: string): Promise<Record<string, unknown>> {
-  const source = new Blob([code, "\n//# sourceURL=machine.js"], { type: "text/javascript" });
+export async function evaluate(
+  code: string,
+  name: string,
+  remedies: Remedies,
+): Promise<Record<string, unknown>> {
+  const source = new Blob([code, `\n//# sourceURL=${name}`], { type: "text/javascript" });
   const url = createObjectURL(source);
-  nameModule(url);
+  nameModule(url, name);
   try {
     return await import(url);
   } catch (error) {
-    throw withRemedy(error);
+    throw withRemedy(error, remedies);
   } finally {
     revokeObjectURL(url);
   }
 }
 
-const REMEDIES: [RegExp, string][] = [
+/** What to do about an error of loading, by what its message says. */
+export type Remedies = [RegExp, string][];
+
+export const REFUSED_IMPORT =
+  /--no-npm|--no-remote|--allow-import|not installed|import map|null entry|Module not found/;
+
+const MACHINE_REMEDIES: Remedies = [
   [
-    /--no-npm|--no-remote|--allow-import|not installed|import map|null entry|Module not found/,
+    REFUSED_IMPORT,
     'A machine can import "npm:xstate@4", "npm:xstate@5" and their parts. Bundle everything else into the module.',
   ],
   [/does not provide an export named/, 'Plain "xstate" is XState 4. Import "npm:xstate@5" for 5.'],
@@ -66,9 +79,9 @@ const REMEDIES: [RegExp, string][] = [
 ];
 
 /** Deno tells which of its options forbids an import; the author has to know what to do. */
-function withRemedy(error: unknown): unknown {
+function withRemedy(error: unknown, remedies: Remedies): unknown {
   const { message } = failure(error, "bad-version");
-  const remedy = REMEDIES.find(([pattern]) => pattern.test(message))?.[1];
+  const remedy = remedies.find(([pattern]) => pattern.test(message))?.[1];
   return remedy === undefined ? error : new HostError("bad-version", `${message}\n${remedy}`);
 }
 

@@ -17,6 +17,7 @@ import { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import type { Author } from "./turn.ts";
 import { Turns } from "./turn.ts";
+import { Upgrades } from "./upgrade/operation.ts";
 
 export type Of<Op extends Request["op"]> = Extract<Request, { op: Op }>;
 
@@ -34,6 +35,7 @@ export class Operations {
   readonly #sessions: Sessions;
   readonly #turns: Turns;
   readonly #sessionHost: SessionHost;
+  readonly upgrades: Upgrades;
 
   constructor(author: Author, limits: Limits, logs: Logs, outlet: Outlet) {
     this.#author = author;
@@ -41,6 +43,7 @@ export class Operations {
     this.#logs = logs;
     this.#sessions = new Sessions(limits);
     this.#turns = new Turns(author, limits, logs);
+    this.upgrades = new Upgrades(author.driver, limits, logs, (frame) => outlet.send(frame));
     this.#sessionHost = {
       driver: author.driver,
       logs,

@@ -42,11 +42,11 @@ export interface Author {
 
 /**
  * Events by which XState runs its own machinery: ends of children and states, delays. A caller who could send them could say
- * that a payment went through. `xstate.route` is meant for callers.
+ * that a payment went through. `xstate.route` is meant for callers. `statebacked.upgrade` stands in the history for what really happened.
  */
 const RESERVED = {
-  4: /^$|^\*$|^xstate\.|^done\.(invoke|state)\.|^error\.(platform|execution|communication)\b/,
-  5: /^$|^\*$|^xstate\.(?!route$)/,
+  4: /^$|^\*$|^statebacked\.upgrade$|^xstate\.|^done\.(invoke|state)\.|^error\.(platform|execution|communication)\b/,
+  5: /^$|^\*$|^statebacked\.upgrade$|^xstate\.(?!route$)/,
 };
 
 export class Turns {
@@ -123,7 +123,7 @@ export class Turns {
       const type = stringify(event?.type);
       throw new HostError(
         "reserved-event",
-        `${type} is an event of XState's own: nobody can send it`,
+        `${type} is an event of the machine's own: nobody can send it`,
       );
     }
     const question = {

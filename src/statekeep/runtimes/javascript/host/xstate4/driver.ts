@@ -2,7 +2,9 @@
  * The XState 4 half of the host: what a module with a machine of XState 4 needs to be driven.
  */
 
+import type { Chart } from "../chart.ts";
 import type { Driver } from "../driver.ts";
+import { chartOf } from "./chart.ts";
 import { adopt, isOwn, OWN_VERSION } from "./copies.ts";
 import { allNodes, definitionOf } from "./definition.ts";
 import { Instance4 } from "./instance.ts";
@@ -21,9 +23,13 @@ export function xstate4Driver(machine: unknown): Driver {
   if (!isXState4(machine)) throw new TypeError("this is no machine of XState 4");
   const usable = prepare(machine as Machine);
   const copy = adopt(usable);
+  let chart: Chart | undefined;
   return {
     major: 4,
     xstate: isOwn(usable) ? OWN_VERSION : "bundled",
+    get chart() {
+      return chart ??= chartOf(usable);
+    },
     initial: (surroundings, given) => Instance4.initial(usable, copy, surroundings, given),
     restore: (surroundings, snapshot) => Instance4.restore(usable, copy, surroundings, snapshot),
   };

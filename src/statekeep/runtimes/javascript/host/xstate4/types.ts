@@ -51,6 +51,7 @@ export interface StateNode {
   readonly path: string[];
   readonly type: "atomic" | "compound" | "parallel" | "final" | "history";
   readonly initial?: string;
+  readonly history?: "shallow" | "deep" | false;
   readonly config: { after?: unknown; predictableActionArguments?: boolean };
   readonly states: { [key: string]: StateNode };
   readonly activities: Activity[];
@@ -66,6 +67,7 @@ export interface Machine extends StateNode {
   readonly options: {
     actions?: { [type: string]: unknown };
     services?: { [src: string]: unknown };
+    delays?: { [name: string]: unknown };
   };
   _init(): void;
   withContext(context: unknown): Machine;

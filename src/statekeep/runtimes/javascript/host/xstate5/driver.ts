@@ -3,7 +3,9 @@
  */
 
 import type { Driver } from "../driver.ts";
+import type { Chart } from "../chart.ts";
 import { afterTable } from "./after.ts";
+import { chartOf } from "./chart.ts";
 import { isXState5, refuseOldCopies, requireTargets } from "./compatibility.ts";
 import { InitialContext } from "./initial_context.ts";
 import type { Definition } from "./live.ts";
@@ -27,9 +29,13 @@ export function xstate5Driver(machine: unknown): Driver {
     after: afterTable(machine),
     initialContext: new InitialContext(machine),
   };
+  let chart: Chart | undefined;
   return {
     major: 5,
     xstate: "bundled",
+    get chart() {
+      return chart ??= chartOf(machine, definition.after);
+    },
     initial: (surroundings, given) => XState5Instance.initial(definition, surroundings, given),
     restore: (surroundings, snapshot) =>
       XState5Instance.restore(definition, surroundings, snapshot),

@@ -11,7 +11,9 @@ export interface StateNode {
   readonly path: string[];
   readonly type: "atomic" | "compound" | "parallel" | "final" | "history";
   readonly parent?: StateNode;
-  readonly initial?: unknown;
+  readonly initial?: { readonly target?: readonly StateNode[] };
+  readonly history?: "shallow" | "deep" | false;
+  readonly invoke?: readonly { readonly id: string }[];
   /** Position in document order. */
   readonly order: number;
   readonly tags: string[];

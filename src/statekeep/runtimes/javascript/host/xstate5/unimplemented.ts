@@ -14,7 +14,7 @@ interface Transition {
 interface InternalNode extends StateNode {
   readonly entry: unknown[];
   readonly exit: unknown[];
-  readonly invoke: { src: unknown }[];
+  readonly invoke: { id: string; src: unknown }[];
   readonly transitions: Map<string, Transition[]>;
   readonly always?: Transition[];
 }

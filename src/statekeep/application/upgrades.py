@@ -1,0 +1,142 @@
+"""Carrying instances over to the version that is desired for them, as far as it is a question: `turns.py` commits the answer.
+
+An upgrade comes before the next event of a settled instance. One that fails leaves everything as it was: the event is handled by the old
+version, the author's log says why, and it is tried again with a later event, after a pause that grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final, NamedTuple
+
+from statekeep.application.migration_paths import MigrationPaths
+from statekeep.application.resident import Resident
+from statekeep.domain.errors import Overloaded, StatekeepError, UpgradeFailed
+from statekeep.domain.instance import InstanceStatus
+from statekeep.domain.limits import (
+    TIMERS_PER_INSTANCE_MAX,
+    UPGRADE_RETRIED_AFTER,
+    UPGRADE_RETRIED_AFTER_MAX,
+)
+from statekeep.domain.machine import MachineVersion
+from statekeep.domain.migration import Losses, Upgraded, upgrade_event
+from statekeep.ports.author_log import AuthorLog
+from statekeep.ports.clock import Clock
+from statekeep.ports.runtime import HostLost, Leaving, Runtime, Standing
+from statekeep.ports.store import Catalog
+
+_RETRIED_AFTER_SECONDS: Final = UPGRADE_RETRIED_AFTER.total_seconds()
+_RETRIED_AFTER_SECONDS_MAX: Final = UPGRADE_RETRIED_AFTER_MAX.total_seconds()
+_DOUBLINGS_MAX: Final = 20
+
+
+class DecidedUpgrade(NamedTuple):
+    """An upgrade that is to be committed. `event` is the JSON by which the journal records it."""
+
+    target: MachineVersion
+    upgraded: Upgraded
+    event: bytes
+
+
+class Upgrades:
+    """Made on a running loop."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        catalog: Catalog,
+        paths: MigrationPaths,
+        clock: Clock,
+        author_log: AuthorLog,
+    ) -> None:
+        self._runtime = runtime
+        self._catalog = catalog
+        self._paths = paths
+        self._clock = clock
+        self._author_log = author_log
+        self._loop = asyncio.get_running_loop()
+
+    def may_begin(self, resident: Resident) -> bool:
+        """Is another version desired, is the instance settled with an event before it, and is it not too soon after a failure?"""
+        return (
+            resident.desired_version is not None
+            and resident.status is InstanceStatus.RUNNING
+            and self._loop.time() >= resident.upgrade_not_before
+            and resident.is_settled
+            and _has_event(resident)
+        )
+
+    async def decide(self, resident: Resident) -> DecidedUpgrade | None:
+        """The upgrade that is to be committed now, on top of the head of the resident; nothing of it may be under way.
+
+        None where it failed, which is logged, or where the instance moved meanwhile.
+        """
+        desired = resident.desired_version
+        assert desired is not None
+        target = await self._catalog.version(desired.id)
+        assert target is not None, "versions go with their machine only, and that has no instances"
+        before = resident.head_revision
+        try:
+            path = await self._paths.find(resident.version, target)
+            standing = await self._standing(resident)
+            leaving = Leaving(resident.version, standing, tuple(resident.timers.values()))
+            codes = [self._paths.code_of(migration) for migration in path]
+            upgraded = await self._runtime.upgrade(leaving, target, codes)
+            _require_timers(leaving, upgraded)
+        except Overloaded as error:
+            resident.put_upgrade_off(self._loop.time() + error.retry_after_seconds)
+            return None
+        except StatekeepError as error:
+            self._failed(resident, target, error)
+            return None
+        is_current = resident.desired_version == desired and resident.head_revision == before
+        if resident.is_void or not is_current or not self.may_begin(resident):
+            return None
+        self._tell_losses(resident, target, upgraded.lost)
+        return DecidedUpgrade(target, upgraded, upgrade_event(resident.version.id, target.id, path))
+
+    async def _standing(self, resident: Resident) -> Standing:
+        """Where it stands, with what its idle children came to. Whatever its host has sent is heard by then."""
+        standing = resident.head()
+        with contextlib.suppress(HostLost):
+            saved = await self._runtime.save(resident.version, resident.id)
+            return standing._replace(snapshot=saved.snapshot)
+        return standing
+
+    def _failed(self, resident: Resident, target: MachineVersion, error: StatekeepError) -> None:
+        doublings = min(resident.upgrade_failures, _DOUBLINGS_MAX)
+        pause = min(_RETRIED_AFTER_SECONDS * 2**doublings, _RETRIED_AFTER_SECONDS_MAX)
+        resident.upgrade_failures += 1
+        resident.put_upgrade_off(self._loop.time() + pause)
+        text = (
+            f"the upgrade to version {target.id} failed, and version {resident.version.id} goes on:"
+            f" {error.message}"
+        )
+        stack = getattr(error, "stack", None)
+        self._write_log(resident, target, f"{text}\n{stack}" if stack else text)
+
+    def _tell_losses(self, resident: Resident, target: MachineVersion, lost: Losses) -> None:
+        what = [f'child "{child}"' for child in lost.children]
+        what += [f'the past of "{".".join(path)}"' for path in lost.history]
+        if what:
+            text = f"the upgrade to version {target.id} left behind: {', '.join(what)}"
+            self._write_log(resident, target, text)
+
+    def _write_log(self, resident: Resident, version: MachineVersion, text: str) -> None:
+        self._author_log.write(
+            version, resident.key, is_error=True, ts=self._clock.now_ms(), text=text
+        )
+
+
+def _require_timers(leaving: Leaving, upgraded: Upgraded) -> None:
+    if len(leaving.timers) + len(upgraded.started) > TIMERS_PER_INSTANCE_MAX:
+        raise UpgradeFailed(f"an instance has at most {TIMERS_PER_INSTANCE_MAX} pending timers")
+
+
+def _has_event(resident: Resident) -> bool:
+    if not resident.mailbox:
+        return False
+    seq = resident.mailbox[0].delivery.timer_seq
+    # One that was cancelled meanwhile is no event.
+    return seq is None or seq in resident.timers

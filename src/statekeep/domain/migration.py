@@ -1,0 +1,129 @@
+"""Migrations: how an instance gets from one version of its machine to another."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from statekeep.domain.limits import MIGRATION_PATH_LENGTH_MAX
+from statekeep.domain.names import MigrationId, VersionId
+from statekeep.domain.timer import SetTimer, Timer, TimerChanges
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """Code that carries an instance from one version to another of the same machine."""
+
+    id: MigrationId
+    machine_id: int
+    from_version: VersionId
+    to_version: VersionId
+    created_at: datetime
+    code_hash: bytes
+
+
+def shortest_path(
+    migrations: Sequence[Migration], start: VersionId, target: VersionId
+) -> tuple[Migration, ...] | None:
+    """The fewest migrations that lead from `start` to `target`, None where none do.
+
+    `migrations` come newest first: where several paths are equally short, each step takes the newest migration that is on one of them.
+    """
+    steps_left = _steps_left(migrations, target)
+    if steps_left.get(start, MIGRATION_PATH_LENGTH_MAX + 1) > MIGRATION_PATH_LENGTH_MAX:
+        return None
+    path: list[Migration] = []
+    while start != target:
+        step = next(
+            migration
+            for migration in migrations
+            if migration.from_version == start
+            and steps_left.get(migration.to_version) == steps_left[start] - 1
+        )
+        path.append(step)
+        start = step.to_version
+    return tuple(path)
+
+
+def _steps_left(migrations: Sequence[Migration], target: VersionId) -> dict[VersionId, int]:
+    """From each version that leads to the target, how many migrations it takes."""
+    leading_to: dict[VersionId, list[VersionId]] = {}
+    for migration in migrations:
+        leading_to.setdefault(migration.to_version, []).append(migration.from_version)
+    steps_left = {target: 0}
+    reached = deque([target])
+    while reached:
+        version = reached.popleft()
+        for before in leading_to.get(version, ()):
+            if before not in steps_left:
+                steps_left[before] = steps_left[version] + 1
+                reached.append(before)
+    return steps_left
+
+
+def upgrade_event(start: VersionId, target: VersionId, path: Sequence[Migration]) -> bytes:
+    """The JSON of the event by which the history of an instance shows an upgrade (SPEC 8)."""
+    # No id has a character that JSON escapes.
+    ids = ",".join(f'"{migration.id}"' for migration in path)
+    return (
+        f'{{"type":"statebacked.upgrade","fromMachineVersionId":"{start}",'
+        f'"toMachineVersionId":"{target}","machineVersionMigrationIds":[{ids}]}}'
+    ).encode()
+
+
+class RenamedTimer(NamedTuple):
+    """A pending timer of a state that survives: it keeps its due time and gets the name that the new version knows."""
+
+    seq: int
+    send_id: str
+    event: bytes
+    after: bytes
+
+
+class Losses(NamedTuple):
+    """What an upgrade leaves behind: ids of children that cannot go on, and the states whose remembered past nobody asks for any more."""
+
+    children: tuple[str, ...] = ()
+    history: tuple[tuple[str, ...], ...] = ()
+
+
+class Upgraded(NamedTuple):
+    """An instance as it is in another version. Nothing is written yet. Timers that are not named stay as they are."""
+
+    snapshot: bytes
+    view: bytes
+    is_done: bool = False
+    renamed: tuple[RenamedTimer, ...] = ()
+    cancelled: tuple[int, ...] = ()
+    started: tuple[SetTimer, ...] = ()
+    lost: Losses = Losses()
+
+
+def timer_changes(
+    upgraded: Upgraded, pending: Mapping[int, Timer], *, next_seq: int, now_ms: float
+) -> TimerChanges:
+    """What an upgrade does to the timers of an instance. One that gets another name gets another number; its due time and its tries stay.
+
+    A finished instance keeps none but messages that are on their way.
+    """
+    if upgraded.is_done:
+        dropped = [seq for seq, timer in pending.items() if not timer.is_out(now_ms)]
+        return TimerChanges((), tuple(dropped))
+    # Whatever a host names: each timer once, and only those that there are.
+    renamed = {timer.seq: timer for timer in upgraded.renamed if timer.seq in pending}
+    cancelled = dict.fromkeys(
+        seq for seq in upgraded.cancelled if seq in pending and seq not in renamed
+    )
+    added: list[Timer] = []
+    for seq, send_id, event, after in renamed.values():
+        moved = pending[seq]._replace(
+            seq=next_seq + len(added), send_id=send_id, event=event, after=after
+        )
+        added.append(moved)
+    for op in upgraded.started:
+        seq = next_seq + len(added)
+        added.append(Timer(seq, op.send_id, now_ms + op.delay_ms, op.event, op.after))
+    return TimerChanges(tuple(added), (*renamed, *cancelled))
