@@ -158,7 +158,7 @@ _DATA: Final = Group("Data and configuration", sort_key=2)
 _TIME: Final = Group("Time", sort_key=3)
 _CAPACITY: Final = Group("Capacity", sort_key=4)
 _ABUSE: Final = Group("Against abuse", sort_key=5)
-_LOGS: Final = Group("Logs", sort_key=6)
+LOGS: Final = Group("Logs", sort_key=6)
 
 _Duration = Annotated[
     timedelta,
@@ -271,13 +271,22 @@ class Settings:
     ] = (_ANY_ORIGIN,)
     """Origins whose pages may call the server from a browser, by commas: scheme, host and port. * is any."""
 
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(group=_LOGS)] = (
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(group=LOGS)] = (
         "info"
     )
     """The least that is worth a line."""
 
-    log_format: Annotated[Literal["auto", "console", "json"], Parameter(group=_LOGS)] = "auto"
+    log_format: Annotated[Literal["auto", "console", "json"], Parameter(group=LOGS)] = "auto"
     """How a line looks on stderr: auto is for people on a terminal and JSON elsewhere."""
+
+    log_machine_output: Annotated[bool, Parameter(group=LOGS)] = False
+    """Write what machines print into the server's own log, too. GET /logs has it anyway."""
+
+    logs_kept_for: Annotated[_Duration, Parameter(group=LOGS)] = limits.LOGS_KEPT_FOR
+    """How long GET /logs has what machines printed."""
+
+    logs_mib_max: Annotated[_Count, Parameter(group=LOGS)] = limits.LOGS_MIB_MAX
+    """What is kept of it for one organization, in MiB; the oldest goes first."""
 
     crash_at: Annotated[str | None, Parameter(show=False)] = None
     """For tests: end the process at this named point, as if it had been killed there."""

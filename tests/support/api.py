@@ -21,6 +21,7 @@ from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.ids import new_id
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
+from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
@@ -29,7 +30,6 @@ from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
-from statekeep.author_output import AuthorOutput
 from statekeep.domain import limits
 from statekeep.domain.access import Role
 from statekeep.domain.machine import Organization, User
@@ -43,6 +43,7 @@ from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import ServerKey
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
+from statekeep.workers.log_writer import LogWriter
 from statekeep.workers.timers import TimerService
 from tests.support.clock import FakeClock
 from tests.support.entropy import SeededEntropy
@@ -65,6 +66,8 @@ class Api:
     tokens: JwtTokens
     clock: FakeClock
     entropy: SeededEntropy
+    log_writer: LogWriter
+    """Writes only when it is told to `flush`."""
     admin: Headers
     """Of the member `ada`, admin of one organization."""
 
@@ -163,7 +166,8 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
-        instances, watching = _instances(store, runtime, clock)
+        log_writer = LogWriter(store, clock, now=lambda: clock.now_s)
+        instances, watching = _instances(store, runtime, clock, log_writer)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
         key_sets = KeySets(fetcher, clock)
@@ -184,6 +188,7 @@ async def running_api(
             organizations=Organizations(store, tokens, authenticator, clock, entropy),
             identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
             token_providers=TokenProviders(store, authenticator, entropy),
+            logs=Logs(store),
             exchange=TokenExchange(
                 store, tokens, subjects, clock, valid_for=limits.EXCHANGED_TOKEN_VALID_FOR
             ),
@@ -205,6 +210,7 @@ async def running_api(
             tokens=tokens,
             clock=clock,
             entropy=entropy,
+            log_writer=log_writer,
             admin={},
         )
         api.admin.update(await api.new_member("ada"))
@@ -212,12 +218,12 @@ async def running_api(
 
 
 def _instances(
-    store: MemoryStore, runtime: ToyRuntime, clock: FakeClock
+    store: MemoryStore, runtime: ToyRuntime, clock: FakeClock, author_log: LogWriter
 ) -> tuple[Instances, Watching]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
-    author_log, notifier = AuthorOutput(), LocalNotifier()
+    notifier = LocalNotifier()
     turns = Turns(
         runtime,
         store,

@@ -18,6 +18,7 @@ from statekeep.domain.errors import (
     AlreadyExists,
     IdempotencyMismatch,
     InvalidParameter,
+    MachineError,
     NotFound,
     Overloaded,
     RejectedByMachineAuthorizer,
@@ -39,7 +40,7 @@ from statekeep.domain.names import (
     OrganizationId,
     VersionId,
 )
-from statekeep.domain.step import ChildrenState, Stepped
+from statekeep.domain.step import ChildrenState, Failed, Stepped
 from statekeep.domain.timer import Timer
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock, datetime_of
@@ -83,6 +84,8 @@ class Instances:
         self._notifier = notifier
         self._clock = clock
         self._author_log = author_log
+        self._newborn: dict[InstanceId, InstanceKey] = {}
+        """Instances that are being created: their code may have something to say before they exist."""
         self._creating: dict[InstanceKey, asyncio.Future[None]] = {}
         self._is_draining = False
         self._loop = asyncio.get_running_loop()
@@ -169,7 +172,13 @@ class Instances:
         organization_id = require_scope(caller, "state.read")
         resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         seen = resident.view
-        answer = await self._runtime.read(resident.version, resident.committed(), [caller.claims])
+        try:
+            answer = await self._runtime.read(
+                resident.version, resident.committed(), [caller.claims]
+            )
+        except MachineError as error:
+            self._turns.write_failure(resident, "allowRead", error)
+            raise
         if not answer.is_allowed[0]:
             raise RejectedByMachineAuthorizer("the machine's allowRead said no")
         return seen._replace(view=answer.view)
@@ -322,7 +331,10 @@ class Instances:
         text: str,
     ) -> None:
         resident = None if instance_id is None else self._residents.at_hand_by_id(instance_id)
-        key = None if resident is None else resident.key
+        if resident is not None:
+            key: InstanceKey | None = resident.key
+        else:
+            key = None if instance_id is None else self._newborn.get(instance_id)
         self._author_log.write(version, key, is_error=stream == 2, ts=ts, text=text)
 
     async def drain(self, timeout_seconds: float) -> None:
@@ -405,7 +417,13 @@ class Instances:
             on_handled=on_handled,
         )
         self._residents.expect(resident.id, decided)
-        outcome = await self._runtime.create(version, resident.id, key.name, context, auth)
+        self._newborn[resident.id] = key
+        try:
+            outcome = await self._runtime.create(version, resident.id, key.name, context, auth)
+        except MachineError as error:
+            outcome = Failed(error)
+        finally:
+            del self._newborn[resident.id]
         if isinstance(outcome, Stepped):
             self._turns.begin(resident, letter, outcome, new)
         else:

@@ -7,6 +7,9 @@ step timeout is ended.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import msgspec
@@ -73,6 +76,7 @@ class Host:
         self.sessions: dict[InstanceId, int] = {}
         self.children: dict[InstanceId, int] = {}
         self.undone: set[InstanceId] = set()
+        self._entrusted: Counter[InstanceId] = Counter()
         self.is_alive = True
         self.was_alone = False
         """When it died: whether it owed exactly one answer, so that nothing else can be to blame."""
@@ -125,6 +129,21 @@ class Host:
             return
         self.process.kill("it was no longer needed")
         await self.process.ended()
+
+    @contextmanager
+    def entrusted(self, instance_id: InstanceId) -> Iterator[None]:
+        """For as long as it is asked about an instance that it may not hold yet: until it answers it speaks of it already."""
+        self._entrusted[instance_id] += 1
+        try:
+            yield
+        finally:
+            self._entrusted[instance_id] -= 1
+            if not self._entrusted[instance_id]:
+                del self._entrusted[instance_id]
+
+    def knows(self, instance_id: InstanceId) -> bool:
+        """Was the instance entrusted to it?"""
+        return instance_id in self.sessions or instance_id in self._entrusted
 
     def remember_session(self, instance_id: InstanceId, revision: int) -> None:
         """The host now holds this revision."""

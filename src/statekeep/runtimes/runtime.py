@@ -76,7 +76,8 @@ class HostRuntime:
         auth: bytes | None,
     ) -> Outcome:
         async def attempt(host: Host) -> Outcome:
-            [frame] = await host.ask(protocol.create(instance_id, name, context, auth))
+            with host.entrusted(instance_id):
+                [frame] = await host.ask(protocol.create(instance_id, name, context, auth))
             _raise_if_failed(frame)
             [outcome] = _outcomes([frame])
             self._note(host, instance_id, 0, [outcome])
@@ -154,7 +155,9 @@ class HostRuntime:
 
     def reported(self, host: Host, frame: HostFrame) -> None:
         # A host may only speak of instances that were entrusted to it: others belong to other versions, perhaps of other people.
-        instance_id = InstanceId(frame.i) if frame.i in host.sessions else None
+        instance_id = None if frame.i is None else InstanceId(frame.i)
+        if instance_id is not None and not host.knows(instance_id):
+            instance_id = None
         if frame.op == "log":
             self.listener.logged(host.version, instance_id, frame.stream, frame.ts, frame.text)
             return
@@ -257,7 +260,8 @@ class HostRuntime:
                 _raise_if_failed(frames[-1])
                 return frames
         full = protocol.on(standing, request, with_snapshot=True)
-        frames = await host.ask(full, expects=expects)
+        with host.entrusted(standing.instance_id):
+            frames = await host.ask(full, expects=expects)
         _raise_if_failed(frames[-1])
         return frames
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -50,6 +50,27 @@ def _malformed(error: Exception) -> Malformed:
         return Malformed(f"the body is not JSON: {error}")
     found = _FIELD.search(str(error))
     return Malformed(str(error), field=found and (found["path"] or found["missing"]))
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+def milliseconds(text: str) -> int | None:
+    """An instant in ISO 8601 as whole milliseconds since the epoch, cut off. UTC where it names no offset; None where it is none that
+    `timestamp_of_milliseconds` can write."""
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=UTC)
+        return (instant.astimezone(UTC) - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError):
+        return None
+
+
+def timestamp_of_milliseconds(ms: int) -> str:
+    """The instant so many whole milliseconds after the epoch, as JavaScript's `toISOString()` writes it. Exact, unlike a float of seconds."""
+    return timestamp(_EPOCH + ms * _MILLISECOND)
 
 
 def timestamp(instant: datetime) -> str:

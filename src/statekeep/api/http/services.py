@@ -9,6 +9,7 @@ from statekeep.application.exchange import TokenExchange
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
+from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits, unlimited
@@ -33,4 +34,5 @@ class Services:
     identity_providers: IdentityProviders
     token_providers: TokenProviders
     exchange: TokenExchange
+    logs: Logs
     rate_limits: RateLimits = field(default_factory=unlimited)

@@ -28,6 +28,7 @@ from statekeep.ports.store import (
 )
 from statekeep.storage.memory.catalog import MemoryCatalog, info_of
 from statekeep.storage.memory.lists import read_page
+from statekeep.storage.memory.logs import MemoryLogs
 
 
 class _TimerPlace(NamedTuple):
@@ -49,11 +50,12 @@ class _Stored:
     keys: dict[str, KeyUse] = field(default_factory=dict)
 
 
-class MemoryStore(MemoryCatalog, Store):
+class MemoryStore(MemoryCatalog, MemoryLogs, Store):
     """Keeps every promise of the port but durability."""
 
     def __init__(self) -> None:
         super().__init__()
+        MemoryLogs.__init__(self)
         self._instances: dict[InstanceId, _Stored] = {}
         self._ids: dict[InstanceKey, InstanceId] = {}
         self._instance_ids = itertools.count(1)

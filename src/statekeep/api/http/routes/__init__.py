@@ -8,6 +8,7 @@ from statekeep.api.http.route import Route
 from statekeep.api.http.routes import (
     instances,
     keys,
+    logs,
     machines,
     organizations,
     providers,
@@ -23,6 +24,7 @@ ALL: Final[tuple[Route, ...]] = (
     *instances.ROUTES,
     *realtime.ROUTES,
     *keys.ROUTES,
+    *logs.ROUTES,
     *providers.ROUTES,
     *tokens.ROUTES,
     *organizations.ROUTES,
