@@ -28,6 +28,7 @@ BY_CURSOR = [
 ]
 BY_PROOF_OR_ID = ["deleteAMachine", "deleteAnInstance", "createAnInstance"]
 BY_UPLOAD = ["publishAVersion", "uploadCode"]
+BY_RANGE = ["readLogs"]
 ENDLESS = ["followAnInstance", "openARealtimeSocket"]
 BY_CHARACTER = ["createAKey", "createAnOrganization"]
 BY_TRUST = [
@@ -48,6 +49,7 @@ CONFIG = schemathesis.Config.from_dict(
                     *BY_UPLOAD,
                     *BY_CHARACTER,
                     *BY_TRUST,
+                    *BY_RANGE,
                 ],
                 "checks": {"positive_data_acceptance": {"enabled": False}},
             },
