@@ -67,7 +67,7 @@ async def test_unknown_routes(front: Api, path: str) -> None:
     assert error["code"] == "not-found"
 
 
-@pytest.mark.parametrize("path", ["/logs", "/billing", "/machines/door/indexes/x/query"])
+@pytest.mark.parametrize("path", ["/billing", "/machines/door/indexes/x/query"])
 async def test_routes_of_later_releases(front: Api, path: str) -> None:
     """They do not exist yet."""
     await front.expect(404, "GET", path)

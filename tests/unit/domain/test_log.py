@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statekeep.domain.limits import LOG_ENTRY_BYTES_MAX, PAGE_SIZE
@@ -33,6 +33,7 @@ def page_after(stored, after_ms):
     return whole_milliseconds(found, PAGE_SIZE)
 
 
+@settings(deadline=None)
 @given(BATCHES)
 def test_reading_on_from_the_last_timestamp_finds_each_entry_once(batches):
     """Page by page, in the order in which they were written."""
@@ -44,6 +45,7 @@ def test_reading_on_from_the_last_timestamp_finds_each_entry_once(batches):
     assert found == stored
 
 
+@settings(deadline=None)
 @given(BATCHES, st.data())
 def test_a_reader_who_polls_while_batches_arrive_finds_each_entry_once(batches, data):
     """Whenever they look, and however late entries are."""
