@@ -212,7 +212,7 @@ class _Share:
         self._full_at = 0.0
         self.waiting_bytes = 0
         self.dropped: dict[VersionId, tuple[LogEntry, int]] = {}
-        """By version the last that was dropped, without its text, and how many were."""
+        """By version the last that was dropped, and how many were."""
         self.told_at = -_TOLD_EVERY
 
     def admits(self, size: int, now: float) -> bool:
@@ -226,7 +226,7 @@ class _Share:
     def drop(self, entry: LogEntry) -> None:
         """Count an entry that will not be written."""
         _, count = self.dropped.get(entry.version_id, (entry, 0))
-        self.dropped[entry.version_id] = (entry._replace(text=""), count + 1)
+        self.dropped[entry.version_id] = (entry, count + 1)
 
     def is_idle(self, now: float) -> bool:
         """Is it as good as new?"""

@@ -40,7 +40,7 @@ async def test_an_entry_comes_back_complete(store, text):
 
 
 async def test_entries_of_one_millisecond_keep_their_order(store):
-    """More of them than are written with one statement, too."""
+    """More of them than one millisecond may have, too."""
     count = 3 * LOG_ENTRIES_PER_MILLISECOND_MAX + 7
     await store.append_logs([a_log_entry(5, text=str(number)) for number in range(count)])
     assert await texts(store) == [str(number) for number in range(count)]

@@ -1,8 +1,4 @@
-"""The file of log entries as the store uses it: one thread that writes, one that reads.
-
-Statements are made of many rows each, as SQLite lets go of Python's lock once for a statement: with one for each row, threads would take
-turns with the event loop for each row.
-"""
+"""The file of log entries as the store uses it: one thread that writes, one that reads."""
 
 from __future__ import annotations
 

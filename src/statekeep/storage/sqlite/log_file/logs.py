@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from functools import lru_cache, partial
-from itertools import islice
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import apsw
@@ -19,7 +18,6 @@ from statekeep.storage.sqlite.log_file.file import LogFile
 _QUERIES: Final = load_queries(__package__)
 _END_OF_TIME: Final = 2**63 - 1
 
-ROWS_IN_ONE_STATEMENT: Final = 100
 FORGOTTEN_AT_ONCE: Final = 500
 """Entries that are removed in one transaction: a few milliseconds, between which others may write."""
 
@@ -58,33 +56,16 @@ def _append(entries: Sequence[LogEntry], connection: apsw.Connection) -> None:
     by_organization: defaultdict[OrganizationId, list[LogEntry]] = defaultdict(list)
     for entry in entries:
         by_organization[entry.organization_id].append(entry)
-    columns: list[Any] = []
+    rows: list[tuple[Any, ...]] = []
     for organization_id, ours in by_organization.items():
         named = {"organization_id": organization_id}
         newest = connection.execute(_QUERIES["newest"], named).get
         given = timestamps([entry.ts_ms for entry in ours], newest)
-        for ts, entry in zip(given, ours, strict=True):
-            columns.append(ts)
-            columns += entry[1:]
+        rows += [(ts, *entry[1:]) for ts, entry in zip(given, ours, strict=True)]
         size = sum(entry.size_bytes for entry in ours)
         counted = {**named, "newest": given[-1], "size": size}
         connection.execute(_QUERIES["count_in"], counted)
-    _insert(columns, connection)
-
-
-def _insert(columns: Iterable[Any], connection: apsw.Connection) -> None:
-    left = iter(columns)
-    width = len(LogEntry._fields)
-    while row_columns := list(islice(left, ROWS_IN_ONE_STATEMENT * width)):
-        connection.execute(_insertion(len(row_columns) // width), row_columns)
-
-
-@lru_cache(maxsize=ROWS_IN_ONE_STATEMENT)
-def _insertion(rows: int) -> str:
-    """The statement that appends so many."""
-    one = _QUERIES["append"].removesuffix(";")
-    _, row = one.split("VALUES ")
-    return one + f", {row}" * (rows - 1)
+    connection.executemany(_QUERIES["append"], rows)
 
 
 def _organizations(connection: apsw.Connection) -> list[OrganizationId]:

@@ -1,6 +1,6 @@
 -- Of the file of log entries. Every query finds its rows by an index.
 
--- The columns are in the order of the fields of domain.log.LogEntry. More rows are put behind the first.
+-- The columns are in the order of the fields of domain.log.LogEntry.
 -- name: append
 INSERT INTO entries (ts, organization_id, machine, instance, version, is_error, text, size)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?);
