@@ -38,6 +38,7 @@ from statekeep.application.indexes import Indexes
 from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
+from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
 from statekeep.application.messages import Messages
 from statekeep.application.migration_paths import MigrationPaths
@@ -50,10 +51,11 @@ from statekeep.application.turns import Turns
 from statekeep.application.upgrades import Upgrades
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
-from statekeep.author_output import AuthorOutput
+from statekeep.author_output import AuthorLogs, AuthorOutput
 from statekeep.domain import limits
 from statekeep.domain.machine import MachineVersion
 from statekeep.notifiers.local import LocalNotifier
+from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.credentials import Credentials
 from statekeep.ports.store import Store
 from statekeep.runtimes.javascript.launch import DenoLauncher
@@ -72,6 +74,8 @@ from statekeep.tokens.server_key import load_server_key
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
 from statekeep.workers.housekeeping import Housekeeping
 from statekeep.workers.index_filling import IndexFilling
+from statekeep.workers.log_retention import LogRetention
+from statekeep.workers.log_writer import LogWriter
 from statekeep.workers.recovery import Recovery
 from statekeep.workers.timers import TimerService
 
@@ -148,8 +152,9 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     )
     first_start = FirstStart(store, tokens, CredentialsFile(settings.data_dir), clock, entropy)
     credentials = await first_start.complete(settings.url)
+    # Before the runtime, so that what hosts say as they end is written too.
+    author_log = await _author_log(settings, store, clock, stack)
     runtime = _runtime(settings, store, stack)
-    author_log = AuthorOutput()
     residents = Residents(
         store,
         count_max=settings.resident_instances_max,
@@ -191,6 +196,7 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     await _start_workers(
         stack, timers, Recovery(store, instances), Housekeeping(store, clock), filling
     )
+    await _start_log_retention(settings, store, clock, stack)
     authenticator = Authenticator(store, tokens, clock)
     subjects = _subject_tokens(settings, clock, stack)
     services = Services(
@@ -210,6 +216,7 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         organizations=Organizations(store, tokens, authenticator, clock, entropy),
         identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
         token_providers=TokenProviders(store, authenticator, entropy),
+        logs=Logs(store),
         exchange=TokenExchange(
             store, tokens, subjects, clock, valid_for=settings.exchanged_token_valid_for
         ),
@@ -223,6 +230,28 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     )
     server = Server(app, instances, watching, timers, credentials)
     return server
+
+
+async def _author_log(
+    settings: Settings, store: Store, clock: SystemClock, stack: AsyncExitStack
+) -> AuthorLog:
+    writer = LogWriter(store, clock, now=asyncio.get_running_loop().time)
+    await writer.start()
+    stack.push_async_callback(writer.stop)
+    return AuthorLogs(writer, AuthorOutput()) if settings.log_machine_output else writer
+
+
+async def _start_log_retention(
+    settings: Settings, store: Store, clock: SystemClock, stack: AsyncExitStack
+) -> None:
+    retention = LogRetention(
+        store,
+        clock,
+        kept_for=settings.logs_kept_for,
+        organization_bytes_max=settings.logs_mib_max * limits.MIB,
+    )
+    await retention.start()
+    stack.push_async_callback(retention.stop)
 
 
 def _rate_limits(settings: Settings) -> RateLimits:

@@ -209,7 +209,7 @@ _DATA: Final = Group("Data and configuration", sort_key=2)
 _TIME: Final = Group("Time", sort_key=3)
 _CAPACITY: Final = Group("Capacity", sort_key=4)
 _ABUSE: Final = Group("Against abuse", sort_key=5)
-_LOGS: Final = Group("Logs", sort_key=6)
+LOGS: Final = Group("Logs", sort_key=6)
 
 _LogLevel = Literal["debug", "info", "warning", "error"]
 _LogFormat = Literal["auto", "console", "json"]
@@ -331,14 +331,23 @@ class Settings:
     """Origins whose pages may call the server from a browser, by commas: scheme, host and port. * is any."""
 
     log_level: Annotated[
-        _LogLevel, Parameter(converter=_one_of(*get_args(_LogLevel)), group=_LOGS)
+        _LogLevel, Parameter(converter=_one_of(*get_args(_LogLevel)), group=LOGS)
     ] = "info"
     """The least that is worth a line."""
 
     log_format: Annotated[
-        _LogFormat, Parameter(converter=_one_of(*get_args(_LogFormat)), group=_LOGS)
+        _LogFormat, Parameter(converter=_one_of(*get_args(_LogFormat)), group=LOGS)
     ] = "auto"
     """How a line looks on stderr: auto is for people on a terminal and JSON elsewhere."""
+
+    log_machine_output: Annotated[bool, Parameter(group=LOGS)] = False
+    """Write what machines print into the server's own log, too. GET /logs has it anyway."""
+
+    logs_kept_for: Annotated[_Duration, Parameter(group=LOGS)] = limits.LOGS_KEPT_FOR
+    """How long GET /logs has what machines printed."""
+
+    logs_mib_max: Annotated[_Count, Parameter(group=LOGS)] = limits.LOGS_MIB_MAX
+    """What is kept of it for one organization, in MiB; the oldest goes first."""
 
     crash_at: Annotated[str | None, Parameter(show=False)] = None
     """For tests: end the process at this named point, as if it had been killed there."""

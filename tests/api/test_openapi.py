@@ -30,6 +30,7 @@ BY_CURSOR = [
 BY_PROOF_OR_ID = ["deleteAMachine", "deleteAnInstance", "createAnInstance"]
 BY_UPLOAD = ["publishAVersion", "publishAMigration", "uploadCode"]
 BY_VERSION = ["beginAMigration", "setTheVersionThatAnInstanceIsToHave"]
+BY_RANGE = ["readLogs"]
 ENDLESS = ["followAnInstance", "openARealtimeSocket"]
 BY_CHARACTER = ["createAKey", "createAnOrganization"]
 BY_TRUST = [
@@ -51,6 +52,7 @@ CONFIG = schemathesis.Config.from_dict(
                     *BY_VERSION,
                     *BY_CHARACTER,
                     *BY_TRUST,
+                    *BY_RANGE,
                 ],
                 "checks": {"positive_data_acceptance": {"enabled": False}},
             },

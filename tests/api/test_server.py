@@ -71,7 +71,7 @@ async def test_unknown_routes(front: Api, path: str) -> None:
     assert "/docs" in error["error"]
 
 
-@pytest.mark.parametrize("path", ["/logs", "/billing"])
+@pytest.mark.parametrize("path", ["/billing"])
 async def test_routes_of_later_releases(front: Api, path: str) -> None:
     """They do not exist yet."""
     await front.expect(404, "GET", path)

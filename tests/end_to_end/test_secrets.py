@@ -38,7 +38,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def talkative(data_dir: Path) -> Iterator[RunningServer]:
     """A server that logs all it can; its log is searched when it has ended, as is that of every server of these tests."""
-    with server_process(data_dir, "--log-level", "debug", "--log-format", "json") as server:
+    options = ("--log-level", "debug", "--log-format", "json", "--log-machine-output")
+    with server_process(data_dir, *options) as server:
         yield server
 
 

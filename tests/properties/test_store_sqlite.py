@@ -21,6 +21,7 @@ from statekeep.domain.errors import StatekeepError
 from statekeep.domain.event import Origin, Receipt
 from statekeep.domain.index import IndexChanges, IndexQuery
 from statekeep.domain.instance import InstanceStatus
+from statekeep.domain.log import LogSelection
 from statekeep.domain.names import (
     IdentityProviderId,
     InstanceId,
@@ -39,6 +40,7 @@ from tests.support.builders import (
     Ground,
     a_commit,
     a_key,
+    a_log_entry,
     a_token_provider,
     a_user,
     a_version,
@@ -339,6 +341,48 @@ class Stores(RuleBasedStateMachine):
     def create_user(self, name: str) -> None:
         self.ask(lambda store: store.create_user(a_user(name)))
         self.ask(lambda store: store.user_by_name(name))
+
+    # Logs.
+
+    @rule(
+        entries=st.lists(
+            st.tuples(st.integers(0, 9), ORGANIZATIONS, NAMES), min_size=1, max_size=8
+        ),
+        times=st.sampled_from([1, 1, 60]),
+    )
+    def append_logs(self, entries: list[Any], times: int) -> None:
+        """Of several organizations, in no order, sometimes more than a millisecond has."""
+        batch = [
+            a_log_entry(ts, organization=organization, text=text)._replace(instance_name=text)
+            for ts, organization, text in entries * times
+        ]
+        self.ask(lambda store: store.append_logs(batch))
+
+    @rule(before_ms=st.integers(0, 12), entries_max=st.sampled_from([0, 3, 100]))
+    def forget_old_logs(self, before_ms: int, entries_max: int) -> None:
+        size = a_log_entry(0, text="one").size_bytes * entries_max
+        self.ask(
+            lambda store: store.forget_old_logs(before_ms=before_ms, organization_bytes_max=size)
+        )
+
+    @rule(
+        organization=ORGANIZATIONS,
+        after_ms=st.integers(-1, 12),
+        until_ms=st.none() | st.integers(0, 12),
+        name=st.none() | NAMES,
+        limit=st.integers(1, 101),
+    )
+    def look_at_logs(
+        self,
+        organization: str,
+        after_ms: int,
+        until_ms: int | None,
+        name: InstanceName | None,
+        limit: int,
+    ) -> None:
+        owner = an_organization(organization).id
+        wanted = LogSelection(after_ms, until_ms, instance_name=name)
+        self.ask(lambda store: store.read_logs(owner, wanted, limit=limit))
 
     # Looking.
 

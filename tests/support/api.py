@@ -27,6 +27,7 @@ from statekeep.application.indexes import Indexes
 from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
+from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
 from statekeep.application.messages import Messages
 from statekeep.application.migration_paths import MigrationPaths
@@ -39,7 +40,6 @@ from statekeep.application.turns import Turns
 from statekeep.application.upgrades import Upgrades
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
-from statekeep.author_output import AuthorOutput
 from statekeep.domain import limits
 from statekeep.domain.access import Role
 from statekeep.domain.machine import Organization, User
@@ -55,6 +55,7 @@ from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import ServerKey
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
 from statekeep.workers.index_filling import IndexFilling
+from statekeep.workers.log_writer import LogWriter
 from statekeep.workers.timers import TimerService
 from tests.support.clock import FakeClock
 from tests.support.entropy import SeededEntropy
@@ -77,6 +78,8 @@ class Api:
     tokens: JwtTokens
     clock: FakeClock
     entropy: SeededEntropy
+    log_writer: LogWriter
+    """Writes only when it is told to `flush`."""
     admin: Headers
     """Of the member `ada`, admin of one organization."""
 
@@ -175,7 +178,8 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
-        engine = _instances(store, runtime, clock)
+        log_writer = LogWriter(store, clock, now=lambda: clock.now_s)
+        engine = _instances(store, runtime, clock, log_writer)
         residents, instances, watching, filling, desired_versions = engine
         await filling.start()
         stack.push_async_callback(filling.stop)
@@ -204,10 +208,11 @@ async def running_api(
             organizations=Organizations(store, tokens, authenticator, clock, entropy),
             identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
             token_providers=TokenProviders(store, authenticator, entropy),
+            logs=Logs(store),
             exchange=TokenExchange(
                 store, tokens, subjects, clock, valid_for=limits.EXCHANGED_TOKEN_VALID_FOR
             ),
-            http_api=HttpApi(store, runtime, residents, instances, AuthorOutput(), clock),
+            http_api=HttpApi(store, runtime, residents, instances, log_writer, clock),
             rate_limits=RateLimits(lambda: clock.now_s, **rates),
         )
         app = build_app(
@@ -226,6 +231,7 @@ async def running_api(
             tokens=tokens,
             clock=clock,
             entropy=entropy,
+            log_writer=log_writer,
             admin={},
         )
         api.admin.update(await api.new_member("ada"))
@@ -233,12 +239,12 @@ async def running_api(
 
 
 def _instances(
-    store: MemoryStore, runtime: ToyRuntime, clock: FakeClock
+    store: MemoryStore, runtime: ToyRuntime, clock: FakeClock, author_log: LogWriter
 ) -> tuple[Residents, Instances, Watching, IndexFilling, DesiredVersions]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
-    author_log, notifier = AuthorOutput(), LocalNotifier()
+    notifier = LocalNotifier()
     indexing = Indexing(read_context)
     paths = MigrationPaths(store)
     turns = Turns(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceKey
+from statekeep.domain.log import LogEntry, size_of
 from statekeep.domain.machine import Key, Machine, MachineVersion, Organization, User
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import (
@@ -185,3 +186,17 @@ async def create_instance(store: Store, ground: Ground, name: str = "one") -> In
     """One at revision 1."""
     (instance_id,) = await create_instances(store, ground, [name])
     return instance_id
+
+
+def a_log_entry(ts_ms: int, *, organization: str = "acme", text: str = "hello") -> LogEntry:
+    """Something that instance `one` printed."""
+    return LogEntry(
+        ts_ms,
+        an_organization(organization).id,
+        MachineName("toggle"),
+        InstanceName("one"),
+        VersionId("ver_1"),
+        False,
+        text,
+        size_of(text),
+    )

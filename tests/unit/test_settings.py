@@ -114,6 +114,9 @@ def test_every_option_can_come_from_each_source(parse, write):
         "cors_origins": "https://a.example,http://localhost:3000",
         "log_level": "debug",
         "log_format": "json",
+        "log_machine_output": True,
+        "logs_kept_for": "1d",
+        "logs_mib_max": 7,
     }
     assert {field.name for field in fields(Settings)} - {"config", "crash_at"} == set(values)
     path = write("".join(f"{name} = {_toml(value)}\n" for name, value in values.items()))

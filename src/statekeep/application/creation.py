@@ -10,13 +10,13 @@ from statekeep.application.resident import Letter, Resident
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.domain.commit import NewInstance
-from statekeep.domain.errors import AlreadyExists, InvalidParameter, StatekeepError
+from statekeep.domain.errors import AlreadyExists, InvalidParameter, MachineError, StatekeepError
 from statekeep.domain.event import Event
 from statekeep.domain.instance import NO_SELECTORS, InstanceKey
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Parent
-from statekeep.domain.names import MachineName, OrganizationId, VersionId
-from statekeep.domain.step import Stepped
+from statekeep.domain.names import InstanceId, MachineName, OrganizationId, VersionId
+from statekeep.domain.step import Failed, Outcome, Stepped
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import Store
@@ -37,6 +37,8 @@ class Creation:
         self._turns = turns
         self._clock = clock
         self._under_way: dict[InstanceKey, asyncio.Future[None]] = {}
+        self.newborn: dict[InstanceId, InstanceKey] = {}
+        """Instances that are being created: their code may have something to say before they exist."""
         self._loop = asyncio.get_running_loop()
 
     async def create(
@@ -121,7 +123,16 @@ class Creation:
         letter.on_handled = on_handled
         self._residents.expect(resident.id, decided)
         auth = letter.delivery.auth
-        outcome = await self._runtime.create(version, resident.id, key.name, context, auth, parent)
+        self.newborn[resident.id] = key
+        outcome: Outcome
+        try:
+            outcome = await self._runtime.create(
+                version, resident.id, key.name, context, auth, parent
+            )
+        except MachineError as error:
+            outcome = Failed(error)
+        finally:
+            del self.newborn[resident.id]
         if isinstance(outcome, Stepped):
             self._turns.begin(resident, letter, outcome, new)
         else:

@@ -18,6 +18,7 @@ from statekeep.application.turns import Turns
 from statekeep.domain.access import AuthContext, require_scope
 from statekeep.domain.errors import (
     IdempotencyMismatch,
+    MachineError,
     NotFound,
     Overloaded,
     RejectedByMachineAuthorizer,
@@ -166,7 +167,13 @@ class Instances:
         organization_id = require_scope(caller, "state.read")
         resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         seen = resident.view
-        answer = await self._runtime.read(resident.version, resident.committed(), [caller.claims])
+        try:
+            answer = await self._runtime.read(
+                resident.version, resident.committed(), [caller.claims]
+            )
+        except MachineError as error:
+            self._turns.write_failure(resident, "allowRead", error)
+            raise
         if not answer.is_allowed[0]:
             raise RejectedByMachineAuthorizer("the machine's allowRead said no")
         return seen._replace(view=answer.view)
@@ -324,7 +331,10 @@ class Instances:
         text: str,
     ) -> None:
         resident = None if instance_id is None else self._residents.at_hand_by_id(instance_id)
-        key = None if resident is None else resident.key
+        if resident is not None:
+            key: InstanceKey | None = resident.key
+        else:
+            key = None if instance_id is None else self._creation.newborn.get(instance_id)
         self._author_log.write(version, key, is_error=stream == 2, ts=ts, text=text)
 
     async def drain(self, timeout_seconds: float) -> None:

@@ -709,10 +709,12 @@ class Turns:
             return
         letter.fail(error)
         if isinstance(error, MachineError):
-            text = f"{letter.delivery.event.type}: {error.message}"
-            if error.stack is not None:
-                text = f"{text}\n{error.stack}"
-            self._write_log(resident, text)
+            self.write_failure(resident, letter.delivery.event.type, error)
+
+    def write_failure(self, resident: Resident, what: str, error: MachineError) -> None:
+        """Tell the author that `what` they have for an instance failed, with their stack."""
+        text = f"{what}: {error.message}"
+        self._write_log(resident, text if error.stack is None else f"{text}\n{error.stack}")
 
     def _write_log(self, resident: Resident, text: str) -> None:
         self._author_log.write(

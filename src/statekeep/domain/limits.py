@@ -248,3 +248,30 @@ LOOKUPS_MAX = 64
 """Names of their hosts that are looked up at once, each on a thread. One that nobody answers for takes half a minute, however soon it is given up."""
 JWKS_FETCHES_MAX = 20
 """Fetches at once, of all organizations."""
+
+LOG_ENTRY_BYTES_MAX = LOG_BYTES_PER_EVENT_MAX
+"""Text of one log entry; what is longer is cut."""
+LOG_ENTRY_OVERHEAD_BYTES = 256
+"""What an entry takes beside its text: names, row and index."""
+LOG_ENTRIES_PER_MILLISECOND_MAX = PAGE_SIZE
+"""Entries of one organization with the same timestamp. A page ends where a millisecond does, so one has to fit on it."""
+LOG_RATE = Rate(1 * MIB, 16 * MIB)
+"""Bytes of log entries of one organization."""
+LOG_WAITING_BYTES_MAX = 16 * MIB
+"""Entries of one organization that are in memory because they are not written yet."""
+LOG_WAITING_TOTAL_BYTES_MAX = 64 * MIB
+"""The same of all organizations together."""
+LOG_BATCH_BYTES_MAX = 1 * MIB
+LOG_BATCH_ENTRIES_MAX = 2_000
+"""What is written of them in one transaction."""
+LOG_WRITE_INTERVAL = timedelta(milliseconds=200)
+"""How long an entry may wait for others before it is written."""
+LOG_RETRY_AFTER = timedelta(seconds=1)
+"""Between two tries to write where there is no room on the disk."""
+LOG_DROPS_TOLD_EVERY = timedelta(seconds=1)
+"""How often an organization is told that entries of its were dropped."""
+LOG_CLOCK_BELIEVED = timedelta(minutes=1)
+"""How far back the clock of a host may say that an entry was written."""
+LOGS_KEPT_FOR = timedelta(days=30)
+LOGS_MIB_MAX = 512
+"""Entries of one organization on the disk. Some more until the next look, which is a minute away at the most."""

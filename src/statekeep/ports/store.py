@@ -1,9 +1,9 @@
 """The store: all that must survive.
 
-Three protocols over one database. `InstanceStore` is the path of an event, `IndexStore` how instances are found, `Catalog` the things people set up: organizations, members, keys,
-machines and versions. One contract suite holds every adapter to both.
+Four protocols. `InstanceStore` is the path of an event, `IndexStore` how instances are found, `Catalog` the things people set up: organizations, members, keys,
+machines and versions, `LogStore` what author code had to say. One contract suite holds every adapter to all.
 
-What has been awaited is durable: it survives the end of the process and of the machine. Every method that finds things by name looks
+What has been awaited is durable: it survives the end of the process and, log entries excepted, of the machine. Every method that finds things by name looks
 inside one organization only. Every list raises InvalidParameter for a cursor that it did not give out. Every method that writes raises
 Overloaded where there is no room on the disk; nothing is then written, and reading goes on.
 """
@@ -19,6 +19,7 @@ from statekeep.domain.access import Role
 from statekeep.domain.commit import Commit
 from statekeep.domain.index import IndexChanges, IndexFill, IndexMatch, IndexQuery
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
+from statekeep.domain.log import LogEntry, LogSelection
 from statekeep.domain.machine import (
     Key,
     Machine,
@@ -453,8 +454,30 @@ class Catalog(ProviderCatalog, MigrationCatalog, Protocol):
         ...
 
 
-class Store(InstanceStore, Catalog, IndexStore, Protocol):
-    """All of them, over one database, with a life of their own."""
+class LogStore(Protocol):
+    """Log entries. What has been awaited survives the end of the process; the end of the machine may cost the last of it."""
+
+    async def append_logs(self, entries: Sequence[LogEntry]) -> None:
+        """Write a batch, all or nothing, in the order in which it is to be read, with timestamps as domain.log has them.
+
+        No commit of events waits for it. Whoever has read everything up to some timestamp of an organization finds everything that is
+        written afterwards past it.
+        """
+        ...
+
+    async def read_logs(
+        self, organization_id: OrganizationId, wanted: LogSelection, *, limit: int
+    ) -> Sequence[LogEntry]:
+        """The oldest of the entries that are wanted, by timestamp and then as they were written."""
+        ...
+
+    async def forget_old_logs(self, *, before_ms: int, organization_bytes_max: int) -> int:
+        """Remove entries older than that, and the oldest ones of organizations that have more bytes; returns how many."""
+        ...
+
+
+class Store(InstanceStore, Catalog, IndexStore, LogStore, Protocol):
+    """All of them, with a life of their own."""
 
     async def open(self) -> None:
         """Take sole possession of the database and bring its schema up to date. Raises StoreUnusable."""

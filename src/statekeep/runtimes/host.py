@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import msgspec
@@ -82,6 +84,7 @@ class Host:
         """Instances about which a response mapper is being asked, and how often."""
         self.migrations: set[str] = set()
         """Those whose code it was given. A wrong belief costs a round trip, no more."""
+        self._entrusted: Counter[InstanceId] = Counter()
         self.is_alive = True
         self.has_loaded = False
         """Whoever starts it says when: until then what takes long is the author's module, and no event."""
@@ -137,6 +140,25 @@ class Host:
             return
         self.process.kill("it was no longer needed")
         await self.process.ended()
+
+    @contextmanager
+    def entrusted(self, instance_id: InstanceId) -> Iterator[None]:
+        """For as long as it is asked about an instance that it may not hold yet: until it answers it speaks of it already."""
+        self._entrusted[instance_id] += 1
+        try:
+            yield
+        finally:
+            self._entrusted[instance_id] -= 1
+            if not self._entrusted[instance_id]:
+                del self._entrusted[instance_id]
+
+    def knows(self, instance_id: InstanceId) -> bool:
+        """Was the instance entrusted to it?"""
+        return (
+            instance_id in self.sessions
+            or instance_id in self._entrusted
+            or instance_id in self.mapping
+        )
 
     def remember_session(self, instance_id: InstanceId, revision: int) -> None:
         """The host now holds this revision."""

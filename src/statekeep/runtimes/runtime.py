@@ -152,7 +152,8 @@ class HostRuntime:
     ) -> Outcome:
         async def attempt(host: Host) -> Outcome:
             request = protocol.create(instance_id, name, context, auth, parent)
-            [frame] = await host.ask(request)
+            with host.entrusted(instance_id):
+                [frame] = await host.ask(request)
             _raise_if_failed(frame)
             [outcome] = _outcomes([frame])
             self._note(host, instance_id, 0, [outcome])
@@ -252,11 +253,12 @@ class HostRuntime:
 
     def reported(self, host: Host, frame: HostFrame) -> None:
         # A host may only speak of instances that were entrusted to it: others belong to other versions, perhaps of other people.
-        is_known = frame.i in host.sessions or (frame.op == "log" and frame.i in host.mapping)
-        instance_id = InstanceId(frame.i) if is_known and frame.i is not None else None
         if frame.op == "http":
             host.finish(frame.h, frame)
             return
+        instance_id = None if frame.i is None else InstanceId(frame.i)
+        if instance_id is not None and not host.knows(instance_id):
+            instance_id = None
         if frame.op == "log":
             self.listener.logged(host.version, instance_id, frame.stream, frame.ts, frame.text)
             return
@@ -374,7 +376,8 @@ class HostRuntime:
                 _raise_if_failed(frames[-1])
                 return frames
         full = protocol.on(standing, request, with_snapshot=True)
-        frames = await host.ask(full, expects=expects)
+        with host.entrusted(standing.instance_id):
+            frames = await host.ask(full, expects=expects)
         _raise_if_failed(frames[-1])
         return frames
 

@@ -343,6 +343,28 @@ class NewOrganization(Answer):
     id: OrganizationId
 
 
+class LogEntry(Answer):
+    """What a machine printed at once, or what went wrong in it."""
+
+    timestamp: Timestamp
+    org_id: OrganizationId
+    machine_name: MachineSlug
+    instance_name: Annotated[
+        str,
+        Meta(description="Empty where it belongs to none: code that runs as a module is loaded."),
+    ]
+    machine_version_id: VersionId
+    output_type: Literal["stdout", "stderr"]
+    log: Annotated[str, Meta(description="The text; it may have several lines.")]
+
+
+class LogPage(Answer):
+    """Log entries, oldest first. `maxTimestamp` is the next `from`."""
+
+    max_timestamp: Timestamp
+    logs: list[LogEntry]
+
+
 class Health(Answer):
     """Whether the server takes requests."""
 

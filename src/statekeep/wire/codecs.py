@@ -6,7 +6,7 @@ What leaves here as bytes is one line of valid UTF-8 without duplicate keys, so 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -49,6 +49,27 @@ def _malformed(error: Exception, shape: type, body: bytes) -> Malformed:
         return Malformed(f"the body is not JSON: {error}")
     message, field = complaint(error, shape, body)
     return Malformed(message, field=field)
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+def milliseconds(text: str) -> int | None:
+    """An instant in ISO 8601 as whole milliseconds since the epoch, cut off. UTC where it names no offset; None where it is none that
+    `timestamp_of_milliseconds` can write."""
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=UTC)
+        return (instant.astimezone(UTC) - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError):
+        return None
+
+
+def timestamp_of_milliseconds(ms: int) -> str:
+    """The instant so many whole milliseconds after the epoch, as JavaScript's `toISOString()` writes it. Exact, unlike a float of seconds."""
+    return timestamp(_EPOCH + ms * _MILLISECOND)
 
 
 def timestamp(instant: datetime) -> str:

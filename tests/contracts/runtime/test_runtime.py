@@ -228,6 +228,28 @@ async def test_actions_run_when_performed(bench: Bench) -> None:
     assert "an action" in text
 
 
+async def test_output_before_the_first_answer_is_the_instances(bench: Bench, make_bench) -> None:
+    """Of a creation, and of a step and a question on a host that has just been started."""
+    code = """
+import { createMachine } from "npm:xstate@5";
+export default createMachine({ on: { go: { guard: () => (console.log("guard"), true) } } });
+export const allowRead = () => (console.log("allowRead"), true);
+export const allowWrite = () => (console.log("allowWrite"), true);
+"""
+    version = bench.version(code)
+    await bench.created(version)
+    assert bench.listener.logs == [(InstanceId(1), 1, "allowWrite")]
+    for ask in ("step", "read"):
+        other = make_bench()
+        other.code, other.standing = bench.code, bench.standing
+        if ask == "step":
+            await other.step(version, sent("go"))
+        else:
+            await other.runtime.read(version, bench.standing[InstanceId(1)], [ME])
+        assert other.listener.logs
+        assert {instance_id for instance_id, _, _ in other.listener.logs} == {InstanceId(1)}
+
+
 async def test_effects_of_steps_that_overlap_all_happen(bench: Bench) -> None:
     """A second step decided before the first was performed: each is performed with its own revision."""
     version = bench.version(MACHINE)

@@ -12,6 +12,7 @@ import pytest
 from statekeep.domain.errors import Overloaded
 from statekeep.storage.sqlite.connection import DATABASE_FILE_NAME
 from statekeep.storage.sqlite.database import EXIT_STATUS_FATAL
+from statekeep.storage.sqlite.log_file.file import LOG_FILE_NAME
 from statekeep.storage.sqlite.transaction import CommitUncertain
 from tests.support.builders import (
     CODE,
@@ -224,10 +225,10 @@ class TestSize:
         # 40 MB were written; a checkpoint begins at 4 MB, and commits go on beside it.
         assert largest < 16 * 1024 * 1024
 
-    async def test_a_closed_store_is_one_file(self, open_sqlite, tmp_path):
+    async def test_a_closed_store_is_two_files(self, open_sqlite, tmp_path):
         """Beside the lock: what can be copied as a backup."""
         store = await open_sqlite()
         await lay_ground(store)
         await store.close()
         names = {path.name for path in (tmp_path / "data").iterdir()}
-        assert names == {DATABASE_FILE_NAME, "statekeep.lock"}
+        assert names == {DATABASE_FILE_NAME, LOG_FILE_NAME, "statekeep.lock"}

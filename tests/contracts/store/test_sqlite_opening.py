@@ -86,7 +86,7 @@ class TestPrivacy:
             modes = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
         finally:
             os.umask(mask)
-        assert len(modes) == 4
+        assert len(modes) == 7
         assert set(modes.values()) == {0o600}
         assert directory.stat().st_mode & 0o777 == 0o700
 

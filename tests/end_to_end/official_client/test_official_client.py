@@ -28,6 +28,11 @@ def test_indexes_work(running_server: RunningServer) -> None:
     run(running_server, "index_test.ts", "shelf.js")
 
 
+def test_its_logs_work(running_server: RunningServer) -> None:
+    """logs_test.ts says how."""
+    run(running_server, "logs_test.ts", "talker.js")
+
+
 def run(server: RunningServer, test: str, machine: str) -> None:
     """A test in Deno, with the code of a machine."""
     run_deno(

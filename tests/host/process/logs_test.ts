@@ -116,6 +116,28 @@ Deno.test("output is cut at the limit of each occasion, and goes on at the next"
   assert.ok((await host.logs(1)).length < 1200);
 });
 
+Deno.test("halves of characters are replaced, printed or thrown or made by cutting", async () => {
+  await using host = await HostProcess.start(
+    module(`
+    const machine = createMachine({ context: {}, on: {
+      half: { guard: () => (console.log("\\ud83d!"), true) },
+      cut: { guard: () => (console.log("x" + "\u{1f600}".repeat(2000)), true) },
+      fail: { actions: assign(() => { throw new Error("\\ud83d"); }) },
+    } });
+    String.prototype.toWellFormed = () => { throw new Error("replaced"); };
+  `),
+    { limits: { logBytes: 1000 } },
+  );
+  await host.create(1);
+  await host.one(1, 1, "half");
+  assert.equal(await host.logs(1), "\ufffd!");
+  host.reports.length = 0;
+  await host.one(1, 2, "cut");
+  assert.ok((await host.logs(1)).isWellFormed());
+  const [{ error }] = await host.step(1, 3, [{ type: "fail" }]);
+  assert.equal(error.message, "\ufffd");
+});
+
 Deno.test("an action that fails is logged with the author's part of the stack, and the next runs", async () => {
   await using host = await HostProcess.start(module(`
     function broken() { throw new TypeError("broken action"); }

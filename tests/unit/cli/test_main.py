@@ -63,7 +63,8 @@ def test_the_demo_takes_the_options_of_serve():
         _, of_serve, _ = cli.app.parse_args(["serve", *arguments], exit_on_error=False)
         _, of_demo, _ = cli.app.parse_args(["demo", *arguments], exit_on_error=False)
         demo, serve = of_demo.arguments["settings"], of_serve.arguments["settings"]
-        assert replace(demo, port=serve.port) == DemoSettings(**asdict(serve))
+        served = replace(demo, port=serve.port, log_machine_output=serve.log_machine_output)
+        assert served == DemoSettings(**asdict(serve))
 
 
 def test_help_tells_defaults_as_they_are_typed(run):

@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from statekeep.wire import codecs, requests
 
@@ -56,3 +58,19 @@ def test_what_is_malformed_names_the_field(body: bytes, field: str | None) -> No
 def test_timestamps_are_as_javascript_writes_them(instant: datetime, written: str) -> None:
     """Milliseconds always, UTC, a Z."""
     assert codecs.timestamp(instant) == written
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_an_instant_is_read_to_the_millisecond_and_written_as_it_was(instant: datetime) -> None:
+    """Over all the years that can be written: a float of seconds could not."""
+    written = codecs.timestamp(instant)
+    ms = codecs.milliseconds(written)
+    assert ms is not None
+    assert codecs.timestamp_of_milliseconds(ms) == written
+    assert codecs.milliseconds(instant.isoformat()) == ms
+
+
+@pytest.mark.parametrize("text", ["", "now", "-1h", "2026-13-01", "10000-01-01T00:00:00Z", "12:00"])
+def test_what_is_no_instant_is_none(text: str) -> None:
+    """Relative times are the command line's to resolve."""
+    assert codecs.milliseconds(text) is None

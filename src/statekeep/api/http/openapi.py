@@ -142,8 +142,11 @@ def _parameters(route: Route) -> list[Document]:
             "name": parameter.name,
             "in": "query",
             "description": parameter.description,
-            "allowEmptyValue": True,
-            "schema": {"type": "string"},
+            **(
+                {"required": True, "schema": {"type": "string", "format": "date-time"}}
+                if parameter.is_required
+                else {"allowEmptyValue": True, "schema": {"type": "string"}}
+            ),
         }
         for parameter in route.query
     ]

@@ -59,10 +59,11 @@ Handler = Callable[[Call[Any]], Awaitable[Answer | None]]
 
 @dataclass(frozen=True, slots=True)
 class QueryParameter:
-    """A parameter of the query string; all of them may be left out."""
+    """A parameter of the query string. Most may be left out."""
 
     name: str
     description: str
+    is_required: bool = False
 
 
 CURSOR = QueryParameter("cursor", "The `cursor` of the page before.")

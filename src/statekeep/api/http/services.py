@@ -12,6 +12,7 @@ from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.indexes import Indexes
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
+from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
@@ -41,4 +42,5 @@ class Services:
     token_providers: TokenProviders
     exchange: TokenExchange
     http_api: HttpApi
+    logs: Logs
     rate_limits: RateLimits = field(default_factory=unlimited)

@@ -9,15 +9,17 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from statekeep.application.instances import AdministrativeState
+from statekeep.application.logs import LogPage
 from statekeep.domain.access import SCOPES
 from statekeep.domain.instance import InstanceInfo, InstanceView
+from statekeep.domain.log import LogEntry
 from statekeep.domain.machine import Key, Machine, Membership, VersionInfo
 from statekeep.domain.migration import Migration
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 from statekeep.ports.clock import datetime_of
 from statekeep.ports.store import Page, Transition
 from statekeep.wire import answers
-from statekeep.wire.codecs import encode, timestamp
+from statekeep.wire.codecs import encode, timestamp, timestamp_of_milliseconds
 
 Item = TypeVar("Item")
 Shown = TypeVar("Shown")
@@ -147,6 +149,25 @@ def identity_provider_item(provider: IdentityProvider) -> answers.IdentityProvid
 def token_provider_item(provider: TokenProvider) -> answers.TokenProviderItem:
     """A token provider."""
     return answers.TokenProviderItem(provider.key_id, provider.service, provider.mapping)
+
+
+def log_page(page: LogPage) -> answers.LogPage:
+    """A page of log entries."""
+    entries = [log_entry(entry) for entry in page.entries]
+    return answers.LogPage(timestamp_of_milliseconds(page.newest_ms), entries)
+
+
+def log_entry(entry: LogEntry) -> answers.LogEntry:
+    """One piece of output."""
+    return answers.LogEntry(
+        timestamp=timestamp_of_milliseconds(entry.ts_ms),
+        org_id=entry.organization_id,
+        machine_name=entry.machine_name,
+        instance_name=entry.instance_name or "",
+        machine_version_id=entry.version_id,
+        output_type="stderr" if entry.is_error else "stdout",
+        log=entry.text,
+    )
 
 
 def organization_items(memberships: Sequence[Membership]) -> list[answers.OrganizationItem]:

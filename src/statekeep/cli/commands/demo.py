@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from statekeep.cli.commands.serve import run_server
 from statekeep.cli.output import CommandFailed
-from statekeep.settings import Port, Settings
+from statekeep.settings import LOGS, Port, Settings
 
 _FIRST_PORT: Final = 8080
 _PORTS_TRIED: Final = 100
@@ -18,10 +18,13 @@ _NOT_CHOSEN: Final = -1
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings(Settings):
-    """Those of a server, but for the port."""
+    """Those of a server, but for the port and the output of machines."""
 
     port: Annotated[Port, Parameter(show_default="8080, or the next that is free")] = _NOT_CHOSEN
     """Port to listen on. 0 takes any free one."""
+
+    log_machine_output: Annotated[bool, Parameter(group=LOGS)] = True
+    """Write what machines print into the server's own log, too. GET /logs has it anyway."""
 
 
 _DEFAULTS: Final = DemoSettings()

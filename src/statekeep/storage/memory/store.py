@@ -32,6 +32,7 @@ from statekeep.ports.store import (
 from statekeep.storage.memory.catalog import info_of
 from statekeep.storage.memory.indexes import IndexedFacts, MemoryIndexes
 from statekeep.storage.memory.lists import read_page
+from statekeep.storage.memory.logs import MemoryLogs
 
 
 class _TimerPlace(NamedTuple):
@@ -56,11 +57,12 @@ class _Stored:
     desired_version: VersionId | None = None
 
 
-class MemoryStore(MemoryIndexes, Store):
+class MemoryStore(MemoryIndexes, MemoryLogs, Store):
     """Keeps every promise of the port but durability."""
 
     def __init__(self) -> None:
         super().__init__()
+        MemoryLogs.__init__(self)
         self._instances: dict[InstanceId, _Stored] = {}
         self._ids: dict[InstanceKey, InstanceId] = {}
         self._instance_ids = itertools.count(1)

@@ -16,12 +16,16 @@ from statekeep.storage.schema import SchemaStep, load_schema_steps, missing_step
 
 DATABASE_FILE_NAME: Final = "statekeep.db"
 SCHEMA_STEPS: Final = load_schema_steps(__package__)
+LOG_SCHEMA_STEPS: Final = load_schema_steps(f"{__package__}.log_file")
 
 WRITER_CACHE_KIB: Final = 64 * 1024
 READER_CACHE_KIB: Final = 16 * 1024
 
 WAL_FILE_BYTES_KEPT: Final = 64 * 1024 * 1024
 """A log that grew beyond (a large upload, a backup that read for long) is cut back to this."""
+
+LOG_CACHE_KIB: Final = 4 * 1024
+LOG_CHECKPOINT_PAGES: Final = 1_000
 
 BUSY_TIMEOUT_MS: Final = 2_000
 """For people with the `sqlite3` shell: within this process nobody waits for anybody."""
@@ -52,6 +56,28 @@ def open_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
 def open_checkpointer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     """A connection that does nothing but checkpoints."""
     return _open(path, READER_CACHE_KIB, vfs)
+
+
+def open_log_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """The connection that writes log entries, into a file of their own. A commit is not synced: a loss of power may cost the last ones,
+    and no more. Checkpoints are made by whoever commits. Raises StoreTooNew."""
+    _create_private(path)
+    connection = _open(path, LOG_CACHE_KIB, vfs)
+    try:
+        connection.pragma("synchronous", "NORMAL")
+        connection.pragma("wal_autocheckpoint", LOG_CHECKPOINT_PAGES)
+        _bring_up_to_date(connection, LOG_SCHEMA_STEPS)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_log_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """A connection that reads log entries."""
+    connection = _open(path, LOG_CACHE_KIB, vfs)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
 
 
 def _create_private(path: Path) -> None:

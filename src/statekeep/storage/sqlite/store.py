@@ -1,4 +1,4 @@
-"""The store on one machine, in one file."""
+"""The store on one machine, in one file, and log entries in another beside it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from statekeep.storage.sqlite.catalog import SqliteCatalog
 from statekeep.storage.sqlite.database import Database, exit_at_once
 from statekeep.storage.sqlite.indexes import SqliteIndexes
 from statekeep.storage.sqlite.instances import SqliteInstances
+from statekeep.storage.sqlite.log_file.file import LogFile
+from statekeep.storage.sqlite.log_file.logs import SqliteLogs
 
 
-class SqliteStore(SqliteInstances, SqliteCatalog, SqliteIndexes, Store):
+class SqliteStore(SqliteInstances, SqliteCatalog, SqliteIndexes, SqliteLogs, Store):
     """Keeps everything in `directory`, which it creates where there is none, readable by nobody else.
 
     `on_fatal` is called when a COMMIT fails so that nobody can know whether it happened; it should not return, and if it does, nothing can
@@ -27,10 +29,18 @@ class SqliteStore(SqliteInstances, SqliteCatalog, SqliteIndexes, Store):
         vfs: str | None = None,
     ) -> None:
         super().__init__(Database(directory, on_fatal=on_fatal, vfs=vfs))
+        self._log_file = LogFile(directory, vfs=vfs)
 
     async def open(self) -> None:
         await self._database.open()
+        try:
+            # Only now is the directory ours.
+            self._log_file.open()
+        except BaseException:
+            await self._database.close()
+            raise
         await self._open_instances()
 
     async def close(self) -> None:
+        self._log_file.close()
         await self._database.close()

@@ -3,6 +3,7 @@
  */
 
 import type { Failure } from "./frames.ts";
+import { wellFormed } from "./natives.ts";
 
 const MESSAGE_CHARACTERS_MAX = 4_000;
 const STACK_CHARACTERS_MAX = 16_000;
@@ -58,7 +59,10 @@ export function describeError(error: unknown): { message: string; stack: string 
   try {
     const message = tidy(messageOf(error)).slice(0, MESSAGE_CHARACTERS_MAX);
     const stack = error instanceof Error ? authorFrames(error.stack) : "";
-    return { message, stack: stack.slice(0, STACK_CHARACTERS_MAX) };
+    return {
+      message: wellFormed(message),
+      stack: wellFormed(stack.slice(0, STACK_CHARACTERS_MAX)),
+    };
   } catch {
     return { message: "(an error that cannot be shown)", stack: "" };
   }

@@ -4,7 +4,7 @@
 
 import type { Activity, LogBudget } from "./activity.ts";
 import { errorText } from "./errors.ts";
-import { exceedsBytes, now, stringify } from "./natives.ts";
+import { exceedsBytes, now, stringify, wellFormed } from "./natives.ts";
 
 export class Logs {
   readonly #send: (frame: string) => void;
@@ -52,6 +52,7 @@ export class Logs {
   }
 
   #frame(i: number | null, stream: 1 | 2, text: string) {
-    this.#send(`{"op":"log","i":${i},"stream":${stream},"ts":${now()},"text":${stringify(text)}}`);
+    const quoted = stringify(wellFormed(text));
+    this.#send(`{"op":"log","i":${i},"stream":${stream},"ts":${now()},"text":${quoted}}`);
   }
 }

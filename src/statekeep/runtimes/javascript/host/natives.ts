@@ -44,6 +44,15 @@ export function encode(text: string): Uint8Array<ArrayBuffer> {
   return encodeText(text);
 }
 
+const { toWellFormed } = String.prototype;
+
+/**
+ * The text with U+FFFD for halves of surrogate pairs, which no UTF-8 can carry: authors print them, and cutting makes them.
+ */
+export function wellFormed(text: string): string {
+  return apply(toWellFormed, text, []);
+}
+
 /** Is `text` longer than `limit` bytes of UTF-8? Most texts are so much shorter that nothing has to be encoded. */
 export function exceedsBytes(text: string, limit: number): boolean {
   if (text.length * 3 <= limit) return false;
