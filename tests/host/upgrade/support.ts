@@ -93,7 +93,7 @@ export class Subject {
       if ("cancel" in op) {
         const n = this.timers.findLastIndex((timer) => timer.id === op.cancel);
         if (n >= 0) this.timers.splice(n, 1);
-      } else {
+      } else if ("set" in op) {
         const { set: id, event, after } = op;
         this.timers.push({ seq: this.#seq++, id, event, ...(after && { after }) });
       }
