@@ -28,6 +28,7 @@ from statekeep.api.http.services import Services
 from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
+from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.first_start import FirstStart
 from statekeep.application.identity_providers import IdentityProviders
@@ -182,6 +183,7 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         versions=Versions(store, runtime, tokens, clock, entropy),
         keys=Keys(store, tokens, authenticator, clock, entropy),
         watching=watching,
+        dead_letters=DeadLetters(store, residents, clock, on_timers=timers.schedule),
         clock=clock,
         rate_limits=_rate_limits(settings),
         organizations=Organizations(store, tokens, authenticator, clock, entropy),

@@ -22,6 +22,8 @@ BY_CURSOR = [
     "listVersions",
     "listInstances",
     "listTransitions",
+    "listDeadLetters",
+    "retryDeadLetters",
     "listKeys",
     "listIdentityProviders",
     "listTokenProviders",

@@ -317,6 +317,18 @@ class Stores(RuleBasedStateMachine):
 
         self.ask(look)
 
+    @rule(which=st.integers(0, 1), instance_id=instances)
+    def look_at_dead_letters(self, which: int, instance_id: InstanceId) -> None:
+        async def look(store: Store) -> list[Any]:
+            machine = self.grounds[which].machine.id
+            all_of_them = await whole(lambda c: store.list_dead_letters(machine, cursor=c))
+            some = await whole(
+                lambda c: store.list_dead_letters(machine, cursor=c, instance_id=instance_id)
+            )
+            return [all_of_them, some]
+
+        self.ask(look)
+
     @rule(instance_id=instances, now_ms=TIMES)
     def look_at_instance(self, instance_id: InstanceId, now_ms: float) -> None:
         async def look(store: Store) -> list[Any]:

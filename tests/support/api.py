@@ -17,6 +17,7 @@ from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
+from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.ids import new_id
@@ -165,7 +166,7 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
-        instances, watching = _instances(store, runtime, clock)
+        instances, watching, dead_letters = _instances(store, runtime, clock)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
         key_sets = KeySets(fetcher, clock)
@@ -179,6 +180,7 @@ async def running_api(
             authenticator=authenticator,
             instances=instances,
             watching=watching,
+            dead_letters=dead_letters,
             clock=clock,
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy),
@@ -215,11 +217,12 @@ async def running_api(
 
 def _instances(
     store: MemoryStore, runtime: ToyRuntime, clock: FakeClock
-) -> tuple[Instances, Watching]:
+) -> tuple[Instances, Watching, DeadLetters]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
     author_log, notifier = AuthorOutput(), LocalNotifier()
+    timers = TimerService(store, clock, retry_after_seconds=1)
     turns = Turns(
         runtime,
         store,
@@ -227,7 +230,7 @@ def _instances(
         clock,
         author_log,
         settle_timeout_seconds=limits.SETTLE_TIMEOUT.total_seconds(),
-        on_timers=TimerService(store, clock, retry_after_seconds=1).schedule,
+        on_timers=timers.schedule,
         on_growth=residents.resized,
         on_void=residents.remove,
     )
@@ -241,4 +244,5 @@ def _instances(
     runtime.listener = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    return instances, watching
+    dead_letters = DeadLetters(store, residents, clock, on_timers=timers.schedule)
+    return instances, watching, dead_letters

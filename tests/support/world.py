@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from statekeep.application.creation import Creation
+from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.instances import Instances
 from statekeep.application.messages import Messages
 from statekeep.application.residents import Residents
@@ -144,6 +145,9 @@ class World:
             self.messages,
         )
         self.watching = self.recorder.watching = Watching(self.residents, runtime, self.store)
+        self.dead_letters = DeadLetters(
+            self.store, self.residents, self.clock, on_timers=self.timers.schedule
+        )
         self.timers.instances = self.instances
         runtime.listener = self.instances
 

@@ -54,7 +54,11 @@ cannot fill it."""
 MACROSTEPS_PER_EVENT_MAX = 1_000
 """Macrosteps that one event may cause by undelayed sends of the machine to itself."""
 TIMERS_PER_INSTANCE_MAX = 10_000
-"""Timers of one instance that are pending, and messages that it has sent and that were not delivered yet."""
+"""Timers of one instance that are pending, and messages that it has sent and that were not delivered yet. Dead letters do not count."""
+DEAD_LETTERS_PER_INSTANCE_MAX = 1_000
+"""Timers and messages of one instance that were given up and are kept; one more, and the oldest is dropped."""
+DEAD_LETTERS_RETRIED_AT_ONCE = 1_000
+"""By one request: a few tenths of a second."""
 MESSAGE_HOPS_MAX = 1_000
 """Messages between instances that one event from outside may lead to, one after the other: those that follow are dead letters."""
 HOPS_FORGOTTEN_AFTER = timedelta(seconds=1)

@@ -17,6 +17,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from statekeep.domain.access import Role
 from statekeep.domain.commit import Commit
+from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.machine import (
     Key,
@@ -139,7 +140,16 @@ class InstanceStore(Protocol):
         ...
 
     async def update_timer(self, instance_id: InstanceId, timer: Timer) -> None:
-        """Write tries, due time, death and failure of a timer that could not be delivered. Nothing where it is gone."""
+        """Write tries, due time, hops, death and failure of a timer that could not be delivered, or is to be again. Nothing where it is gone.
+
+        Only this makes dead letters: commits set living timers.
+        """
+        ...
+
+    async def list_dead_letters(
+        self, machine_id: int, *, cursor: str | None, instance_id: InstanceId | None = None
+    ) -> Page[DeadLetter]:
+        """Dead timers of a machine's instances, or of one of them; those that died last first. What dies meanwhile is on no later page."""
         ...
 
     async def remove_timer(self, instance_id: InstanceId, seq: int) -> bool:

@@ -100,6 +100,17 @@ class SetInstanceStatus(Request):
     status: InstanceStatus
 
 
+class RetryDeadLetters(Request):
+    """Which dead letters of a machine to retry."""
+
+    instance: Annotated[
+        InstanceSlug | None, Meta(description="Of this instance only; of all where it is left out.")
+    ] = None
+    cursor: Annotated[
+        str | None, Meta(description="The `cursor` of the answer before, to go on with the rest.")
+    ] = None
+
+
 class PublishVersion(Request):
     """What to know of uploaded code when it becomes a version."""
 

@@ -49,6 +49,7 @@ _PATH_PARAMETERS: Final = {
     "token": ("What the answer that began the version says.", None),
     "key": ("Id of the key.", None),
     "service": ("Name of the token provider.", INSTANCE_NAME_PATTERN),
+    "letter": ("Id of the dead letter.", None),
 }
 _CALLER_ERRORS: Final = (Unauthenticated, MissingOrganization, InvalidParameter, TooManyRequests)
 _ORGANIZATION_ERRORS: Final = (SpecifyOrganization, MissingScope)

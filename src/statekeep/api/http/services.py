@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.instances import Instances
@@ -29,6 +30,7 @@ class Services:
     keys: Keys
     organizations: Organizations
     watching: Watching
+    dead_letters: DeadLetters
     clock: Clock
     identity_providers: IdentityProviders
     token_providers: TokenProviders

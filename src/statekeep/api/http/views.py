@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from statekeep.application.instances import AdministrativeState
 from statekeep.domain.access import SCOPES
+from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.instance import InstanceInfo, InstanceView
 from statekeep.domain.machine import Key, Machine, Membership, VersionInfo
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
@@ -108,6 +109,22 @@ def transition_item(transition: Transition) -> answers.TransitionItem:
         timestamp(datetime_of(transition.ts)),
         _read_snapshot(transition.snapshot).value,
         Raw(transition.event),
+    )
+
+
+def dead_letter_item(letter: DeadLetter) -> answers.DeadLetterItem:
+    """A dead letter. It has failed, so it says why, unless a release before this one gave it up."""
+    timer = letter.timer
+    message = timer.message
+    return answers.DeadLetterItem(
+        id=letter.id.text,
+        instance=letter.instance_name,
+        kind=letter.kind,  # type: ignore[arg-type]  # message.MessageKind and wire's kinds are kept alike by a test
+        event=Raw(timer.event),
+        due_at=timestamp(datetime_of(timer.due_at)),
+        tries=timer.tries,
+        failure=timer.failure or "",
+        to=UNSET if message is None else answers.InstanceAddress(*message.to),
     )
 
 

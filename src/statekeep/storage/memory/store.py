@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
+from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.errors import AlreadyExists, InvalidState, NotFound
 from statekeep.domain.event import Origin, Receipt
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
@@ -45,6 +46,8 @@ class _Stored:
     journal: list[JournalEntry] = field(default_factory=list)
     due: tuple[str, ...] = ()
     timers: dict[int, Timer] = field(default_factory=dict)
+    deaths: dict[int, int] = field(default_factory=dict)
+    """Of dead timers, by their numbers: which death of all it was."""
     next_timer_seq: int = 0
     keys: dict[str, KeyUse] = field(default_factory=dict)
 
@@ -57,6 +60,7 @@ class MemoryStore(MemoryCatalog, Store):
         self._instances: dict[InstanceId, _Stored] = {}
         self._ids: dict[InstanceKey, InstanceId] = {}
         self._instance_ids = itertools.count(1)
+        self._deaths = itertools.count(1)
 
     async def open(self) -> None:
         return
@@ -209,7 +213,25 @@ class MemoryStore(MemoryCatalog, Store):
                 due_at=timer.due_at,
                 is_dead=timer.is_dead,
                 failure=timer.failure,
+                hops=timer.hops,
             )
+            if not timer.is_dead:
+                stored.deaths.pop(timer.seq, None)
+            elif timer.seq not in stored.deaths:
+                stored.deaths[timer.seq] = next(self._deaths)
+
+    async def list_dead_letters(
+        self, machine_id: int, *, cursor: str | None, instance_id: InstanceId | None = None
+    ) -> Page[DeadLetter]:
+        dead = (
+            (stored.deaths[seq], DeadLetter(number, stored.created.key.name, timer))
+            for number, stored in self._instances.items()
+            for seq, timer in stored.timers.items()
+            if timer.is_dead
+            and stored.created.machine_id == machine_id
+            and instance_id in (None, number)
+        )
+        return read_page(dead, f"dead letters of {machine_id} {instance_id}", cursor)
 
     async def remove_timer(self, instance_id: InstanceId, seq: int) -> bool:
         stored = self._instances.get(instance_id)

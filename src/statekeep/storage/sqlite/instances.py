@@ -10,6 +10,7 @@ from typing import Final
 import apsw
 
 from statekeep.domain.commit import Commit
+from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.names import InstanceId
@@ -19,7 +20,7 @@ from statekeep.storage.pages import NEWEST, ROWS_MAX, first_number, page_of
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.database import Database, Row
 from statekeep.storage.sqlite.replay import Replay
-from statekeep.storage.sqlite.rows import claimed_of, instance_info_of, timer_of
+from statekeep.storage.sqlite.rows import claimed_of, dead_letter_of, instance_info_of, timer_of
 
 _QUERIES: Final = load_queries(__package__)
 _INSTANCE_ID: Final = _QUERIES["instance_id"]
@@ -126,10 +127,25 @@ class SqliteInstances(InstanceStore):
             due_at=timer.due_at,
             is_dead=timer.is_dead,
             failure=timer.failure,
+            hops=timer.hops,
         )
 
     async def remove_timer(self, instance_id: InstanceId, seq: int) -> bool:
         return await self._change("remove_timer_named", instance_id=instance_id, seq=seq) > 0
+
+    async def list_dead_letters(
+        self, machine_id: int, *, cursor: str | None, instance_id: InstanceId | None = None
+    ) -> Page[DeadLetter]:
+        listing = f"dead letters of {machine_id} {instance_id}"
+        named = {
+            "machine_id": machine_id,
+            "instance_id": instance_id,
+            "first": first_number(cursor, listing),
+            "limit": ROWS_MAX,
+        }
+        of = "machine" if instance_id is None else "instance"
+        rows = await self._database.scan_rows(_QUERIES[f"dead_letters_of_{of}"], named)
+        return page_of([(number, dead_letter_of(*columns)) for number, *columns in rows], listing)
 
     async def unsettled_instances(
         self, *, after: InstanceId | None, limit: int

@@ -127,7 +127,28 @@ WHERE is_dead = 0 AND due_at < :until AND (due_at, instance_id, seq) > (:due_at,
 ORDER BY due_at, instance_id, seq LIMIT :limit;
 
 -- name: update_timer
-UPDATE timers SET tries = :tries, due_at = :due_at, is_dead = :is_dead, failure = :failure WHERE instance_id = :instance_id AND seq = :seq;
+UPDATE timers SET tries = :tries, due_at = :due_at, is_dead = :is_dead, failure = :failure, hops = :hops,
+  machine_id = CASE WHEN :is_dead THEN (SELECT machine_id FROM instances WHERE id = :instance_id) END,
+  died = CASE WHEN :is_dead THEN coalesce(died, 1 + coalesce((
+    SELECT other.died FROM timers AS other
+    WHERE other.machine_id = (SELECT machine_id FROM instances WHERE id = :instance_id) AND other.died IS NOT NULL
+    ORDER BY other.died DESC LIMIT 1
+  ), 0)) END
+WHERE instance_id = :instance_id AND seq = :seq;
+
+-- name: dead_letters_of_machine
+SELECT timers.died, timers.instance_id, instances.name,
+  seq, send_id, due_at, event, after, tries, is_dead, message, hops, failure
+FROM timers JOIN instances ON instances.id = timers.instance_id
+WHERE timers.machine_id = :machine_id AND timers.died <= :first ORDER BY timers.died DESC LIMIT :limit;
+
+-- By the key of the table: an instance has few, its machine may have any number.
+-- name: dead_letters_of_instance
+SELECT timers.died, timers.instance_id, instances.name,
+  seq, send_id, due_at, event, after, tries, is_dead, message, hops, failure
+FROM timers JOIN instances ON instances.id = timers.instance_id
+WHERE timers.instance_id = :instance_id AND +timers.machine_id = :machine_id AND +timers.died <= :first
+ORDER BY timers.died DESC LIMIT :limit;
 
 -- name: remove_timer_named
 DELETE FROM timers WHERE instance_id = :instance_id AND seq = :seq;

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from statekeep.domain.access import Role
+from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.machine import (
     Key,
@@ -231,6 +232,11 @@ def timer_of(seq: int, send_id: str, due_at: float, event: bytes, *rest: Any) ->
         hops,
         failure,
     )
+
+
+def dead_letter_of(instance_id: Any, instance_name: Any, *timer: Any) -> DeadLetter:
+    """A row of timers with the name of its instance."""
+    return DeadLetter(instance_id, instance_name, timer_of(*timer))
 
 
 def timer_row(instance_id: InstanceId, timer: Timer) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from statekeep.api.http.route import Route
 from statekeep.api.http.routes import (
+    dead_letters,
     instances,
     keys,
     machines,
@@ -21,6 +22,7 @@ ALL: Final[tuple[Route, ...]] = (
     *machines.ROUTES,
     *versions.ROUTES,
     *instances.ROUTES,
+    *dead_letters.ROUTES,
     *realtime.ROUTES,
     *keys.ROUTES,
     *providers.ROUTES,
