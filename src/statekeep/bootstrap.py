@@ -39,6 +39,7 @@ from statekeep.application.messages import Messages
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
+from statekeep.application.retention import Retentions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
@@ -46,6 +47,7 @@ from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorOutput
 from statekeep.domain import limits
 from statekeep.domain.machine import MachineVersion
+from statekeep.domain.retention import JournalBounds
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.credentials import Credentials
 from statekeep.ports.store import Store
@@ -64,6 +66,7 @@ from statekeep.tokens.server_key import load_server_key
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
 from statekeep.workers.housekeeping import Housekeeping
 from statekeep.workers.recovery import Recovery
+from statekeep.workers.retention import RetentionWorker
 from statekeep.workers.timers import TimerService
 
 _log = structlog.get_logger(__name__)
@@ -173,7 +176,10 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     timers.instances = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    await _start_workers(stack, timers, Recovery(store, instances), Housekeeping(store, clock))
+    bounds = JournalBounds(settings.journal_max_age, settings.journal_max_entries)
+    retention = RetentionWorker(store, clock, default=bounds)
+    recovery, housekeeping = Recovery(store, instances), Housekeeping(store, clock)
+    await _start_workers(stack, timers, recovery, housekeeping, retention)
     authenticator = Authenticator(store, tokens, clock)
     subjects = _subject_tokens(settings, clock, stack)
     services = Services(
@@ -184,6 +190,7 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         keys=Keys(store, tokens, authenticator, clock, entropy),
         watching=watching,
         dead_letters=DeadLetters(store, residents, clock, on_timers=timers.schedule),
+        retentions=Retentions(store, default=bounds, on_change=retention.wake),
         clock=clock,
         rate_limits=_rate_limits(settings),
         organizations=Organizations(store, tokens, authenticator, clock, entropy),
@@ -269,7 +276,7 @@ def _pool_settings(settings: Settings) -> PoolSettings:
 
 
 async def _start_workers(
-    stack: AsyncExitStack, *workers: TimerService | Recovery | Housekeeping
+    stack: AsyncExitStack, *workers: TimerService | Recovery | Housekeeping | RetentionWorker
 ) -> None:
     for worker in workers:
         await worker.start()

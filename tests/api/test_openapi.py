@@ -37,6 +37,7 @@ BY_TRUST = [
     "deleteAnIdentityProvider",
     "putATokenProvider",
     "exchangeAToken",
+    "chooseTheRetentionOfAMachine",
 ]
 
 CONFIG = schemathesis.Config.from_dict(

@@ -28,6 +28,7 @@ from statekeep.application.messages import Messages
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
+from statekeep.application.retention import Retentions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
@@ -38,6 +39,7 @@ from statekeep.domain.access import Role
 from statekeep.domain.machine import Organization, User
 from statekeep.domain.names import OrganizationId, UserId
 from statekeep.domain.rates import Rate
+from statekeep.domain.retention import JournalBounds
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.clock import datetime_of
 from statekeep.storage.memory.store import MemoryStore
@@ -46,6 +48,7 @@ from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import ServerKey
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
+from statekeep.workers.retention import RetentionWorker
 from statekeep.workers.timers import TimerService
 from tests.support.clock import FakeClock
 from tests.support.entropy import SeededEntropy
@@ -68,6 +71,8 @@ class Api:
     tokens: JwtTokens
     clock: FakeClock
     entropy: SeededEntropy
+    retention: RetentionWorker
+    """Sweeps when a test says so."""
     admin: Headers
     """Of the member `ada`, admin of one organization."""
 
@@ -166,6 +171,7 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
+        retention = RetentionWorker(store, clock, default=JournalBounds())
         instances, watching, dead_letters = _instances(store, runtime, clock)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
@@ -181,6 +187,7 @@ async def running_api(
             instances=instances,
             watching=watching,
             dead_letters=dead_letters,
+            retentions=Retentions(store, default=JournalBounds(), on_change=retention.wake),
             clock=clock,
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy),
@@ -209,6 +216,7 @@ async def running_api(
             tokens=tokens,
             clock=clock,
             entropy=entropy,
+            retention=retention,
             admin={},
         )
         api.admin.update(await api.new_member("ada"))

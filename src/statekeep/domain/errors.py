@@ -11,6 +11,7 @@
     │   └── MissingOrganization
     ├── SpecifyOrganization
     ├── NotFound                  absent, or of another organization
+    ├── HistoryGone               it happened, and is not kept any more
     ├── AlreadyExists
     ├── InvalidState              right request, wrong moment
     ├── TooLarge
@@ -108,6 +109,19 @@ class NotFound(StatekeepError):
     """There is no such thing, or it belongs to another organization."""
 
     code = "not-found"
+
+
+class HistoryGone(StatekeepError):
+    """Transitions that somebody wants to go on from are not kept any more. `oldest_revision` is the first that is."""
+
+    code = "history-gone"
+
+    def __init__(self, oldest_revision: int) -> None:
+        super().__init__(
+            f"transitions before revision {oldest_revision} are not kept any more: begin with the state as it is,"
+            f" or with what is left, since {oldest_revision - 1}"
+        )
+        self.oldest_revision = oldest_revision
 
 
 class AlreadyExists(StatekeepError):

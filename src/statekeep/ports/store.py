@@ -39,6 +39,7 @@ from statekeep.domain.names import (
     UserId,
     VersionId,
 )
+from statekeep.domain.retention import JournalCut, JournalExtent, MachineRetention, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import (
     AnonymousAccess,
@@ -121,7 +122,7 @@ class InstanceStore(Protocol):
     async def list_transitions(
         self, instance_id: InstanceId, *, cursor: str | None
     ) -> Page[Transition]:
-        """Newest first, without housekeeping entries. Pages stay correct while new entries arrive."""
+        """Newest first, without housekeeping entries, as far back as they are kept. Pages stay correct while new entries arrive."""
         ...
 
     def transitions_after(
@@ -130,6 +131,20 @@ class InstanceStore(Protocol):
         """Transitions past `revision` up to what is durable at the first step, oldest first, in portions of a bounded size.
 
         None is left out but housekeeping entries. Ends early where the instance is deleted meanwhile; nothing where there is none.
+        Raises HistoryGone where some of them are not kept any more, also in the middle where they go meanwhile: what came before is without a gap.
+        """
+        ...
+
+    async def journal_extents(
+        self, machine_id: int, *, after: InstanceId | None, limit: int
+    ) -> Sequence[JournalExtent]:
+        """What there is of the journals of a machine's instances, by their numbers, those past `after` only."""
+        ...
+
+    async def cut_journal(self, instance_id: InstanceId, cut: JournalCut) -> int:
+        """Remove the entries that have to go, and all that are older than any of these, but never the newest; returns how many.
+
+        None of them is seen any more once the first is gone. Commits of all instances go on meanwhile. Nothing where there is no such instance.
         """
         ...
 
@@ -313,6 +328,18 @@ class Catalog(ProviderCatalog, Protocol):
         self, organization_id: OrganizationId, *, cursor: str | None
     ) -> Page[Machine]:
         """Newest first."""
+        ...
+
+    async def set_retention(self, machine_id: int, retention: Retention) -> None:
+        """In place of what was chosen before. Nothing where the machine is gone."""
+        ...
+
+    async def retention(self, machine_id: int) -> Retention:
+        """What was chosen last."""
+        ...
+
+    async def machine_retentions(self, *, after: int, limit: int) -> Sequence[MachineRetention]:
+        """What was chosen for each machine of all organizations, by their numbers, those past `after` only."""
         ...
 
     async def delete_machine(self, machine_id: int) -> None:

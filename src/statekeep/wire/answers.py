@@ -88,6 +88,32 @@ class MachineAnswer(Answer):
     machine: MachineDetails
 
 
+class JournalRetention(Answer):
+    """Bounds of the journal of each instance. A bound that is absent is none."""
+
+    max_age: Annotated[str, Meta(examples=["30d"])] | UnsetType = UNSET
+    max_entries: int | UnsetType = UNSET
+
+
+class ChosenRetention(Answer):
+    """What was chosen for a machine. The server's defaults count for what is absent."""
+
+    journal: JournalRetention | UnsetType = UNSET
+
+
+class EffectiveRetention(Answer):
+    """What a machine keeps."""
+
+    journal: JournalRetention
+
+
+class RetentionAnswer(Answer):
+    """How long a machine keeps what it has done."""
+
+    retention: ChosenRetention
+    effective: EffectiveRetention
+
+
 class State(Answer):
     """What an authorised caller may see of an instance."""
 

@@ -13,6 +13,7 @@ from statekeep.application.keys import Keys
 from statekeep.application.machines import Machines
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits, unlimited
+from statekeep.application.retention import Retentions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
@@ -31,6 +32,7 @@ class Services:
     organizations: Organizations
     watching: Watching
     dead_letters: DeadLetters
+    retentions: Retentions
     clock: Clock
     identity_providers: IdentityProviders
     token_providers: TokenProviders

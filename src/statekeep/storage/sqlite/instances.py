@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import apsw
@@ -14,10 +15,12 @@ from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.names import InstanceId
+from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
 from statekeep.ports.store import DueTimer, InstanceStore, Page, StoredKeyUse, Transition
 from statekeep.storage.pages import NEWEST, ROWS_MAX, first_number, page_of
 from statekeep.storage.queries import load_queries
+from statekeep.storage.sqlite.cutting import cut_off
 from statekeep.storage.sqlite.database import Database, Row
 from statekeep.storage.sqlite.replay import Replay
 from statekeep.storage.sqlite.rows import claimed_of, dead_letter_of, instance_info_of, timer_of
@@ -30,6 +33,10 @@ _FIND_KEY: Final = _QUERIES["find_key"]
 
 ORPHANS_REMOVED_AT_ONCE: Final = 500
 """Entries of a deleted journal that are removed in one batch: a few milliseconds, between which others may write."""
+CUT_ENTRIES_REMOVED_AT_ONCE: Final = 50
+"""The same of a journal that was cut, for which nobody waits: about a millisecond."""
+REST_AFTER_REMOVAL: Final = 4
+"""How many times as long as such a batch took the writer is left to others before the next."""
 KEYS_FORGOTTEN_AT_ONCE: Final = 500
 
 
@@ -76,8 +83,18 @@ class SqliteInstances(InstanceStore):
 
     async def _remove_orphans(self) -> None:
         """Remove journals of deleted instances, piece by piece. Nobody can see them any more."""
-        while await self._database.write(_remove_orphans, is_long=True):
+        remove = partial(_remove_orphans, limit=ORPHANS_REMOVED_AT_ONCE)
+        while await self._database.write(remove, is_long=True):
             pass
+
+    async def _remove_orphans_at_leisure(self) -> None:
+        """The same, so that those who commit meanwhile hardly notice."""
+        remove = partial(_remove_orphans, limit=CUT_ENTRIES_REMOVED_AT_ONCE)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while await self._database.write(remove, is_long=True):
+            await asyncio.sleep(REST_AFTER_REMOVAL * (loop.time() - begun))
+            begun = loop.time()
 
     async def list_instances(self, machine_id: int, *, cursor: str | None) -> Page[InstanceInfo]:
         listing = f"instances of {machine_id}"
@@ -108,6 +125,18 @@ class SqliteInstances(InstanceStore):
         self, instance_id: InstanceId, revision: int
     ) -> AsyncGenerator[Sequence[Transition], None]:
         return Replay(self._database, instance_id, revision).portions()
+
+    async def journal_extents(
+        self, machine_id: int, *, after: InstanceId | None, limit: int
+    ) -> Sequence[JournalExtent]:
+        named = {"machine_id": machine_id, "after": after or 0, "limit": limit}
+        rows = await self._database.scan_rows(_QUERIES["journal_extents"], named)
+        return [JournalExtent(*columns) for columns in rows]
+
+    async def cut_journal(self, instance_id: InstanceId, cut: JournalCut) -> int:
+        count = await cut_off(self._database, instance_id, cut)
+        await self._remove_orphans_at_leisure()
+        return count
 
     async def timers_due_before(
         self, until: float, *, after: DueTimer | None, limit: int
@@ -192,12 +221,12 @@ def _claim(connection: apsw.Connection, instance_id: InstanceId) -> ClaimedInsta
     return claimed_of(instance_id, rows[0], tuple(timer_of(*timer) for timer in timers))
 
 
-def _remove_orphans(connection: apsw.Connection) -> bool:
+def _remove_orphans(connection: apsw.Connection, *, limit: int) -> bool:
     """Remove some entries of one deleted journal; returns whether there was one."""
     journal_id = connection.execute(_QUERIES["orphaned_journal"]).get
     if journal_id is None:
         return False
-    named = {"journal_id": journal_id, "limit": ORPHANS_REMOVED_AT_ONCE}
+    named = {"journal_id": journal_id, "limit": limit}
     entries = connection.execute(_QUERIES["newest_entries"], named).fetchall()
     connection.executemany(_QUERIES["delete_entry"], [(number,) for number, _ in entries])
     rest = entries[-1][1]

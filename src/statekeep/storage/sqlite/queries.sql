@@ -118,6 +118,35 @@ WITH RECURSIVE walk (id, previous_id, revision) AS (
 )
 SELECT id, previous_id FROM walk WHERE revision > :revision LIMIT :limit;
 
+-- name: walk_ages
+WITH RECURSIVE walk (id, previous_id, revision, ts) AS (
+  SELECT id, previous_id, revision, ts FROM journal WHERE id = :first AND instance_id = :instance_id
+  UNION ALL
+  SELECT journal.id, journal.previous_id, journal.revision, journal.ts
+  FROM walk JOIN journal ON journal.id = walk.previous_id
+)
+SELECT id, previous_id, revision, ts FROM walk LIMIT :limit;
+
+-- name: begin_journal
+UPDATE journal SET previous_id = NULL WHERE id = :journal_id AND previous_id = :previous_id;
+
+-- name: journal_cut
+SELECT revision FROM journal_cuts WHERE instance_id = :instance_id;
+
+-- name: note_cut
+INSERT INTO journal_cuts (instance_id, revision, ts) SELECT id, :revision, :ts FROM instances WHERE id = :instance_id
+ON CONFLICT (instance_id) DO UPDATE SET revision = excluded.revision, ts = excluded.ts;
+
+-- name: orphan_entry
+INSERT INTO orphaned_journals (journal_id) VALUES (:previous_id);
+
+-- name: journal_extents
+SELECT instances.id, standings.revision, coalesce(journal_cuts.revision, 1), coalesce(journal_cuts.ts, instances.created_at / 1000.0)
+FROM instances
+JOIN standings ON standings.instance_id = instances.id
+LEFT JOIN journal_cuts ON journal_cuts.instance_id = instances.id
+WHERE instances.machine_id = :machine_id AND instances.id > :after ORDER BY instances.id LIMIT :limit;
+
 -- name: entry
 SELECT origin, revision, ts, event, snapshot FROM journal WHERE id = :journal_id;
 
@@ -275,6 +304,15 @@ SELECT machines.id, machines.organization_id, machines.name, machines.indexes, m
   versions.id, versions.created_at, versions.client_info
 FROM machines LEFT JOIN versions ON versions.number = machines.current_version
 WHERE machines.organization_id = :organization_id AND machines.id <= :first ORDER BY machines.id DESC LIMIT :limit;
+
+-- name: set_retention
+UPDATE machines SET retention = :retention WHERE id = :machine_id;
+
+-- name: retention
+SELECT retention FROM machines WHERE id = :machine_id;
+
+-- name: machine_retentions
+SELECT id, retention FROM machines WHERE id > :after ORDER BY id LIMIT :limit;
 
 -- name: has_instances
 SELECT EXISTS (SELECT 1 FROM instances WHERE machine_id = :machine_id);

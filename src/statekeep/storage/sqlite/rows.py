@@ -24,6 +24,7 @@ from statekeep.domain.machine import (
 )
 from statekeep.domain.message import Address, Message, MessageKind
 from statekeep.domain.names import InstanceId
+from statekeep.domain.retention import JournalBounds, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 
@@ -143,6 +144,25 @@ def machine_of(
         instant_of(created_at),
         optional_version_info_of(*current),
     )
+
+
+def retention_of(json: str | None) -> Retention:
+    """The column of machines. What a later release has added to it is not looked at."""
+    journal = msgspec.json.decode(json).get("journal") if json is not None else None
+    if journal is None:
+        return Retention()
+    age_ms = journal.get("maxAgeMs")
+    max_age = None if age_ms is None else timedelta(milliseconds=age_ms)
+    return Retention(JournalBounds(max_age, journal.get("maxEntries")))
+
+
+def retention_json(retention: Retention) -> str | None:
+    """Back from `retention_of`."""
+    journal = retention.journal
+    if journal is None:
+        return None
+    age_ms = None if journal.max_age is None else journal.max_age.total_seconds() * 1000
+    return json_of({"journal": {"maxAgeMs": age_ms, "maxEntries": journal.max_entries}})
 
 
 def version_info_of(id: Any, created_at: int, client_info: str | None) -> VersionInfo:
