@@ -56,6 +56,7 @@ from statekeep.runtimes.pool import Pool, PoolSettings
 from statekeep.runtimes.protocol import HostLimits
 from statekeep.runtimes.runtime import HostRuntime
 from statekeep.settings import Settings
+from statekeep.storage.sqlite import backup as sqlite_backup
 from statekeep.storage.sqlite.store import SqliteStore
 from statekeep.system import SystemClock, SystemEntropy
 from statekeep.tokens.credentials import CredentialsFile
@@ -297,6 +298,11 @@ class _HttpServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def back_up(data_dir: Path, file: Path) -> int:
+    """Copy the database of a server, which may be running, and return the size of the copy in bytes. Raises BackupFailed."""
+    return sqlite_backup.back_up(data_dir, file)
 
 
 def serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None = None) -> int:

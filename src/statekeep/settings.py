@@ -228,6 +228,8 @@ Port = Annotated[
     int,
     Parameter(converter=_whole_number(0, 65_535), metavar="N", group=_LISTENING),
 ]
+DataDir = Annotated[Path, Parameter(converter=_read_path, metavar="DIR", group=_DATA)]
+ConfigFile = Annotated[Path | None, Parameter(metavar="FILE", group=_DATA)]
 _Switch = Annotated[bool, Parameter(converter=_read_bool, group=_LISTENING)]
 
 
@@ -255,13 +257,11 @@ class Settings:
     allow_http_jwks: _Switch = False
     """Let identity providers publish their keys over plain HTTP. Whoever can change what is on the way can then sign in as anybody."""
 
-    data_dir: Annotated[Path, Parameter(converter=_read_path, metavar="DIR", group=_DATA)] = Path(
-        ".statekeep"
-    )
+    data_dir: DataDir = Path(".statekeep")
     """Folder of the database, of server.key, which no backup may miss, and of credentials.json, which opens everything.
     Made where it is missing; used by one server at a time."""
 
-    config: Annotated[Path | None, Parameter(metavar="FILE", group=_DATA)] = None
+    config: ConfigFile = None
     """TOML file with any of these options, named as here with _ for -, such as settle_timeout = "90s"."""
 
     settle_timeout: _Duration = limits.SETTLE_TIMEOUT
@@ -379,7 +379,8 @@ def read_settings_file(app: App, commands: tuple[str, ...], arguments: ArgumentC
     values = _read_toml(path)
     for key, value in values.items():
         _require_known(key, value, path)
-    Dict(values, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
+    asked_for = {name: value for name, value in values.items() if _is_asked_for(name, arguments)}
+    Dict(asked_for, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
 
 
 def refuse_empty_variables(
@@ -391,11 +392,15 @@ def refuse_empty_variables(
     """
     for field in fields(Settings):
         variable = ENVIRONMENT_PREFIX + field.name.upper()
-        is_asked_for = arguments.get(f"--{field.name.replace('_', '-')}", None) is not None
-        if is_asked_for and not os.environ.get(variable, "set").strip():
+        if _is_asked_for(field.name, arguments) and not os.environ.get(variable, "set").strip():
             raise CycloptsError(
                 msg=f"{variable} is empty: give it a value, or unset it for the default."
             )
+
+
+def _is_asked_for(name: str, arguments: ArgumentCollection) -> bool:
+    """Does the command take this option?"""
+    return arguments.get(f"--{name.replace('_', '-')}", None) is not None
 
 
 SOURCES: Final = (

@@ -405,6 +405,10 @@ class StoreUnusable(Exception):
     """The database cannot be opened as things are; the message says why and what to do."""
 
 
+class BackupFailed(Exception):
+    """There is no copy of the database; the message says why and what to do."""
+
+
 class StoreBusy(StoreUnusable):
     """Another process has the database; the message says which and what to do."""
 
