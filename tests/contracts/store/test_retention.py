@@ -82,6 +82,19 @@ async def test_old_entries_go_by_their_time(store, instance_id):
     assert await listed(store, instance_id) == [10, 9, 8, 7, 6, 5, 4]
 
 
+async def test_a_list_ends_where_what_is_kept_does(store, instance_id):
+    """Also one that was begun before: its pages have no more than is kept, and no gap."""
+    await grow(store, instance_id, 249)
+    first = await store.list_transitions(instance_id, cursor=None)
+    await store.cut_journal(instance_id, up_to(120))
+    second = await store.list_transitions(instance_id, cursor=first.cursor)
+    assert [transition.revision for transition in second.items] == list(range(150, 120, -1))
+    assert second.cursor is None
+    await store.cut_journal(instance_id, up_to(200))
+    gone = await store.list_transitions(instance_id, cursor=first.cursor)
+    assert (list(gone.items), gone.cursor) == ([], None)
+
+
 async def test_a_reader_is_told_of_what_is_gone(store, instance_id):
     """And where it could begin: it never gets a part as if it were the whole."""
     await grow(store, instance_id, 599)

@@ -20,6 +20,16 @@ _QUERIES: Final = load_queries(__package__)
 STRETCH_ENTRIES: Final = 256
 
 
+class CutOff(NamedTuple):
+    """How many entries were cut off, and the newest of them, which is an orphaned journal now."""
+
+    entries: int
+    journal_id: int | None
+
+
+_NOTHING: Final = CutOff(0, None)
+
+
 class _Entry(NamedTuple):
     journal_id: int
     previous_id: int | None
@@ -27,11 +37,11 @@ class _Entry(NamedTuple):
     ts: float
 
 
-async def cut_off(database: Database, instance_id: InstanceId, cut: JournalCut) -> int:
-    """Cut off what has to go, which nobody can see from then on. Returns how many entries that were."""
+async def cut_off(database: Database, instance_id: InstanceId, cut: JournalCut) -> CutOff:
+    """Cut off what has to go, which nobody can see from then on."""
     kept = await _oldest_to_keep(database, instance_id, cut)
     if kept is None:
-        return 0
+        return _NOTHING
     return await database.write(lambda connection: _cut_before(connection, instance_id, kept))
 
 
@@ -53,13 +63,13 @@ async def _oldest_to_keep(
     return None
 
 
-def _cut_before(connection: apsw.Connection, instance_id: InstanceId, kept: _Entry) -> int:
+def _cut_before(connection: apsw.Connection, instance_id: InstanceId, kept: _Entry) -> CutOff:
     named = {"instance_id": instance_id, **kept._asdict()}
     connection.execute(_QUERIES["begin_journal"], named)
     if not connection.changes():
         # It was cut there already, or is being removed with its instance.
-        return 0
+        return _NOTHING
     began = connection.execute(_QUERIES["journal_cut"], named).get or 1
     connection.execute(_QUERIES["note_cut"], named)
     connection.execute(_QUERIES["orphan_entry"], named)
-    return kept.revision - int(began)
+    return CutOff(kept.revision - int(began), kept.previous_id)

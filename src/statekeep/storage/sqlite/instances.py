@@ -46,6 +46,7 @@ class SqliteInstances(InstanceStore):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._instance_ids: Iterator[int] = iter(())
+        self._cuts_under_way = 0
 
     async def _open_instances(self) -> None:
         """Where the numbers go on, and what a deletion before the last end has left."""
@@ -73,28 +74,33 @@ class SqliteInstances(InstanceStore):
         await self._change("set_status", instance_id=instance_id, status=status.value)
 
     async def delete_instance(self, instance_id: InstanceId) -> None:
-        def delete(connection: apsw.Connection) -> None:
+        def delete(connection: apsw.Connection) -> int | None:
             named = {"instance_id": instance_id}
+            journal_id: int | None = connection.execute(_QUERIES["newest_entry"], named).get
             connection.execute(_QUERIES["orphan_journal"], named)
             connection.execute(_QUERIES["delete_instance"], named)
+            return journal_id
 
-        await self._database.write(delete, is_long=True)
-        await self._remove_orphans()
+        await self._remove_orphan(await self._database.write(delete, is_long=True))
+        if not self._cuts_under_way:
+            # What a deletion or a cut that failed has left.
+            await self._remove_orphans()
 
     async def _remove_orphans(self) -> None:
-        """Remove journals of deleted instances, piece by piece. Nobody can see them any more."""
-        remove = partial(_remove_orphans, limit=ORPHANS_REMOVED_AT_ONCE)
-        while await self._database.write(remove, is_long=True):
-            pass
+        """Remove journals that nobody can see any more."""
+        while row := self._database.read_row(_QUERIES["orphaned_journal"], ()):
+            await self._remove_orphan(row[0])
 
-    async def _remove_orphans_at_leisure(self) -> None:
-        """The same, so that those who commit meanwhile hardly notice."""
-        remove = partial(_remove_orphans, limit=CUT_ENTRIES_REMOVED_AT_ONCE)
+    async def _remove_orphan(
+        self, journal_id: int | None, *, at_once: int = ORPHANS_REMOVED_AT_ONCE, rest: float = 0
+    ) -> None:
+        """Remove one piece by piece, each followed by a `rest` of so many times as long as it took."""
         loop = asyncio.get_running_loop()
-        begun = loop.time()
-        while await self._database.write(remove, is_long=True):
-            await asyncio.sleep(REST_AFTER_REMOVAL * (loop.time() - begun))
+        while journal_id is not None:
             begun = loop.time()
+            remove = partial(_remove_piece, journal_id=journal_id, limit=at_once)
+            journal_id = await self._database.write(remove, is_long=True)
+            await asyncio.sleep(rest * (loop.time() - begun))
 
     async def list_instances(self, machine_id: int, *, cursor: str | None) -> Page[InstanceInfo]:
         listing = f"instances of {machine_id}"
@@ -134,9 +140,14 @@ class SqliteInstances(InstanceStore):
         return [JournalExtent(*columns) for columns in rows]
 
     async def cut_journal(self, instance_id: InstanceId, cut: JournalCut) -> int:
-        count = await cut_off(self._database, instance_id, cut)
-        await self._remove_orphans_at_leisure()
-        return count
+        self._cuts_under_way += 1
+        try:
+            entries, beyond = await cut_off(self._database, instance_id, cut)
+            at_once, rest = CUT_ENTRIES_REMOVED_AT_ONCE, REST_AFTER_REMOVAL
+            await self._remove_orphan(beyond, at_once=at_once, rest=rest)
+        finally:
+            self._cuts_under_way -= 1
+        return entries
 
     async def timers_due_before(
         self, until: float, *, after: DueTimer | None, limit: int
@@ -221,17 +232,14 @@ def _claim(connection: apsw.Connection, instance_id: InstanceId) -> ClaimedInsta
     return claimed_of(instance_id, rows[0], tuple(timer_of(*timer) for timer in timers))
 
 
-def _remove_orphans(connection: apsw.Connection, *, limit: int) -> bool:
-    """Remove some entries of one deleted journal; returns whether there was one."""
-    journal_id = connection.execute(_QUERIES["orphaned_journal"]).get
-    if journal_id is None:
-        return False
+def _remove_piece(connection: apsw.Connection, *, journal_id: int, limit: int) -> int | None:
+    """Remove some entries of an orphaned journal, from this one back; returns which comes next."""
     named = {"journal_id": journal_id, "limit": limit}
-    entries = connection.execute(_QUERIES["newest_entries"], named).fetchall()
+    entries: list[Row] = connection.execute(_QUERIES["newest_entries"], named).fetchall()
     connection.executemany(_QUERIES["delete_entry"], [(number,) for number, _ in entries])
-    rest = entries[-1][1]
+    rest: int | None = entries[-1][1] if entries else None
     if rest is None:
         connection.execute(_QUERIES["adopt_nothing"], named)
     else:
         connection.execute(_QUERIES["orphan_rest"], {"journal_id": journal_id, "rest": rest})
-    return True
+    return rest
