@@ -157,6 +157,7 @@ class MemoryCatalog(MemoryProviders, Catalog):
 
     async def delete_machine(self, machine_id: int) -> None:
         self._machines.pop(machine_id, None)
+        self._retentions.pop(machine_id, None)
         for published in list(self._versions.values()):
             if published.version.machine_id == machine_id:
                 del self._versions[published.version.id]
