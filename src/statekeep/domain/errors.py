@@ -112,16 +112,17 @@ class NotFound(StatekeepError):
 
 
 class HistoryGone(StatekeepError):
-    """Transitions that somebody wants to go on from are not kept any more. `oldest_revision` is the first that is."""
+    """Transitions that somebody wants to go on from are not kept any more."""
 
     code = "history-gone"
 
-    def __init__(self, oldest_revision: int) -> None:
-        super().__init__(
+    @classmethod
+    def before(cls, oldest_revision: int) -> HistoryGone:
+        """Where this is the first that is kept. Tells from where one can go on."""
+        return cls(
             f"transitions before revision {oldest_revision} are not kept any more: begin with the state as it is,"
             f" or with what is left, since {oldest_revision - 1}"
         )
-        self.oldest_revision = oldest_revision
 
 
 class AlreadyExists(StatekeepError):

@@ -100,9 +100,8 @@ async def test_a_reader_is_told_of_what_is_gone(store, instance_id):
     await grow(store, instance_id, 599)
     await store.cut_journal(instance_id, up_to(400))
     for revision in (0, 1, 399):
-        with pytest.raises(HistoryGone, match="since 400") as gone:
+        with pytest.raises(HistoryGone, match="since 400"):
             await followed(store, instance_id, revision)
-        assert gone.value.oldest_revision == 401
     assert await followed(store, instance_id, 400) == list(range(401, 601))
     assert await followed(store, instance_id, 600) == []
     assert await followed(store, instance_id, 10**9) == []

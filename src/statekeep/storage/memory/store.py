@@ -183,7 +183,7 @@ class MemoryStore(MemoryCatalog, Store):
     ) -> AsyncGenerator[Sequence[Transition], None]:
         stored = self._instances.get(instance_id)
         if stored is not None and stored.journal[0].revision > revision + 1:
-            raise HistoryGone(stored.journal[0].revision)
+            raise HistoryGone.before(stored.journal[0].revision)
         found = [entry for entry in self._transitions(instance_id) if entry.revision > revision]
         for first in range(0, len(found), PAGE_SIZE):
             if instance_id not in self._instances:

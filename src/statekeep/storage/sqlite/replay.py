@@ -64,7 +64,7 @@ class Replay:
         named = {"instance_id": self._instance_id}
         if self._database.read_row(_QUERIES["newest_entry"], named) is not None:
             cut = self._database.read_row(_QUERIES["journal_cut"], named)
-            raise HistoryGone(cut[0] if cut else 1)
+            raise HistoryGone.before(cut[0] if cut else 1)
 
     async def _stretches(self) -> list[int]:
         """The newest entry of each stretch, the newest stretch first."""
