@@ -28,6 +28,7 @@ from statekeep.api.http.services import Services
 from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
+from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.first_start import FirstStart
@@ -46,6 +47,7 @@ from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
+from statekeep.application.retention import Retentions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
 from statekeep.application.upgrades import Upgrades
@@ -54,6 +56,7 @@ from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorLogs, AuthorOutput
 from statekeep.domain import limits
 from statekeep.domain.machine import MachineVersion
+from statekeep.domain.retention import JournalBounds
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.credentials import Credentials
@@ -64,6 +67,7 @@ from statekeep.runtimes.protocol import HostLimits
 from statekeep.runtimes.runtime import HostRuntime
 from statekeep.runtimes.snapshots import read_context
 from statekeep.settings import Settings
+from statekeep.storage.sqlite import backup as sqlite_backup
 from statekeep.storage.sqlite.store import SqliteStore
 from statekeep.system import SystemClock, SystemEntropy
 from statekeep.tokens.credentials import CredentialsFile
@@ -77,6 +81,7 @@ from statekeep.workers.index_filling import IndexFilling
 from statekeep.workers.log_retention import LogRetention
 from statekeep.workers.log_writer import LogWriter
 from statekeep.workers.recovery import Recovery
+from statekeep.workers.retention import RetentionWorker
 from statekeep.workers.timers import TimerService
 
 _log = structlog.get_logger(__name__)
@@ -193,9 +198,10 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
     filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
-    await _start_workers(
-        stack, timers, Recovery(store, instances), Housekeeping(store, clock), filling
-    )
+    bounds = JournalBounds(settings.journal_max_age, settings.journal_max_entries)
+    retention = RetentionWorker(store, clock, default=bounds)
+    recovery, housekeeping = Recovery(store, instances), Housekeeping(store, clock)
+    await _start_workers(stack, timers, recovery, housekeeping, filling, retention)
     await _start_log_retention(settings, store, clock, stack)
     authenticator = Authenticator(store, tokens, clock)
     subjects = _subject_tokens(settings, clock, stack)
@@ -211,6 +217,8 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         desired_versions=desired_versions,
         keys=Keys(store, tokens, authenticator, clock, entropy),
         watching=watching,
+        dead_letters=DeadLetters(store, residents, clock, on_timers=timers.schedule),
+        retentions=Retentions(store, default=bounds, on_change=retention.wake),
         clock=clock,
         rate_limits=_rate_limits(settings),
         organizations=Organizations(store, tokens, authenticator, clock, entropy),
@@ -321,7 +329,8 @@ def _pool_settings(settings: Settings) -> PoolSettings:
 
 
 async def _start_workers(
-    stack: AsyncExitStack, *workers: TimerService | Recovery | Housekeeping | IndexFilling
+    stack: AsyncExitStack,
+    *workers: TimerService | Recovery | Housekeeping | IndexFilling | RetentionWorker,
 ) -> None:
     for worker in workers:
         await worker.start()
@@ -342,6 +351,11 @@ class _HttpServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def back_up(data_dir: Path, file: Path) -> int:
+    """Copy the database of a server, which may be running, and return the size of the copy in bytes. Raises BackupFailed."""
+    return sqlite_backup.back_up(data_dir, file)
 
 
 def serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None = None) -> int:

@@ -24,48 +24,22 @@ from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter, T
 from cyclopts.config import Dict, Env
 
 from statekeep.domain import limits
+from statekeep.domain.durations import format_duration, parse_duration
 from statekeep.domain.rates import Rate
 
 ENVIRONMENT_PREFIX: Final = "STATEKEEP_"
 
-_UNITS: Final = {
-    "d": timedelta(days=1),
-    "h": timedelta(hours=1),
-    "m": timedelta(minutes=1),
-    "s": timedelta(seconds=1),
-    "ms": timedelta(milliseconds=1),
-}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", re.ASCII)
 _RATE: Final = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(?:\+(\d{1,12}))?", re.ASCII)
 _WHOLE_NUMBER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 _ANY_ORIGIN: Final = "*"
+_FOREVER: Final = "forever"
+_ALL: Final = "all"
 _STANDARD_PORTS: Final = {"http": 80, "https": 443}
 _SOME_ORIGINS: Final = "origins such as https://app.example.com, or *"
 # Those that Cyclopts itself takes in --switch=yes.
 _YES: Final = frozenset({"true", "yes", "1", "t", "y"})
 _NO: Final = frozenset({"false", "no", "0", "f", "n"})
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
-
-
-def parse_duration(text: str) -> timedelta | None:
-    """`90s`, `5m`, `500ms`, `1.5h`, `2d` or a plain number of seconds; None for anything else and for no time at all."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        return None
-    number, unit = match.groups(default="s")
-    try:
-        return float(number) * _UNITS[unit] or None
-    except OverflowError:
-        return None
-
-
-def format_duration(duration: timedelta) -> str:
-    """The shortest text that `parse_duration` reads as the same."""
-    for unit, length in _UNITS.items():
-        count, rest = divmod(duration, length)
-        if not rest:
-            return f"{count}{unit}"
-    return f"{duration / _UNITS['ms']}ms"
 
 
 def parse_rate(text: str) -> Rate | None:
@@ -133,6 +107,24 @@ def _read_duration(_type: type, tokens: Sequence[Token]) -> timedelta:
     if duration is None:
         raise _expected("a duration such as 90s, 5m, 500ms or a number of seconds", tokens[0])
     return duration
+
+
+def _read_age(type_: type, tokens: Sequence[Token]) -> timedelta | None:
+    if tokens[0].value == _FOREVER:
+        return None
+    try:
+        return _read_duration(type_, tokens)
+    except CycloptsError as error:
+        raise _expected(f"a duration such as 30d or {_FOREVER}", tokens[0]) from error
+
+
+def _read_amount(type_: type, tokens: Sequence[Token]) -> int | None:
+    if tokens[0].value == _ALL:
+        return None
+    try:
+        return _whole_number(1)(type_, tokens)
+    except CycloptsError as error:
+        raise _expected(f"a whole number from 1 up or {_ALL}", tokens[0]) from error
 
 
 def _whole_number(least: int, most: int | None = None) -> Callable[[type, Sequence[Token]], int]:
@@ -236,6 +228,8 @@ Port = Annotated[
     int,
     Parameter(converter=_whole_number(0, 65_535), metavar="N", group=_LISTENING),
 ]
+DataDir = Annotated[Path, Parameter(converter=_read_path, metavar="DIR", group=_DATA)]
+ConfigFile = Annotated[Path | None, Parameter(metavar="FILE", group=_DATA)]
 _Switch = Annotated[bool, Parameter(converter=_read_bool, group=_LISTENING)]
 
 
@@ -263,13 +257,11 @@ class Settings:
     allow_http_jwks: _Switch = False
     """Let identity providers publish their keys over plain HTTP. Whoever can change what is on the way can then sign in as anybody."""
 
-    data_dir: Annotated[Path, Parameter(converter=_read_path, metavar="DIR", group=_DATA)] = Path(
-        ".statekeep"
-    )
+    data_dir: DataDir = Path(".statekeep")
     """Folder of the database, of server.key, which no backup may miss, and of credentials.json, which opens everything.
     Made where it is missing; used by one server at a time."""
 
-    config: Annotated[Path | None, Parameter(metavar="FILE", group=_DATA)] = None
+    config: ConfigFile = None
     """TOML file with any of these options, named as here with _ for -, such as settle_timeout = "90s"."""
 
     settle_timeout: _Duration = limits.SETTLE_TIMEOUT
@@ -286,6 +278,31 @@ class Settings:
 
     message_hops_max: _Count = limits.MESSAGE_HOPS_MAX
     """How many messages between instances one event may lead to, one after the other. Those that follow are dead letters."""
+
+    journal_max_age: Annotated[
+        timedelta | None,
+        Parameter(
+            converter=_read_age,
+            metavar="TIME",
+            show_default=lambda age: _FOREVER if age is None else format_duration(age),
+            group=_DATA,
+            accepts_keys=False,
+            n_tokens=1,
+        ),
+    ] = None
+    """How long transitions of instances are kept, of machines for which nothing else was chosen. The newest one always is."""
+
+    journal_max_entries: Annotated[
+        int | None,
+        Parameter(
+            converter=_read_amount,
+            metavar="N",
+            show_default=lambda entries: _ALL if entries is None else str(entries),
+            group=_DATA,
+            n_tokens=1,
+        ),
+    ] = None
+    """How many transitions of each instance are kept, of machines for which nothing else was chosen."""
 
     exchanged_token_valid_for: _Duration = limits.EXCHANGED_TOKEN_VALID_FOR
     """How long a token is good that was got by token exchange. Live connections keep the one that they were opened with."""
@@ -374,7 +391,8 @@ def read_settings_file(app: App, commands: tuple[str, ...], arguments: ArgumentC
     values = _read_toml(path)
     for key, value in values.items():
         _require_known(key, value, path)
-    Dict(values, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
+    asked_for = {name: value for name, value in values.items() if _is_asked_for(name, arguments)}
+    Dict(asked_for, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
 
 
 def refuse_empty_variables(
@@ -386,11 +404,15 @@ def refuse_empty_variables(
     """
     for field in fields(Settings):
         variable = ENVIRONMENT_PREFIX + field.name.upper()
-        is_asked_for = arguments.get(f"--{field.name.replace('_', '-')}", None) is not None
-        if is_asked_for and not os.environ.get(variable, "set").strip():
+        if _is_asked_for(field.name, arguments) and not os.environ.get(variable, "set").strip():
             raise CycloptsError(
                 msg=f"{variable} is empty: give it a value, or unset it for the default."
             )
+
+
+def _is_asked_for(name: str, arguments: ArgumentCollection) -> bool:
+    """Does the command take this option?"""
+    return arguments.get(f"--{name.replace('_', '-')}", None) is not None
 
 
 SOURCES: Final = (

@@ -23,6 +23,8 @@ BY_CURSOR = [
     "listMigrations",
     "listInstances",
     "listTransitions",
+    "listDeadLetters",
+    "retryDeadLetters",
     "listKeys",
     "listIdentityProviders",
     "listTokenProviders",
@@ -38,6 +40,7 @@ BY_TRUST = [
     "deleteAnIdentityProvider",
     "putATokenProvider",
     "exchangeAToken",
+    "chooseTheRetentionOfAMachine",
 ]
 
 CONFIG = schemathesis.Config.from_dict(

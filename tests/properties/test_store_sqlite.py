@@ -30,6 +30,7 @@ from statekeep.domain.names import (
     TokenProviderId,
     VersionId,
 )
+from statekeep.domain.retention import JournalBounds, JournalCut, Retention
 from statekeep.domain.timer import Timer, TimerChanges
 from statekeep.domain.token_exchange import ExchangePath, IdentityProvider
 from statekeep.ports.store import ConflictingRevision, Page, Store, Upload
@@ -418,6 +419,18 @@ class Stores(RuleBasedStateMachine):
 
         self.ask(look)
 
+    @rule(which=st.integers(0, 1), instance_id=instances)
+    def look_at_dead_letters(self, which: int, instance_id: InstanceId) -> None:
+        async def look(store: Store) -> list[Any]:
+            machine = self.grounds[which].machine.id
+            all_of_them = await whole(lambda c: store.list_dead_letters(machine, cursor=c))
+            some = await whole(
+                lambda c: store.list_dead_letters(machine, cursor=c, instance_id=instance_id)
+            )
+            return [all_of_them, some]
+
+        self.ask(look)
+
     @rule(instance_id=instances, now_ms=TIMES)
     def look_at_instance(self, instance_id: InstanceId, now_ms: float) -> None:
         async def look(store: Store) -> list[Any]:
@@ -425,6 +438,40 @@ class Stores(RuleBasedStateMachine):
             return keys + await whole(lambda c: store.list_transitions(instance_id, cursor=c))
 
         self.ask(look)
+
+    @rule(instance_id=instances, revision=st.integers(0, 20), age=st.integers(-1, 20))
+    def cut_journal(self, instance_id: InstanceId, revision: int, age: int) -> None:
+        cut = JournalCut(revision, 1e12 + age if age >= 0 else -1.0)
+        self.ask(lambda store: store.cut_journal(instance_id, cut))
+
+    @rule(which=st.integers(0, 1), limit=st.integers(1, 3))
+    def look_at_extents(self, which: int, limit: int) -> None:
+        """Every page."""
+        machine = self.grounds[which].machine.id
+
+        async def look(store: Store) -> list[Any]:
+            found: list[Any] = []
+            while len(found) % limit == 0:
+                after = found[-1].instance_id if found else None
+                page = await store.journal_extents(machine, after=after, limit=limit)
+                if not page:
+                    break
+                found += page
+            return found
+
+        self.ask(look)
+
+    @rule(
+        which=st.integers(0, 1), age=st.none() | st.integers(1, 3), entries=st.none() | st.just(7)
+    )
+    def set_retention(self, which: int, age: int | None, entries: int | None) -> None:
+        machine = self.grounds[which].machine.id
+        max_age = None if age is None else timedelta(hours=age)
+        bounds = JournalBounds(max_age, entries)
+        retention = Retention(None if bounds.is_unbounded else bounds)
+        self.ask(lambda store: store.set_retention(machine, retention))
+        self.ask(lambda store: store.retention(machine))
+        self.ask(lambda store: store.machine_retentions(after=0, limit=10))
 
     @rule(instance_id=instances, revision=st.integers(0, 20))
     def look_at_what_followed(self, instance_id: InstanceId, revision: int) -> None:

@@ -17,6 +17,7 @@ from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
+from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.http_api import HttpApi
@@ -35,6 +36,7 @@ from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
+from statekeep.application.retention import Retentions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
 from statekeep.application.upgrades import Upgrades
@@ -45,6 +47,7 @@ from statekeep.domain.access import Role
 from statekeep.domain.machine import Organization, User
 from statekeep.domain.names import OrganizationId, UserId
 from statekeep.domain.rates import Rate
+from statekeep.domain.retention import JournalBounds
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.clock import datetime_of
 from statekeep.runtimes.snapshots import read_context
@@ -56,6 +59,7 @@ from statekeep.tokens.server_key import ServerKey
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
 from statekeep.workers.index_filling import IndexFilling
 from statekeep.workers.log_writer import LogWriter
+from statekeep.workers.retention import RetentionWorker
 from statekeep.workers.timers import TimerService
 from tests.support.clock import FakeClock
 from tests.support.entropy import SeededEntropy
@@ -80,6 +84,8 @@ class Api:
     entropy: SeededEntropy
     log_writer: LogWriter
     """Writes only when it is told to `flush`."""
+    retention: RetentionWorker
+    """Sweeps when a test says so."""
     admin: Headers
     """Of the member `ada`, admin of one organization."""
 
@@ -179,8 +185,9 @@ async def running_api(
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
         log_writer = LogWriter(store, clock, now=lambda: clock.now_s)
+        retention = RetentionWorker(store, clock, default=JournalBounds())
         engine = _instances(store, runtime, clock, log_writer)
-        residents, instances, watching, filling, desired_versions = engine
+        residents, instances, watching, filling, desired_versions, dead_letters = engine
         await filling.start()
         stack.push_async_callback(filling.stop)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
@@ -196,6 +203,8 @@ async def running_api(
             authenticator=authenticator,
             instances=instances,
             watching=watching,
+            dead_letters=dead_letters,
+            retentions=Retentions(store, default=JournalBounds(), on_change=retention.wake),
             clock=clock,
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy, on_current=filling.look),
@@ -232,6 +241,7 @@ async def running_api(
             clock=clock,
             entropy=entropy,
             log_writer=log_writer,
+            retention=retention,
             admin={},
         )
         api.admin.update(await api.new_member("ada"))
@@ -240,13 +250,14 @@ async def running_api(
 
 def _instances(
     store: MemoryStore, runtime: ToyRuntime, clock: FakeClock, author_log: LogWriter
-) -> tuple[Residents, Instances, Watching, IndexFilling, DesiredVersions]:
+) -> tuple[Residents, Instances, Watching, IndexFilling, DesiredVersions, DeadLetters]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
     notifier = LocalNotifier()
     indexing = Indexing(read_context)
     paths = MigrationPaths(store)
+    timers = TimerService(store, clock, retry_after_seconds=1)
     turns = Turns(
         runtime,
         store,
@@ -255,7 +266,7 @@ def _instances(
         author_log,
         indexing,
         settle_timeout_seconds=limits.SETTLE_TIMEOUT.total_seconds(),
-        on_timers=TimerService(store, clock, retry_after_seconds=1).schedule,
+        on_timers=timers.schedule,
         on_growth=residents.resized,
         on_void=residents.remove,
         upgrades=Upgrades(runtime, store, paths, clock, author_log),
@@ -272,4 +283,5 @@ def _instances(
     notifier.listen(watching.hear)
     filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
     desired_versions = DesiredVersions(store, residents, paths)
-    return residents, instances, watching, filling, desired_versions
+    dead_letters = DeadLetters(store, residents, clock, on_timers=timers.schedule)
+    return residents, instances, watching, filling, desired_versions, dead_letters

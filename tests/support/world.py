@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from statekeep.application.creation import Creation
+from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexing import Indexing
@@ -160,6 +161,9 @@ class World:
         self.filler = IndexFiller(self.store, self.residents, self.turns, self.indexing)
         self.filling = IndexFilling(self.store, self.filler)
         self.watching = self.recorder.watching = Watching(self.residents, runtime, self.store)
+        self.dead_letters = DeadLetters(
+            self.store, self.residents, self.clock, on_timers=self.timers.schedule
+        )
         self.timers.instances = self.instances
         runtime.listener = self.instances
 

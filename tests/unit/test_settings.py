@@ -17,10 +17,8 @@ from statekeep.cli.main import app, explain
 from statekeep.domain.rates import Rate
 from statekeep.settings import (
     Settings,
-    format_duration,
     format_rate,
     misspelled_variables,
-    parse_duration,
     parse_origin,
     parse_rate,
 )
@@ -102,6 +100,8 @@ def test_every_option_can_come_from_each_source(parse, write):
         "delivery_retry_after": "1s",
         "message_hops_max": "7",
         "exchanged_token_valid_for": "1h",
+        "journal_max_age": "30d",
+        "journal_max_entries": "500",
         "hosts_max": 3,
         "host_heap_mib": 64,
         "resident_instances_max": 5,
@@ -222,6 +222,8 @@ WRONG = {
     "allow_http_jwks": "maybe",
     "settle_timeout": "soon",
     "hosts_max": "0",
+    "journal_max_age": "never",
+    "journal_max_entries": "0",
     "rate_limit": "fast",
     "cors_origins": "example",
     "public_url": "example",
@@ -320,19 +322,6 @@ def test_the_url_can_be_called(settings, url):
 def test_a_public_url_ends_without_a_slash(parse):
     """So that a path can be put behind it."""
     assert parse("--public-url", "https://keep.example.com/").url == "https://keep.example.com"
-
-
-@given(st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=10_000)))
-def test_a_duration_is_read_as_it_is_written(duration):
-    """What help shows as a default can be typed."""
-    assert parse_duration(format_duration(duration)) == duration
-
-
-@given(st.text(max_size=8))
-def test_other_text_is_no_duration(text):
-    """Digits, perhaps a fraction, perhaps a unit."""
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)?", text) is None:
-        assert parse_duration(text) is None
 
 
 @given(

@@ -16,6 +16,7 @@ from statekeep.application.resident import Letter, Resident
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.domain.access import AuthContext, require_scope
+from statekeep.domain.dead_letter import one_too_many
 from statekeep.domain.errors import (
     IdempotencyMismatch,
     MachineError,
@@ -31,7 +32,11 @@ from statekeep.domain.instance import (
     InstanceStatus,
     InstanceView,
 )
-from statekeep.domain.limits import CHILD_LETTERS_MAX, DELIVERY_TRIES_MAX
+from statekeep.domain.limits import (
+    CHILD_LETTERS_MAX,
+    DEAD_LETTERS_PER_INSTANCE_MAX,
+    DELIVERY_TRIES_MAX,
+)
 from statekeep.domain.machine import MachineVersion, VersionInfo
 from statekeep.domain.message import Message, MessageKind
 from statekeep.domain.names import (
@@ -278,9 +283,10 @@ class Instances:
         if resident is None or timer is None:
             return None
         tries = timer.tries + 1
-        timer = timer._replace(
-            tries=tries, is_dead=tries >= DELIVERY_TRIES_MAX, due_at=due_at, failure=failure
-        )
+        is_dead = tries >= DELIVERY_TRIES_MAX
+        # A dead letter says when it was due, not when it would have been.
+        due_at = timer.due_at if is_dead else due_at
+        timer = timer._replace(tries=tries, is_dead=is_dead, due_at=due_at, failure=failure)
         await self._update_timer(resident, timer)
         return timer
 
@@ -384,10 +390,22 @@ class Instances:
         if timer.is_dead:
             self._log_death(resident, timer)
             self._messages.died(resident, timer)
+            await self._bound_dead_letters(resident)
+
+    async def _bound_dead_letters(self, resident: Resident) -> None:
+        oldest = one_too_many(resident.timers)
+        if oldest is not None:
+            resident.timers = {s: t for s, t in resident.timers.items() if s != oldest.seq}
+            what = _what(oldest)
+            most = f"an instance keeps {DEAD_LETTERS_PER_INSTANCE_MAX}"
+            self._write_log(resident, f"the oldest dead letter ({what}) was dropped: {most}")
+            await self._store.remove_timer(resident.id, oldest.seq)
 
     def _log_death(self, resident: Resident, timer: Timer) -> None:
-        what = "a delayed event" if timer.message is None else _describe(timer.message)
-        text = f"{what} was given up and is a dead letter now: {timer.failure}"
+        text = f"{_what(timer)} was given up and is a dead letter now: {timer.failure}"
+        self._write_log(resident, text)
+
+    def _write_log(self, resident: Resident, text: str) -> None:
         now_ms = self._clock.now_ms()
         self._author_log.write(resident.version, resident.key, is_error=True, ts=now_ms, text=text)
 
@@ -439,6 +457,10 @@ _LAST_CHANCE_SECONDS: Final = 2.0
 def _require_same(first: bytes, second: bytes) -> None:
     if first != second:
         raise IdempotencyMismatch("this Idempotency-Key was used with another event")
+
+
+def _what(timer: Timer) -> str:
+    return "a delayed event" if timer.message is None else _describe(timer.message)
 
 
 def _describe(message: Message) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from statekeep import __version__
+from statekeep.cli.commands.backup import backup
 from statekeep.cli.commands.demo import demo
 from statekeep.cli.commands.serve import serve
 from statekeep.cli.output import CommandFailed, complain, say
@@ -25,6 +26,7 @@ app = App(
 )
 app.command(serve)
 app.command(demo)
+app.command(backup)
 
 
 @app.command

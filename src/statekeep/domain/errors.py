@@ -11,6 +11,7 @@
     │   └── MissingOrganization
     ├── SpecifyOrganization
     ├── NotFound                  absent, or of another organization
+    ├── HistoryGone               it happened, and is not kept any more
     ├── AlreadyExists
     ├── InvalidState              right request, wrong moment
     ├── TooLarge
@@ -123,6 +124,20 @@ class NotFound(StatekeepError):
     """There is no such thing, or it belongs to another organization."""
 
     code = "not-found"
+
+
+class HistoryGone(StatekeepError):
+    """Transitions that somebody wants to go on from are not kept any more."""
+
+    code = "history-gone"
+
+    @classmethod
+    def before(cls, oldest_revision: int) -> HistoryGone:
+        """Where this is the first that is kept. Tells from where one can go on."""
+        return cls(
+            f"transitions before revision {oldest_revision} are not kept any more: begin with the state as it is,"
+            f" or with what is left, since {oldest_revision - 1}"
+        )
 
 
 class AlreadyExists(StatekeepError):

@@ -54,6 +54,17 @@ PAGE_SIZE = 100
 JOURNAL_PORTION_BYTES_MAX = 256 * KIB
 """What is read of a journal at once, unless a single entry is larger."""
 
+RETENTION_AGE_MIN = timedelta(minutes=1)
+"""The shortest time that a machine can choose to keep its transitions for."""
+RETENTION_ENTRIES_MAX = 10**12
+"""The largest number of transitions that it can choose to keep: as good as all."""
+RETENTION_SLACK = 1 / 16
+"""By how much of its bounds a journal may be longer than these: each entry that goes costs a walk over as many that stay as this goes into one."""
+RETENTION_INTERVAL = timedelta(minutes=10)
+"""Between two looks at all journals that have bounds."""
+RETENTION_INSTANCES_AT_ONCE = 500
+"""Instances whose journals are looked at in one reading: a few milliseconds."""
+
 BURST_EVENTS_MAX = 64
 """Events of one instance that go to the host in one frame."""
 PIPELINED_BURSTS_MAX = 8
@@ -66,7 +77,11 @@ cannot fill it."""
 MACROSTEPS_PER_EVENT_MAX = 1_000
 """Macrosteps that one event may cause by undelayed sends of the machine to itself."""
 TIMERS_PER_INSTANCE_MAX = 10_000
-"""Timers of one instance that are pending, and messages that it has sent and that were not delivered yet."""
+"""Timers of one instance that are pending, and messages that it has sent and that were not delivered yet. Dead letters do not count."""
+DEAD_LETTERS_PER_INSTANCE_MAX = 1_000
+"""Timers and messages of one instance that were given up and are kept; one more, and the oldest is dropped."""
+DEAD_LETTERS_RETRIED_AT_ONCE = 1_000
+"""By one request: a few tenths of a second."""
 MESSAGE_HOPS_MAX = 1_000
 """Messages between instances that one event from outside may lead to, one after the other: those that follow are dead letters."""
 HOPS_FORGOTTEN_AFTER = timedelta(seconds=1)

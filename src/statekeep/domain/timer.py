@@ -93,9 +93,17 @@ def apply_timer_ops(
         seq = _newest(pending, op.send_id, now_ms, without=removed)
         if seq is not None:
             removed.append(seq)
-    if len(pending) - len(removed) + len(added) > TIMERS_PER_INSTANCE_MAX:
+    if _is_too_many(pending, len(added) - len(removed)):
         raise MachineError(f"an instance has at most {TIMERS_PER_INSTANCE_MAX} pending timers")
     return TimerChanges(tuple(added.values()), tuple(removed))
+
+
+def _is_too_many(pending: Mapping[int, Timer], more: int) -> bool:
+    if len(pending) + more <= TIMERS_PER_INSTANCE_MAX:
+        return False
+    # Dead letters are counted only where it matters: an event should not cost a look at every timer.
+    living = sum(not timer.is_dead for timer in pending.values())
+    return living + more > TIMERS_PER_INSTANCE_MAX
 
 
 def _timer(seq: int, op: SetTimer, now_ms: float, hops: int) -> Timer:

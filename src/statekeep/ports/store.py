@@ -17,6 +17,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from statekeep.domain.access import Role
 from statekeep.domain.commit import Commit
+from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.index import IndexChanges, IndexFill, IndexMatch, IndexQuery
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.log import LogEntry, LogSelection
@@ -43,6 +44,7 @@ from statekeep.domain.names import (
     UserId,
     VersionId,
 )
+from statekeep.domain.retention import JournalCut, JournalExtent, MachineRetention, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import (
     AnonymousAccess,
@@ -140,7 +142,7 @@ class InstanceStore(Protocol):
     async def list_transitions(
         self, instance_id: InstanceId, *, cursor: str | None
     ) -> Page[Transition]:
-        """Newest first, without housekeeping entries. Pages stay correct while new entries arrive."""
+        """Newest first, without housekeeping entries, as far back as they are kept. Pages stay correct while new entries arrive."""
         ...
 
     def transitions_after(
@@ -149,6 +151,20 @@ class InstanceStore(Protocol):
         """Transitions past `revision` up to what is durable at the first step, oldest first, in portions of a bounded size.
 
         None is left out but housekeeping entries. Ends early where the instance is deleted meanwhile; nothing where there is none.
+        Raises HistoryGone where some of them are not kept any more, also in the middle where they go meanwhile: what came before is without a gap.
+        """
+        ...
+
+    async def journal_extents(
+        self, machine_id: int, *, after: InstanceId | None, limit: int
+    ) -> Sequence[JournalExtent]:
+        """What there is of the journals of a machine's instances, by their numbers, those past `after` only."""
+        ...
+
+    async def cut_journal(self, instance_id: InstanceId, cut: JournalCut) -> int:
+        """Remove the entries that have to go, and all that are older than any of these, but never the newest; returns how many.
+
+        None of them is seen any more once the first is gone. Commits of all instances go on meanwhile. Nothing where there is no such instance.
         """
         ...
 
@@ -159,7 +175,16 @@ class InstanceStore(Protocol):
         ...
 
     async def update_timer(self, instance_id: InstanceId, timer: Timer) -> None:
-        """Write tries, due time, death and failure of a timer that could not be delivered. Nothing where it is gone."""
+        """Write tries, due time, hops, death and failure of a timer that could not be delivered, or is to be again. Nothing where it is gone.
+
+        Only this makes dead letters: commits set living timers.
+        """
+        ...
+
+    async def list_dead_letters(
+        self, machine_id: int, *, cursor: str | None, instance_id: InstanceId | None = None
+    ) -> Page[DeadLetter]:
+        """Dead timers of a machine's instances, or of one of them; those that died last first. What dies meanwhile is on no later page."""
         ...
 
     async def remove_timer(self, instance_id: InstanceId, seq: int) -> bool:
@@ -411,6 +436,18 @@ class Catalog(ProviderCatalog, MigrationCatalog, Protocol):
         """Newest first."""
         ...
 
+    async def set_retention(self, machine_id: int, retention: Retention) -> None:
+        """In place of what was chosen before. Nothing where the machine is gone."""
+        ...
+
+    async def retention(self, machine_id: int) -> Retention:
+        """What was chosen last."""
+        ...
+
+    async def machine_retentions(self, *, after: int, limit: int) -> Sequence[MachineRetention]:
+        """What was chosen for each machine of all organizations, by their numbers, those past `after` only."""
+        ...
+
     async def delete_machine(self, machine_id: int) -> None:
         """With its versions and migrations. Raises InvalidState while it has instances.
 
@@ -494,6 +531,10 @@ class Store(InstanceStore, Catalog, IndexStore, LogStore, Protocol):
 
 class StoreUnusable(Exception):
     """The database cannot be opened as things are; the message says why and what to do."""
+
+
+class BackupFailed(Exception):
+    """There is no copy of the database; the message says why and what to do."""
 
 
 class StoreBusy(StoreUnusable):

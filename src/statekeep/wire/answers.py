@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from statekeep.wire.fields import (
     ClaimsMapping,
@@ -87,6 +87,32 @@ class MachineAnswer(Answer):
     """One machine."""
 
     machine: MachineDetails
+
+
+class JournalRetention(Answer):
+    """Bounds of the journal of each instance. A bound that is absent is none."""
+
+    max_age: Annotated[str, Meta(examples=["30d"])] | UnsetType = UNSET
+    max_entries: int | UnsetType = UNSET
+
+
+class ChosenRetention(Answer):
+    """What was chosen for a machine. The server's defaults count for what is absent."""
+
+    journal: JournalRetention | UnsetType = UNSET
+
+
+class EffectiveRetention(Answer):
+    """What a machine keeps."""
+
+    journal: JournalRetention
+
+
+class RetentionAnswer(Answer):
+    """How long a machine keeps what it has done."""
+
+    retention: ChosenRetention
+    effective: EffectiveRetention
 
 
 class State(Answer):
@@ -179,6 +205,50 @@ class IndexList(Answer):
     """Indexes of a machine."""
 
     indexes: list[IndexDetails]
+
+
+class InstanceAddress(Answer):
+    """An instance of the organization."""
+
+    machine_name: MachineSlug
+    machine_instance_name: InstanceSlug
+
+
+class DeadLetterItem(Answer):
+    """A delayed event of an instance to itself (`timer`), or what it sent to another one, that was given up."""
+
+    id: Annotated[str, Meta(description="Names it while it is a dead letter, and nothing else.")]
+    instance: Annotated[
+        str, Meta(description="The instance that set or sent it: a name of the machine's.")
+    ]
+    kind: Annotated[
+        Literal["timer", "event", "done", "spawn"],
+        Meta(
+            description="`done` is the end of a child, told to its parent; `spawn` makes a child."
+        ),
+    ]
+    event: Annotated[
+        Raw,
+        Meta(description="The event; the child's output for `done`, its context for `spawn`."),
+    ]
+    due_at: Timestamp
+    tries: int
+    failure: Annotated[str, Meta(description="Why the last try failed.")]
+    to: InstanceAddress | UnsetType = UNSET
+
+
+class DeadLetterPage(Answer):
+    """Dead letters, the last to die first."""
+
+    dead_letters: list[DeadLetterItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class RetriedDeadLetters(Answer):
+    """How many were sent off. Where there is a `cursor` there are more: send it along to go on."""
+
+    retried: int
+    cursor: Cursor | UnsetType = UNSET
 
 
 class VersionPage(Answer):

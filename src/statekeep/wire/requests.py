@@ -48,6 +48,31 @@ class CreateMachine(Request):
     ] = ()
 
 
+class JournalRetention(Request):
+    """Bounds of the journal of each instance: transitions within both are kept. Without any, all are."""
+
+    max_age: Annotated[
+        str | int | None,
+        Meta(
+            description="How long: a number of seconds, or with a unit: `30d`, `12h`, `90m`.",
+            examples=["30d"],
+        ),
+    ] = None
+    max_entries: Annotated[
+        int | None,
+        Meta(description="How many, with those that only save children.", examples=[1000]),
+    ] = None
+
+
+class PutRetention(Request):
+    """How long a machine keeps what it has done."""
+
+    journal: Annotated[
+        JournalRetention | None,
+        Meta(description="Transitions of its instances. The server's default if left out."),
+    ] = None
+
+
 class DeleteMachine(Request):
     """Proof that deleting a machine with all its versions is meant."""
 
@@ -98,6 +123,17 @@ class SetInstanceStatus(Request):
     """Paused instances refuse events."""
 
     status: InstanceStatus
+
+
+class RetryDeadLetters(Request):
+    """Which dead letters of a machine to retry."""
+
+    instance: Annotated[
+        InstanceSlug | None, Meta(description="Of this instance only; of all where it is left out.")
+    ] = None
+    cursor: Annotated[
+        str | None, Meta(description="The `cursor` of the answer before, to go on with the rest.")
+    ] = None
 
 
 class PublishVersion(Request):

@@ -8,6 +8,8 @@ import apsw
 import apsw.ext
 import pytest
 
+from statekeep.domain.errors import HistoryGone
+from statekeep.domain.retention import JournalCut
 from statekeep.domain.timer import TimerChanges
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.connection import DATABASE_FILE_NAME, open_writer
@@ -131,6 +133,32 @@ async def test_a_deletion_that_was_cut_short_is_finished(open_sqlite, tmp_path):
     counts = count_rows(path)
     assert counts["journal"] == before
     assert counts["orphaned_journals"] == 0
+
+
+async def test_a_cut_leaves_no_row_of_what_is_gone(open_sqlite, tmp_path):
+    """And one that was interrupted is finished by the next start; readers saw nothing of it any more before."""
+    path = tmp_path / "data" / DATABASE_FILE_NAME
+    store = await open_sqlite()
+    ground = await lay_ground(store)
+    number = await create_instance(store, ground)
+    await store.commit(a_commit(number, 1, entries=5_000))
+    cutting = asyncio.ensure_future(store.cut_journal(number, JournalCut(4_900, 0.0)))
+    for _ in range(10_000):
+        if count_rows(path)["journal_cuts"]:
+            break
+        await asyncio.sleep(0)
+    assert len((await store.list_transitions(number, cursor=None)).items) == 100
+    with pytest.raises(HistoryGone):
+        await anext(store.transitions_after(number, 4_899))
+    cutting.cancel()
+    await asyncio.gather(cutting, return_exceptions=True)
+    await store.close()
+    assert count_rows(path)["journal"] > 101
+    store = await open_sqlite()
+    assert count_rows(path)["journal"] == 101
+    assert count_rows(path)["orphaned_journals"] == 0
+    with pytest.raises(HistoryGone):
+        await anext(store.transitions_after(number, 4_899))
 
 
 async def test_a_machine_goes_with_all_its_rows(open_sqlite, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from statekeep.domain.access import AuthContext
 from statekeep.domain.errors import (
+    HistoryGone,
     MissingScope,
     NotFound,
     Overloaded,
@@ -16,6 +17,7 @@ from statekeep.domain.errors import (
     Unauthenticated,
 )
 from statekeep.domain.names import InstanceName
+from statekeep.domain.retention import JournalCut
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, MACHINE, NAME, ORGANIZATION, STRANGER, World, log_of, until
 
@@ -81,6 +83,25 @@ async def test_a_slow_reader_of_all_misses_nothing(world):
         assert [view.ts for view in seen] == sorted({view.ts for view in seen})
         await world.send("live")
         assert log_of(await take(states))[-1] == "live"
+
+
+async def test_a_reader_is_told_of_what_is_not_kept_any_more(world):
+    """Where it begins, and where it has fallen so far behind: it never goes on past a gap."""
+    await world.create()
+    async with everything(world) as states:
+        await take(states)
+        for number in range(20):
+            await world.send(f"e{number}")
+        await world.store.cut_journal(world.resident().id, JournalCut(15, 0.0))
+        with pytest.raises(HistoryGone):
+            await take(states)
+    async with everything(world, after=14) as states:
+        with pytest.raises(HistoryGone, match="since 15"):
+            await take(states)
+    async with everything(world, after=15) as states:
+        assert [(await take(states)).revision for _ in range(6)] == list(range(16, 22))
+    async with everything(world) as states:
+        assert (await take(states)).revision == 21
 
 
 async def test_a_reader_that_comes_back_goes_on_where_it_was(world):

@@ -42,7 +42,7 @@ def test_help_lists_the_commands(run):
     for arguments in ([], ["--help"], ["-h"]):
         code, out, err = run(*arguments)
         assert (code, err) == (0, "")
-        for command in ("serve", "demo", "version"):
+        for command in ("serve", "demo", "backup", "version"):
             assert re.search(rf"\b{command}\b", out)
 
 
@@ -129,3 +129,18 @@ def test_main_ends_with_what_the_command_said(monkeypatch):
     with pytest.raises(SystemExit) as raised:
         cli.main()
     assert raised.value.code == 0
+
+
+def test_a_backup_takes_the_folder_from_wherever_the_server_does(monkeypatch, tmp_path):
+    """The command line, the environment, or the file of settings, in that order."""
+    config = tmp_path / "keep.toml"
+    config.write_text('data_dir = "/from/file"\nport = 1\n')
+
+    def folder_of(*arguments: str) -> str:
+        _, bound, _ = cli.app.parse_args(["backup", "copy.db", *arguments], exit_on_error=False)
+        return str(bound.arguments.get("data_dir"))
+
+    assert folder_of("--config", str(config)) == "/from/file"
+    monkeypatch.setenv("STATEKEEP_DATA_DIR", "/from/environment")
+    assert folder_of("--config", str(config)) == "/from/environment"
+    assert folder_of("--data-dir", "/typed") == "/typed"

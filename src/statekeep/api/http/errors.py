@@ -25,6 +25,7 @@ STATUS_OF: Final[Mapping[type[errors.StatekeepError], int]] = {
     errors.NotFound: 404,
     errors.AlreadyExists: 409,
     errors.InvalidState: 409,
+    errors.HistoryGone: 410,
     errors.TooLarge: 413,
     errors.IdempotencyMismatch: 422,
     errors.MachineError: 422,

@@ -36,6 +36,7 @@ _REASONS: Final = {
     403: "The caller may not.",
     404: "There is no such thing, or it belongs to another organization.",
     409: "Not now, or the name is taken.",
+    410: "What was asked for is not kept any more.",
     413: "Too large; nothing changed.",
     422: "The author's code failed, or an idempotency key was used for something else; nothing changed.",
     429: "Too many requests of this caller. Come back after `Retry-After` seconds.",
@@ -53,6 +54,7 @@ _PATH_PARAMETERS: Final = {
     "service": ("Name of the token provider.", INSTANCE_NAME_PATTERN),
     "organization": ("Id of the organization.", None),
     "slug": ("A key of the `httpApiMapper` of the machine's current version.", None),
+    "letter": ("Id of the dead letter.", None),
 }
 _CALLER_ERRORS: Final = (Unauthenticated, MissingOrganization, InvalidParameter, TooManyRequests)
 _ORGANIZATION_ERRORS: Final = (SpecifyOrganization, MissingScope)

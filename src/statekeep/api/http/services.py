@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.http_api import HttpApi
@@ -17,6 +18,7 @@ from statekeep.application.machines import Machines
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits, unlimited
+from statekeep.application.retention import Retentions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
@@ -37,6 +39,8 @@ class Services:
     keys: Keys
     organizations: Organizations
     watching: Watching
+    dead_letters: DeadLetters
+    retentions: Retentions
     clock: Clock
     identity_providers: IdentityProviders
     token_providers: TokenProviders

@@ -10,11 +10,15 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from statekeep.application.instances import AdministrativeState
 from statekeep.application.logs import LogPage
+from statekeep.application.retention import RetentionInEffect
 from statekeep.domain.access import SCOPES
+from statekeep.domain.dead_letter import DeadLetter
+from statekeep.domain.durations import format_duration
 from statekeep.domain.instance import InstanceInfo, InstanceView
 from statekeep.domain.log import LogEntry
 from statekeep.domain.machine import Key, Machine, Membership, VersionInfo
 from statekeep.domain.migration import Migration
+from statekeep.domain.retention import JournalBounds
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 from statekeep.ports.clock import datetime_of
 from statekeep.ports.store import Page, Transition
@@ -122,6 +126,38 @@ def migration_item(migration: Migration) -> answers.MigrationItem:
         migration.from_version,
         migration.to_version,
         timestamp(migration.created_at),
+    )
+
+
+def dead_letter_item(letter: DeadLetter) -> answers.DeadLetterItem:
+    """A dead letter. It has failed, so it says why, unless a release before this one gave it up."""
+    timer = letter.timer
+    message = timer.message
+    return answers.DeadLetterItem(
+        id=letter.id.text,
+        instance=letter.instance_name,
+        kind=letter.kind,  # type: ignore[arg-type]  # message.MessageKind and wire's kinds are kept alike by a test
+        event=Raw(timer.event),
+        due_at=timestamp(datetime_of(timer.due_at)),
+        tries=timer.tries,
+        failure=timer.failure or "",
+        to=UNSET if message is None else answers.InstanceAddress(*message.to),
+    )
+
+
+def retention(found: RetentionInEffect) -> answers.RetentionAnswer:
+    """What was chosen for a machine, and what is in effect."""
+    journal = found.chosen.journal
+    return answers.RetentionAnswer(
+        answers.ChosenRetention(UNSET if journal is None else _journal_retention(journal)),
+        answers.EffectiveRetention(_journal_retention(found.journal)),
+    )
+
+
+def _journal_retention(bounds: JournalBounds) -> answers.JournalRetention:
+    return answers.JournalRetention(
+        UNSET if bounds.max_age is None else format_duration(bounds.max_age),
+        UNSET if bounds.max_entries is None else bounds.max_entries,
     )
 
 

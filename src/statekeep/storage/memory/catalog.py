@@ -21,6 +21,7 @@ from statekeep.domain.machine import (
 )
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.domain.retention import MachineRetention, Retention
 from statekeep.domain.token_exchange import AnonymousAccess
 from statekeep.ports.store import Catalog, Page, Upload
 from statekeep.storage.memory.lists import read_page
@@ -50,6 +51,7 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
         self._roles: dict[tuple[UserId, OrganizationId], Role] = {}
         self._keys: dict[KeyId, tuple[int, Key, bytes]] = {}
         self._machines: dict[int, Machine] = {}
+        self._retentions: dict[int, Retention] = {}
         self._versions: dict[VersionId, _Published] = {}
         self._uploads: dict[CodeId, _Uploaded] = {}
 
@@ -144,8 +146,20 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
         )
         return read_page(machines, f"machines of {organization_id}", cursor)
 
+    async def set_retention(self, machine_id: int, retention: Retention) -> None:
+        if machine_id in self._machines:
+            self._retentions[machine_id] = retention
+
+    async def retention(self, machine_id: int) -> Retention:
+        return self._retentions.get(machine_id, Retention())
+
+    async def machine_retentions(self, *, after: int, limit: int) -> Sequence[MachineRetention]:
+        ids = [machine_id for machine_id in sorted(self._machines) if machine_id > after]
+        return [MachineRetention(number, await self.retention(number)) for number in ids[:limit]]
+
     async def delete_machine(self, machine_id: int) -> None:
         self._machines.pop(machine_id, None)
+        self._retentions.pop(machine_id, None)
         for published in list(self._versions.values()):
             if published.version.machine_id == machine_id:
                 del self._versions[published.version.id]

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
-from statekeep.domain.errors import AlreadyExists, InvalidState, NotFound
+from statekeep.domain.dead_letter import DeadLetter
+from statekeep.domain.errors import AlreadyExists, HistoryGone, InvalidState, NotFound
 from statekeep.domain.event import Origin, Receipt
 from statekeep.domain.index import NO_INDEX_ENTRIES
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.limits import PAGE_SIZE
 from statekeep.domain.machine import VersionInfo
 from statekeep.domain.names import InstanceId, VersionId
+from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
 from statekeep.ports.store import (
     ConflictingRevision,
@@ -48,8 +50,12 @@ class _Stored:
     created: NewInstance
     status: InstanceStatus = InstanceStatus.RUNNING
     journal: list[JournalEntry] = field(default_factory=list)
+    is_cut: bool = False
+    """Has the journal lost its beginning?"""
     due: tuple[str, ...] = ()
     timers: dict[int, Timer] = field(default_factory=dict)
+    deaths: dict[int, int] = field(default_factory=dict)
+    """Of dead timers, by their numbers: which death of all it was."""
     next_timer_seq: int = 0
     keys: dict[str, KeyUse] = field(default_factory=dict)
     versions: list[tuple[int, VersionId]] = field(default_factory=list)
@@ -66,6 +72,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         self._instances: dict[InstanceId, _Stored] = {}
         self._ids: dict[InstanceKey, InstanceId] = {}
         self._instance_ids = itertools.count(1)
+        self._deaths = itertools.count(1)
 
     async def open(self) -> None:
         return
@@ -224,11 +231,35 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
     async def transitions_after(
         self, instance_id: InstanceId, revision: int
     ) -> AsyncGenerator[Sequence[Transition], None]:
+        stored = self._instances.get(instance_id)
+        if stored is not None and stored.journal[0].revision > revision + 1:
+            raise HistoryGone.before(stored.journal[0].revision)
         found = [entry for entry in self._transitions(instance_id) if entry.revision > revision]
         for first in range(0, len(found), PAGE_SIZE):
             if instance_id not in self._instances:
                 return
             yield found[first : first + PAGE_SIZE]
+
+    async def journal_extents(
+        self, machine_id: int, *, after: InstanceId | None, limit: int
+    ) -> Sequence[JournalExtent]:
+        extents = [
+            JournalExtent(instance_id, stored.journal[-1].revision, *_beginning(stored))
+            for instance_id, stored in sorted(self._instances.items())
+            if stored.created.machine_id == machine_id and (after is None or instance_id > after)
+        ]
+        return extents[:limit]
+
+    async def cut_journal(self, instance_id: InstanceId, cut: JournalCut) -> int:
+        stored = self._instances.get(instance_id)
+        if stored is None:
+            return 0
+        older = stored.journal[:-1]
+        gone = [n for n, e in enumerate(older, 1) if e.revision <= cut.revision or e.ts < cut.ts]
+        if gone:
+            del stored.journal[: gone[-1]]
+            stored.is_cut = True
+        return gone[-1] if gone else 0
 
     def _transitions(self, instance_id: InstanceId) -> list[Transition]:
         stored = self._instances.get(instance_id)
@@ -259,7 +290,25 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
                 due_at=timer.due_at,
                 is_dead=timer.is_dead,
                 failure=timer.failure,
+                hops=timer.hops,
             )
+            if not timer.is_dead:
+                stored.deaths.pop(timer.seq, None)
+            elif timer.seq not in stored.deaths:
+                stored.deaths[timer.seq] = next(self._deaths)
+
+    async def list_dead_letters(
+        self, machine_id: int, *, cursor: str | None, instance_id: InstanceId | None = None
+    ) -> Page[DeadLetter]:
+        dead = (
+            (stored.deaths[seq], DeadLetter(number, stored.created.key.name, timer))
+            for number, stored in self._instances.items()
+            for seq, timer in stored.timers.items()
+            if timer.is_dead
+            and stored.created.machine_id == machine_id
+            and instance_id in (None, number)
+        )
+        return read_page(dead, f"dead letters of {machine_id} {instance_id}", cursor)
 
     async def remove_timer(self, instance_id: InstanceId, seq: int) -> bool:
         stored = self._instances.get(instance_id)
@@ -297,3 +346,9 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
             for key in expired:
                 del stored.keys[key]
         return count
+
+
+def _beginning(stored: _Stored) -> tuple[int, float]:
+    oldest = stored.journal[0]
+    created_ms = stored.created.created_at.timestamp() * 1000
+    return oldest.revision, oldest.ts if stored.is_cut else created_ms

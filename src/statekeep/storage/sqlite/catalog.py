@@ -21,6 +21,7 @@ from statekeep.domain.machine import (
     VersionInfo,
 )
 from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.domain.retention import MachineRetention, Retention
 from statekeep.domain.token_exchange import AnonymousAccess
 from statekeep.ports.store import Catalog, Page, Upload
 from statekeep.storage.pages import page_of
@@ -37,6 +38,8 @@ from statekeep.storage.sqlite.rows import (
     membership_of,
     microseconds_of,
     organization_of,
+    retention_json,
+    retention_of,
     token_provider_columns,
     user_of,
     version_info_of,
@@ -126,6 +129,19 @@ class SqliteCatalog(SqliteProviders, SqliteMigrations, Catalog):
         listing = f"machines of {organization_id}"
         rows = await self._list("list_machines", listing, cursor, organization_id=organization_id)
         return page_of([(columns[0], machine_of(*columns)) for columns in rows], listing)
+
+    async def set_retention(self, machine_id: int, retention: Retention) -> None:
+        json = retention_json(retention)
+        await self._change("set_retention", machine_id=machine_id, retention=json)
+
+    async def retention(self, machine_id: int) -> Retention:
+        row = self._read("retention", machine_id=machine_id)
+        return retention_of(None if row is None else row[0])
+
+    async def machine_retentions(self, *, after: int, limit: int) -> Sequence[MachineRetention]:
+        named = {"after": after, "limit": limit}
+        rows = await self._database.scan_rows(QUERIES["machine_retentions"], named)
+        return [MachineRetention(number, retention_of(json)) for number, json in rows]
 
     async def delete_machine(self, machine_id: int) -> None:
         def delete(connection: apsw.Connection) -> None:

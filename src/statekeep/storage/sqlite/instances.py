@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import apsw
 
 from statekeep.domain.commit import Commit
+from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.names import InstanceId, VersionId
+from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
 from statekeep.ports.store import (
     DueTimer,
@@ -24,10 +27,17 @@ from statekeep.ports.store import (
 )
 from statekeep.storage.pages import NEWEST, ROWS_MAX, first_number, page_of
 from statekeep.storage.queries import load_queries
+from statekeep.storage.sqlite.cutting import cut_off
 from statekeep.storage.sqlite.database import Database, Row
 from statekeep.storage.sqlite.indexes import with_indexes
 from statekeep.storage.sqlite.replay import Replay
-from statekeep.storage.sqlite.rows import claimed_of, instance_info_of, timer_of, version_of
+from statekeep.storage.sqlite.rows import (
+    claimed_of,
+    dead_letter_of,
+    instance_info_of,
+    timer_of,
+    version_of,
+)
 
 _QUERIES: Final = load_queries(__package__)
 _INSTANCE_ID: Final = _QUERIES["instance_id"]
@@ -37,6 +47,10 @@ _FIND_KEY: Final = _QUERIES["find_key"]
 
 ORPHANS_REMOVED_AT_ONCE: Final = 500
 """Entries of a deleted journal that are removed in one batch: a few milliseconds, between which others may write."""
+CUT_ENTRIES_REMOVED_AT_ONCE: Final = 50
+"""The same of a journal that was cut, for which nobody waits: about a millisecond."""
+REST_AFTER_REMOVAL: Final = 4
+"""How many times as long as such a batch took the writer is left to others before the next."""
 KEYS_FORGOTTEN_AT_ONCE: Final = 500
 
 
@@ -46,6 +60,7 @@ class SqliteInstances(InstanceStore):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._instance_ids: Iterator[int] = iter(())
+        self._cuts_under_way = 0
 
     async def _open_instances(self) -> None:
         """Where the numbers go on, and what a deletion before the last end has left."""
@@ -92,18 +107,33 @@ class SqliteInstances(InstanceStore):
         return await self._database.scan(read)
 
     async def delete_instance(self, instance_id: InstanceId) -> None:
-        def delete(connection: apsw.Connection) -> None:
+        def delete(connection: apsw.Connection) -> int | None:
             named = {"instance_id": instance_id}
+            journal_id: int | None = connection.execute(_QUERIES["newest_entry"], named).get
             connection.execute(_QUERIES["orphan_journal"], named)
             connection.execute(_QUERIES["delete_instance"], named)
+            return journal_id
 
-        await self._database.write(delete, is_long=True)
-        await self._remove_orphans()
+        await self._remove_orphan(await self._database.write(delete, is_long=True))
+        if not self._cuts_under_way:
+            # What a deletion or a cut that failed has left.
+            await self._remove_orphans()
 
     async def _remove_orphans(self) -> None:
-        """Remove journals of deleted instances, piece by piece. Nobody can see them any more."""
-        while await self._database.write(_remove_orphans, is_long=True):
-            pass
+        """Remove journals that nobody can see any more."""
+        while row := self._database.read_row(_QUERIES["orphaned_journal"], ()):
+            await self._remove_orphan(row[0])
+
+    async def _remove_orphan(
+        self, journal_id: int | None, *, at_once: int = ORPHANS_REMOVED_AT_ONCE, rest: float = 0
+    ) -> None:
+        """Remove one piece by piece, each followed by a `rest` of so many times as long as it took."""
+        loop = asyncio.get_running_loop()
+        while journal_id is not None:
+            begun = loop.time()
+            remove = partial(_remove_piece, journal_id=journal_id, limit=at_once)
+            journal_id = await self._database.write(remove, is_long=True)
+            await asyncio.sleep(rest * (loop.time() - begun))
 
     async def list_instances(self, machine_id: int, *, cursor: str | None) -> Page[InstanceInfo]:
         listing = f"instances of {machine_id}"
@@ -135,6 +165,23 @@ class SqliteInstances(InstanceStore):
     ) -> AsyncGenerator[Sequence[Transition], None]:
         return Replay(self._database, instance_id, revision).portions()
 
+    async def journal_extents(
+        self, machine_id: int, *, after: InstanceId | None, limit: int
+    ) -> Sequence[JournalExtent]:
+        named = {"machine_id": machine_id, "after": after or 0, "limit": limit}
+        rows = await self._database.scan_rows(_QUERIES["journal_extents"], named)
+        return [JournalExtent(*columns) for columns in rows]
+
+    async def cut_journal(self, instance_id: InstanceId, cut: JournalCut) -> int:
+        self._cuts_under_way += 1
+        try:
+            entries, beyond = await cut_off(self._database, instance_id, cut)
+            at_once, rest = CUT_ENTRIES_REMOVED_AT_ONCE, REST_AFTER_REMOVAL
+            await self._remove_orphan(beyond, at_once=at_once, rest=rest)
+        finally:
+            self._cuts_under_way -= 1
+        return entries
+
     async def timers_due_before(
         self, until: float, *, after: DueTimer | None, limit: int
     ) -> Sequence[DueTimer]:
@@ -153,10 +200,25 @@ class SqliteInstances(InstanceStore):
             due_at=timer.due_at,
             is_dead=timer.is_dead,
             failure=timer.failure,
+            hops=timer.hops,
         )
 
     async def remove_timer(self, instance_id: InstanceId, seq: int) -> bool:
         return await self._change("remove_timer_named", instance_id=instance_id, seq=seq) > 0
+
+    async def list_dead_letters(
+        self, machine_id: int, *, cursor: str | None, instance_id: InstanceId | None = None
+    ) -> Page[DeadLetter]:
+        listing = f"dead letters of {machine_id} {instance_id}"
+        named = {
+            "machine_id": machine_id,
+            "instance_id": instance_id,
+            "first": first_number(cursor, listing),
+            "limit": ROWS_MAX,
+        }
+        of = "machine" if instance_id is None else "instance"
+        rows = await self._database.scan_rows(_QUERIES[f"dead_letters_of_{of}"], named)
+        return page_of([(number, dead_letter_of(*columns)) for number, *columns in rows], listing)
 
     async def unsettled_instances(
         self, *, after: InstanceId | None, limit: int
@@ -205,17 +267,14 @@ def _claim(connection: apsw.Connection, instance_id: InstanceId) -> ClaimedInsta
     return with_indexes(connection, claimed) if has_indexes else claimed
 
 
-def _remove_orphans(connection: apsw.Connection) -> bool:
-    """Remove some entries of one deleted journal; returns whether there was one."""
-    journal_id = connection.execute(_QUERIES["orphaned_journal"]).get
-    if journal_id is None:
-        return False
-    named = {"journal_id": journal_id, "limit": ORPHANS_REMOVED_AT_ONCE}
-    entries = connection.execute(_QUERIES["newest_entries"], named).fetchall()
+def _remove_piece(connection: apsw.Connection, *, journal_id: int, limit: int) -> int | None:
+    """Remove some entries of an orphaned journal, from this one back; returns which comes next."""
+    named = {"journal_id": journal_id, "limit": limit}
+    entries: list[Row] = connection.execute(_QUERIES["newest_entries"], named).fetchall()
     connection.executemany(_QUERIES["delete_entry"], [(number,) for number, _ in entries])
-    rest = entries[-1][1]
+    rest: int | None = entries[-1][1] if entries else None
     if rest is None:
         connection.execute(_QUERIES["adopt_nothing"], named)
     else:
         connection.execute(_QUERIES["orphan_rest"], {"journal_id": journal_id, "rest": rest})
-    return True
+    return rest

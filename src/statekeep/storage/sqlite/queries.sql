@@ -120,6 +120,35 @@ WITH RECURSIVE walk (id, previous_id, revision) AS (
 )
 SELECT id, previous_id FROM walk WHERE revision > :revision LIMIT :limit;
 
+-- name: walk_ages
+WITH RECURSIVE walk (id, previous_id, revision, ts) AS (
+  SELECT id, previous_id, revision, ts FROM journal WHERE id = :first AND instance_id = :instance_id
+  UNION ALL
+  SELECT journal.id, journal.previous_id, journal.revision, journal.ts
+  FROM walk JOIN journal ON journal.id = walk.previous_id
+)
+SELECT id, previous_id, revision, ts FROM walk LIMIT :limit;
+
+-- name: begin_journal
+UPDATE journal SET previous_id = NULL WHERE id = :journal_id AND previous_id = :previous_id;
+
+-- name: journal_cut
+SELECT revision FROM journal_cuts WHERE instance_id = :instance_id;
+
+-- name: note_cut
+INSERT INTO journal_cuts (instance_id, revision, ts) SELECT id, :revision, :ts FROM instances WHERE id = :instance_id
+ON CONFLICT (instance_id) DO UPDATE SET revision = excluded.revision, ts = excluded.ts;
+
+-- name: orphan_entry
+INSERT INTO orphaned_journals (journal_id) VALUES (:previous_id);
+
+-- name: journal_extents
+SELECT instances.id, standings.revision, coalesce(journal_cuts.revision, 1), coalesce(journal_cuts.ts, instances.created_at / 1000.0)
+FROM instances
+JOIN standings ON standings.instance_id = instances.id
+LEFT JOIN journal_cuts ON journal_cuts.instance_id = instances.id
+WHERE instances.machine_id = :machine_id AND instances.id > :after ORDER BY instances.id LIMIT :limit;
+
 -- name: entry
 SELECT origin, revision, ts, event, snapshot FROM journal WHERE id = :journal_id;
 
@@ -129,7 +158,28 @@ WHERE is_dead = 0 AND due_at < :until AND (due_at, instance_id, seq) > (:due_at,
 ORDER BY due_at, instance_id, seq LIMIT :limit;
 
 -- name: update_timer
-UPDATE timers SET tries = :tries, due_at = :due_at, is_dead = :is_dead, failure = :failure WHERE instance_id = :instance_id AND seq = :seq;
+UPDATE timers SET tries = :tries, due_at = :due_at, is_dead = :is_dead, failure = :failure, hops = :hops,
+  machine_id = CASE WHEN :is_dead THEN (SELECT machine_id FROM instances WHERE id = :instance_id) END,
+  died = CASE WHEN :is_dead THEN coalesce(died, 1 + coalesce((
+    SELECT other.died FROM timers AS other
+    WHERE other.machine_id = (SELECT machine_id FROM instances WHERE id = :instance_id) AND other.died IS NOT NULL
+    ORDER BY other.died DESC LIMIT 1
+  ), 0)) END
+WHERE instance_id = :instance_id AND seq = :seq;
+
+-- name: dead_letters_of_machine
+SELECT timers.died, timers.instance_id, instances.name,
+  seq, send_id, due_at, event, after, tries, is_dead, message, hops, failure
+FROM timers JOIN instances ON instances.id = timers.instance_id
+WHERE timers.machine_id = :machine_id AND timers.died <= :first ORDER BY timers.died DESC LIMIT :limit;
+
+-- By the key of the table: an instance has few, its machine may have any number.
+-- name: dead_letters_of_instance
+SELECT timers.died, timers.instance_id, instances.name,
+  seq, send_id, due_at, event, after, tries, is_dead, message, hops, failure
+FROM timers JOIN instances ON instances.id = timers.instance_id
+WHERE timers.instance_id = :instance_id AND +timers.machine_id = :machine_id AND +timers.died <= :first
+ORDER BY timers.died DESC LIMIT :limit;
 
 -- name: remove_timer_named
 DELETE FROM timers WHERE instance_id = :instance_id AND seq = :seq;
@@ -322,6 +372,15 @@ SELECT machines.id, machines.organization_id, machines.name, machines.indexes, m
   versions.id, versions.created_at, versions.client_info
 FROM machines LEFT JOIN versions ON versions.number = machines.current_version
 WHERE machines.organization_id = :organization_id AND machines.id <= :first ORDER BY machines.id DESC LIMIT :limit;
+
+-- name: set_retention
+UPDATE machines SET retention = :retention WHERE id = :machine_id;
+
+-- name: retention
+SELECT retention FROM machines WHERE id = :machine_id;
+
+-- name: machine_retentions
+SELECT id, retention FROM machines WHERE id > :after ORDER BY id LIMIT :limit;
 
 -- name: has_instances
 SELECT EXISTS (SELECT 1 FROM instances WHERE machine_id = :machine_id);

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import apsw
 
+from statekeep.domain.errors import HistoryGone
 from statekeep.domain.event import Origin
 from statekeep.domain.limits import JOURNAL_PORTION_BYTES_MAX
 from statekeep.domain.names import InstanceId
@@ -30,6 +31,13 @@ class _Stretch(NamedTuple):
     previous_id: int | None
 
 
+class _Entry(NamedTuple):
+    """An entry as it was read. Housekeeping is no transition."""
+
+    revision: int
+    transition: Transition | None
+
+
 class Replay:
     """Reads what happened to one instance past a revision."""
 
@@ -42,13 +50,21 @@ class Replay:
         """See InstanceStore.transitions_after."""
         for first in reversed(await self._stretches()):
             stretch = await self._walk_back(first)
-            journal_ids = list(reversed(stretch.journal_ids))
+            journal_ids = list(reversed(stretch.journal_ids)) or [first]
             while journal_ids:
                 portion = await self._read(journal_ids)
                 if portion is None:
+                    self._require_deletion()
                     return
                 del journal_ids[: len(portion)]
-                yield [transition for transition in portion if transition is not None]
+                yield [entry.transition for entry in portion if entry.transition is not None]
+
+    def _require_deletion(self) -> None:
+        """Entries are missing: raises HistoryGone unless the instance is."""
+        named = {"instance_id": self._instance_id}
+        if self._database.read_row(_QUERIES["newest_entry"], named) is not None:
+            cut = self._database.read_row(_QUERIES["journal_cut"], named)
+            raise HistoryGone.before(cut[0] if cut else 1)
 
     async def _stretches(self) -> list[int]:
         """The newest entry of each stretch, the newest stretch first."""
@@ -75,22 +91,31 @@ class Replay:
         )
         return _Stretch([number for number, _ in rows], rows[-1][1] if rows else None)
 
-    async def _read(self, journal_ids: Sequence[int]) -> list[Transition | None] | None:
-        """The first of these entries, as many as make a portion, with None for housekeeping; nothing where one is gone."""
+    async def _read(self, journal_ids: Sequence[int]) -> list[_Entry] | None:
+        """The first of these entries, as many as make a portion; None where one is gone, or one that comes before them."""
 
-        def read(connection: apsw.Connection) -> list[Transition | None] | None:
-            portion: list[Transition | None] = []
+        def read(connection: apsw.Connection) -> list[_Entry] | None:
+            portion: list[_Entry] = []
             size = 0
             for journal_id in journal_ids:
                 row = connection.execute(_QUERIES["entry"], {"journal_id": journal_id}).fetchone()
                 if row is None:
                     return None
-                origin, *columns = row
-                transition = Transition(*columns)
-                portion.append(None if origin == Origin.HOUSEKEEPING else transition)
-                size += len(transition.event) + len(transition.snapshot)
+                portion.append(_entry_of(*row))
+                size += len(row[3]) + len(row[4])
                 if size >= JOURNAL_PORTION_BYTES_MAX:
                     break
             return portion
 
-        return await self._database.scan(read)
+        portion = await self._database.scan(read)
+        # Revisions follow each other without a gap, so that what was cut off meanwhile shows.
+        if portion is None or portion[0].revision != self._revision + 1:
+            return None
+        self._revision = portion[-1].revision
+        return portion
+
+
+def _entry_of(origin: int, revision: int, ts: float, event: bytes, snapshot: bytes) -> _Entry:
+    is_transition = origin != Origin.HOUSEKEEPING
+    transition = Transition(revision, ts, event, snapshot) if is_transition else None
+    return _Entry(revision, transition)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from statekeep.domain.access import Role
+from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.index import IndexFill
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.machine import (
@@ -24,6 +25,7 @@ from statekeep.domain.machine import (
 )
 from statekeep.domain.message import Address, Message, MessageKind
 from statekeep.domain.names import InstanceId
+from statekeep.domain.retention import JournalBounds, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 
@@ -145,6 +147,25 @@ def machine_of(
     )
 
 
+def retention_of(json: str | None) -> Retention:
+    """The column of machines. What a later release has added to it is not looked at."""
+    journal = msgspec.json.decode(json).get("journal") if json is not None else None
+    if journal is None:
+        return Retention()
+    age_ms = journal.get("maxAgeMs")
+    max_age = None if age_ms is None else timedelta(milliseconds=age_ms)
+    return Retention(JournalBounds(max_age, journal.get("maxEntries")))
+
+
+def retention_json(retention: Retention) -> str | None:
+    """Back from `retention_of`."""
+    journal = retention.journal
+    if journal is None:
+        return None
+    age_ms = None if journal.max_age is None else journal.max_age.total_seconds() * 1000
+    return json_of({"journal": {"maxAgeMs": age_ms, "maxEntries": journal.max_entries}})
+
+
 def version_info_of(id: Any, created_at: int, client_info: str | None) -> VersionInfo:
     """What lists show of a row of versions."""
     return VersionInfo(id, instant_of(created_at), client_info)
@@ -247,6 +268,11 @@ def timer_of(seq: int, send_id: str, due_at: float, event: bytes, *rest: Any) ->
         hops,
         failure,
     )
+
+
+def dead_letter_of(instance_id: Any, instance_name: Any, *timer: Any) -> DeadLetter:
+    """A row of timers with the name of its instance."""
+    return DeadLetter(instance_id, instance_name, timer_of(*timer))
 
 
 def timer_row(instance_id: InstanceId, timer: Timer) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from statekeep.api.http.route import Route
 from statekeep.api.http.routes import (
+    dead_letters,
     http_api,
     indexes,
     instances,
@@ -16,6 +17,7 @@ from statekeep.api.http.routes import (
     organizations,
     providers,
     realtime,
+    retention,
     server,
     tokens,
     versions,
@@ -27,6 +29,8 @@ ALL: Final[tuple[Route, ...]] = (
     *migrations.ROUTES,
     *instances.ROUTES,
     *indexes.ROUTES,
+    *dead_letters.ROUTES,
+    *retention.ROUTES,
     *realtime.ROUTES,
     *keys.ROUTES,
     *logs.ROUTES,

@@ -7,6 +7,7 @@ from typing import Final
 from statekeep.api.http.route import QueryParameter, Route
 from statekeep.api.http.stream import STREAM_PATH
 from statekeep.domain.errors import (
+    HistoryGone,
     InvalidParameter,
     MachineError,
     NotFound,
@@ -43,7 +44,14 @@ ROUTES: Final = (
             _TOKEN,
             _ORGANIZATION,
         ),
-        errors=(InvalidParameter, RejectedByMachineAuthorizer, NotFound, MachineError, Overloaded),
+        errors=(
+            InvalidParameter,
+            RejectedByMachineAuthorizer,
+            NotFound,
+            HistoryGone,
+            MachineError,
+            Overloaded,
+        ),
     ),
     Route(
         method="GET",

@@ -1,0 +1,65 @@
+"""How long a machine keeps what it has done: chosen by those who may change it, within what the server's operator has chosen for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from statekeep.application.machines import find_machine
+from statekeep.domain.access import AuthContext, require_scope
+from statekeep.domain.durations import format_duration
+from statekeep.domain.errors import InvalidParameter
+from statekeep.domain.limits import RETENTION_AGE_MIN, RETENTION_ENTRIES_MAX
+from statekeep.domain.names import MachineName
+from statekeep.domain.retention import JournalBounds, Retention
+from statekeep.ports.store import Catalog
+
+
+class RetentionInEffect(NamedTuple):
+    """What was chosen for a machine, and what comes of that and of the server's defaults."""
+
+    chosen: Retention
+    journal: JournalBounds
+
+
+class Retentions:
+    """Use cases around retention. `on_change` hears that there may be something to remove."""
+
+    def __init__(
+        self, catalog: Catalog, *, default: JournalBounds, on_change: Callable[[], None]
+    ) -> None:
+        self._catalog = catalog
+        self._default = default
+        self._on_change = on_change
+
+    async def get(self, caller: AuthContext, machine: MachineName) -> RetentionInEffect:
+        """Raises NotFound."""
+        organization_id = require_scope(caller, "machines.read")
+        found = await find_machine(self._catalog, organization_id, machine)
+        return self._in_effect(await self._catalog.retention(found.id))
+
+    async def put(
+        self, caller: AuthContext, machine: MachineName, retention: Retention
+    ) -> RetentionInEffect:
+        """Choose, in place of what was chosen before. What is beyond it goes soon, for ever. Raises NotFound and InvalidParameter."""
+        organization_id = require_scope(caller, "machines.write")
+        found = await find_machine(self._catalog, organization_id, machine)
+        if retention.journal is not None:
+            _require_sensible(retention.journal)
+        await self._catalog.set_retention(found.id, retention)
+        self._on_change()
+        return self._in_effect(retention)
+
+    def _in_effect(self, chosen: Retention) -> RetentionInEffect:
+        return RetentionInEffect(chosen, chosen.journal or self._default)
+
+
+def _require_sensible(bounds: JournalBounds) -> None:
+    if bounds.max_age is not None and bounds.max_age < RETENTION_AGE_MIN:
+        least = format_duration(RETENTION_AGE_MIN)
+        raise InvalidParameter(f"transitions are kept for {least} at least", parameter="maxAge")
+    if bounds.max_entries is not None and not 1 <= bounds.max_entries <= RETENTION_ENTRIES_MAX:
+        raise InvalidParameter(
+            f"a number of transitions from 1 to {RETENTION_ENTRIES_MAX}, or none for all of them",
+            parameter="maxEntries",
+        )
