@@ -79,7 +79,7 @@ export class Timers {
         const timer = { at: this.now + op.delay, id: op.set, event: op.event };
         this.pending.push(timer);
         if (op.set !== "") this.#newest.set(op.set, timer);
-      } else if ("cancel" in op) {
+      } else {
         const timer = this.#newest.get(op.cancel);
         this.#newest.delete(op.cancel);
         this.pending = this.pending.filter((other) => other !== timer);

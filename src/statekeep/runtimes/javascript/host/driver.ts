@@ -11,7 +11,6 @@ import type {
   ChildKind,
   JsonObject,
   MachineEvent,
-  Parent,
   Snapshot,
   StateValue,
   TimerOp,
@@ -35,8 +34,6 @@ export interface Driver {
 /** What an instance may tell its host, at any time. */
 export interface Surroundings {
   readonly name: string;
-  /** Who made the instance, and hears of its end. */
-  readonly parent?: Parent;
   /** A child, or an action being performed, sent the root machine an event. */
   eventForRoot(event: MachineEvent, childId: string | undefined): void;
   /** Children may have changed: started, finished, became idle or busy. Cheap to call; the host compares `due()` itself. */
@@ -47,7 +44,6 @@ export interface Surroundings {
 
 /** What one macrostep decided, in order. */
 export interface Decided {
-  /** Messages to other instances among them. */
   timers: TimerOp[];
   /** To be handed to `perform` together, once durable. */
   effects: Effect[];
@@ -79,8 +75,6 @@ export interface LiveInstance {
   readonly context: unknown;
   readonly tags: string[];
   readonly isDone: boolean;
-  /** JSON text of the output of a finished machine that has any. */
-  readonly outputText: string | undefined;
   /** One macrostep for an event. Self-sends are returned, not handled. */
   step(event: MachineEvent): Decided;
   /**

@@ -16,14 +16,8 @@ export type Limits = {
   denyPrivateNetwork: boolean;
 };
 
-/** An instance of the same organization. */
-export type Address = { machineName: string; machineInstanceName: string };
-
-/** Who made an instance; `id` is what the instance is called there. */
-export type Parent = Address & { id: string };
-
 export type Delivery =
-  | { event: MachineEvent; auth: Json; done?: true }
+  | { event: MachineEvent; auth: Json }
   | { event: MachineEvent; h?: number }
   | { lost: string; why: string };
 
@@ -37,7 +31,6 @@ export type Request =
     context: JsonObject;
     auth: Json;
     authorize: boolean;
-    parent?: Parent;
   }
   | {
     op: "step";
@@ -121,7 +114,6 @@ export type ChildKind =
   | "machine"
   | "reducer"
   | "activity"
-  | "instance"
   | "other";
 
 export type Child = {
@@ -131,9 +123,6 @@ export type Child = {
   systemId?: string;
   sync?: true;
   due?: true;
-  /** Of kind "instance". */
-  machineName?: string;
-  machineInstanceName?: string;
 };
 
 export type Snapshot = {
@@ -146,7 +135,6 @@ export type Snapshot = {
   activities?: { [id: string]: Json };
   event?: MachineEvent;
   order?: number[];
-  parent?: Parent;
 };
 
 export type TimerOp =
@@ -156,14 +144,7 @@ export type TimerOp =
     event: MachineEvent;
     after?: After;
   }
-  | { cancel: string }
-  | MessageOp;
-
-/** To another instance: an event, word of the end of this one, or the wish that it be made. */
-export type MessageOp =
-  | { send: string; to: Address; event: MachineEvent; delay?: number }
-  | { done: string; to: Address; output?: Json }
-  | { spawn: string; to: Address; version?: string; context: JsonObject };
+  | { cancel: string };
 
 /** What becomes of the pending timers of an instance that is upgraded. Those that are not named stay as they are. */
 export type TimerMoves = {

@@ -7,7 +7,6 @@ import { runAs } from "./activity.ts";
 import type { Driver } from "./driver.ts";
 import { failure, HostError, nameModule } from "./errors.ts";
 import type { Failure } from "./frames.ts";
-import { notingMadeUpNames } from "./persistent.ts";
 import type { Author } from "./turn.ts";
 import type { Authorizer } from "./authorize.ts";
 import type { HttpMapping, HttpMappings } from "./http_api.ts";
@@ -32,9 +31,7 @@ export async function loadModule(
   warn: (text: string) => void,
 ): Promise<LoadedModule> {
   try {
-    const exports = await notingMadeUpNames(() =>
-      runAs(activity, evaluate, code, "machine.js", MACHINE_REMEDIES)
-    );
+    const exports = await runAs(activity, evaluate, code, "machine.js", MACHINE_REMEDIES);
     return runAs(activity, inspect, exports, warn);
   } catch (error) {
     throw new UnusableModule(failure(error, "bad-version"));

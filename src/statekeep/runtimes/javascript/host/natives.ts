@@ -28,7 +28,6 @@ export const native = {
   setImmediate: globalThis.setImmediate,
   clearImmediate: globalThis.clearImmediate,
   queueMicrotask: globalThis.queueMicrotask,
-  randomUUID: crypto.randomUUID.bind(crypto),
   fromBase64: fromBase64.bind(Uint8Array),
   toBase64: (bytes: Uint8Array): string => apply(toBase64, bytes, []),
   requestUrl: Object.getOwnPropertyDescriptor(Request.prototype, "url")!.get!,

@@ -52,9 +52,9 @@ export class Operations {
     };
   }
 
-  create({ id, i, name, context, auth, authorize, parent }: Of<"create">) {
+  create({ id, i, name, context, auth, authorize }: Of<"create">) {
     this.#sessions.forget(i);
-    const session = new Session(this.#sessionHost, i, name, 0, "", "", parent);
+    const session = new Session(this.#sessionHost, i, name, 0, "", "");
     const result = this.#turns.create(session, context, auth, authorize);
     if (session.rev > 0) this.#sessions.put(session);
     this.#outlet.send(resultReply(id, 0, result));
@@ -103,7 +103,7 @@ export class Operations {
     if (!session) return this.#outlet.send(needSnapshot(id));
     this.#answer(id, () => {
       const live = session.wake();
-      const { text, contextText } = runAs(session.activity, () => session.snapshot(live));
+      const { text, contextText } = runAs(session.activity, () => live.snapshot());
       session.keep(0, text, contextText, null);
       return `{"re":${id},"snapshot":${text},"view":${viewText(live)}}`;
     });

@@ -9,8 +9,6 @@
  *        +-> discarded                     it failed or was denied      durable: what comes late is refused
  */
 
-import type { Spawned } from "./persistent.ts";
-
 export interface KeptWork {
   start(): void;
   refuse(reason: Error): void;
@@ -20,8 +18,6 @@ const START_ELSEWHERE =
   "Start such work in an action, or in an invoked or spawned actor: those run when the transition is durable.";
 
 export class PendingStep {
-  /** Persistent children that were asked for, until the driver takes them. */
-  readonly spawned: Spawned[] = [];
   #state: "deciding" | "decided" | "closed" | "released" | "discarded" = "deciding";
   #kept: KeptWork[] | null = null;
 

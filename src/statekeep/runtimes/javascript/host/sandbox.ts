@@ -5,8 +5,6 @@
  * unnoticed. The gate and the console replace some of those that stay.
  */
 
-import { spawnInstance } from "./persistent.ts";
-
 const LANGUAGE = [
   "Object Function Array Number parseFloat parseInt Infinity NaN undefined Boolean String Symbol Date Promise RegExp",
   "Error AggregateError EvalError RangeError ReferenceError SyntaxError TypeError URIError SuppressedError",
@@ -41,7 +39,7 @@ export function lockDown() {
   }
   install("process", Object.freeze({ env: Object.freeze({ NODE_ENV: "production" }) }));
   install("navigator", Object.freeze({ userAgent: "Statekeep", language: "en" }));
-  const runtime = Object.freeze({ spawn: spawnInstance });
+  const runtime = Object.freeze({ spawn: refusePersistentChild });
   // The second name is a slip in a published release of @statebacked/machine.
   install("__statebacked_rt", runtime);
   install("__statebaked_rt", runtime);
@@ -57,6 +55,10 @@ function remove(name: string) {
 
 function install(name: string, value: unknown) {
   Object.defineProperty(globalThis, name, { value, writable: false, configurable: false });
+}
+
+function refusePersistentChild(): never {
+  throw new Error("Persistent children are not supported by this server yet.");
 }
 
 /** Errors that nothing caught end a Deno process. Here they are the affair of the instance that caused them. */

@@ -8,7 +8,7 @@
 import type { Activity, LogBudget } from "./activity.ts";
 import { runAs } from "./activity.ts";
 import type { Driver, Effect, LiveInstance, Surroundings } from "./driver.ts";
-import type { MachineEvent, Parent, Snapshot } from "./frames.ts";
+import type { MachineEvent, Snapshot } from "./frames.ts";
 import { eventText } from "./json_text.ts";
 import type { Logs } from "./logs.ts";
 import { parse, stringify } from "./natives.ts";
@@ -55,15 +55,13 @@ export class Session implements Surroundings {
     public rev: number,
     public text: string,
     public contextText: string,
-    readonly parent?: Parent,
   ) {
     this.#host = host;
     this.activity = { i, step: null, budget: host.logs.newBudget() };
   }
 
   static at(host: SessionHost, i: number, name: string, rev: number, saved: Snapshot): Session {
-    const [text, contextText] = [stringify(saved), stringify(saved.context)];
-    return new Session(host, i, name, rev, text, contextText, saved.parent);
+    return new Session(host, i, name, rev, stringify(saved), stringify(saved.context));
   }
 
   get budget(): LogBudget {
@@ -99,14 +97,6 @@ export class Session implements Surroundings {
       this.#live?.dispose();
       this.#live = null;
     }
-  }
-
-  /** The live instance as JSON text, with what the driver does not know. */
-  snapshot(live: LiveInstance): { text: string; contextText: string } {
-    const snapshot = live.snapshot();
-    if (!this.parent) return snapshot;
-    const { text, contextText } = snapshot;
-    return { text: `${text.slice(0, -1)},"parent":${stringify(this.parent)}}`, contextText };
   }
 
   /** A delivery is decided. `children` as told in its answer. */

@@ -10,15 +10,7 @@ import type { Authorizer } from "./authorize.ts";
 import { isAllowed } from "./authorize.ts";
 import type { Decided, Driver, Effect, LiveInstance } from "./driver.ts";
 import { failure, HostError } from "./errors.ts";
-import type {
-  Delivery,
-  Json,
-  JsonObject,
-  Limits,
-  MachineEvent,
-  Parent,
-  TimerOp,
-} from "./frames.ts";
+import type { Delivery, Json, JsonObject, Limits, MachineEvent, TimerOp } from "./frames.ts";
 import type { Logs } from "./logs.ts";
 import { exceedsBytes, parse, stringify } from "./natives.ts";
 import { PendingStep } from "./pending_step.ts";
@@ -115,11 +107,10 @@ export class Turns {
   #fromCaller(
     session: Session,
     live: LiveInstance,
-    { event, auth, done }: { event: MachineEvent; auth: Json; done?: true },
+    { event, auth }: { event: MachineEvent; auth: Json },
     step: PendingStep,
   ): string {
-    const isReserved = !done && RESERVED[this.#author.driver.major].test(event?.type);
-    if (typeof event?.type !== "string" || isReserved) {
+    if (typeof event?.type !== "string" || RESERVED[this.#author.driver.major].test(event.type)) {
       const type = stringify(event?.type);
       throw new HostError(
         "reserved-event",
@@ -173,13 +164,12 @@ export class Turns {
     firstEvent?: MachineEvent,
   ): string {
     const whole = new Whole();
-    let last = this.#record(session, live, firstEvent, first, whole);
+    let last = this.#record(live, firstEvent, first, whole);
     for (let n = 0; n < whole.selfSends.length && !live.isDone; n++) {
       if (whole.steps.length >= this.#limits.macrosteps) throw this.#restless();
       const event = whole.selfSends[n]!;
-      last = this.#record(session, live, event, live.step(event), whole);
+      last = this.#record(live, event, live.step(event), whole);
     }
-    if (live.isDone && session.parent) whole.timers.push(lastWord(session.parent, live));
     const timers = whole.timers.map((timer) => boundedTimer(timer, (text) => session.warn(text)));
     const touchesChildren = whole.effects.some((effect) => effect.touchesChildren);
     const willPerform = whole.effects.length > 0 || step.hasKept;
@@ -193,13 +183,12 @@ export class Turns {
   }
 
   #record(
-    session: Session,
     live: LiveInstance,
     event: MachineEvent | undefined,
     decided: Decided | null,
     whole: Whole,
   ) {
-    const snapshot = session.snapshot(live);
+    const snapshot = live.snapshot();
     if (exceedsBytes(snapshot.contextText, this.#limits.contextBytes)) throw this.#tooLarge();
     const eventText = event && stringify(event);
     whole.steps.push(macrostep(eventText, decided === null, snapshot.text, viewText(live)));
@@ -236,11 +225,6 @@ class Whole {
     if (effects.length > 0) this.effects.push(...effects);
     if (selfSends.length > 0) this.selfSends.push(...selfSends);
   }
-}
-
-/** A machine that has come to its end takes no more events, so this is said once. */
-function lastWord({ id, ...to }: Parent, { outputText }: LiveInstance): TimerOp {
-  return outputText === undefined ? { done: id, to } : { done: id, to, output: parse(outputText) };
 }
 
 function lostEvent(major: 4 | 5, child: string, why: string): MachineEvent {

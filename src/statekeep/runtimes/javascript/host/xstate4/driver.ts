@@ -8,8 +8,9 @@ import { chartOf } from "./chart.ts";
 import { adopt, isOwn, OWN_VERSION } from "./copies.ts";
 import { allNodes, definitionOf } from "./definition.ts";
 import { Instance4 } from "./instance.ts";
-import { isInstanceSource } from "../persistent.ts";
-import { type Activity, isFunction, isObject, type Machine } from "./types.ts";
+import { isFunction, isObject, type Machine } from "./types.ts";
+
+const PERSISTENT_INVOKE = "statebacked.invoke";
 
 /** Is this a machine of XState 4, our copy's or another's? */
 export function isXState4(machine: unknown): boolean {
@@ -42,14 +43,13 @@ function prepare(machine: Machine): Machine {
   void machine.initialStateValue;
   definitionOf(machine);
   for (const node of allNodes(machine)) {
-    if (!node.activities.some(forwardsToInstance)) continue;
-    throw new Error(
-      `state "${node.id}" forwards all events to a persistent instance, which is not possible: send it those that it needs`,
-    );
+    const { src } = node.activities.find(invokesInstance) ?? {};
+    if (src === undefined) continue;
+    throw new Error(`state "${node.id}" invokes a persistent instance, which is not supported yet`);
   }
   return machine;
 }
 
-function forwardsToInstance({ src, autoForward, forward }: Activity): boolean {
-  return isInstanceSource(src) && Boolean(autoForward ?? forward);
+function invokesInstance({ src }: { src?: unknown }): boolean {
+  return isObject(src) && src.type === PERSISTENT_INVOKE;
 }

@@ -9,13 +9,11 @@
 import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.ts";
 import type { Child, Json, JsonObject, MachineEvent, Snapshot, StateValue } from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
-import { takeSpawned } from "../persistent.ts";
 import { traitsOf } from "./children.ts";
 import { mergeContext } from "./context.ts";
 import { clearStacks, type Copy, inScope, toScxml } from "./copies.ts";
 import { definitionOf } from "./definition.ts";
 import { doneData } from "./output.ts";
-import { Instances, type InstancesMark } from "./instances.ts";
 import { PendingChanges, type PendingMark, type Prospect } from "./pending.ts";
 import { Plan, type PlanBasis } from "./plan.ts";
 import { findUnknownRef, mentionsRefs, reviveRefs, stringifyWithRefs, Tombstone } from "./refs.ts";
@@ -29,7 +27,6 @@ const CHILD_ERROR = "error.platform";
 interface Mark {
   text: string;
   pending: PendingMark;
-  instances: InstancesMark;
 }
 
 /** A child that runs, or that will once everything is performed. */
@@ -39,7 +36,6 @@ export class Instance4 implements LiveInstance {
   readonly #basis: PlanBasis;
   readonly #service: RootService;
   readonly #pending = new PendingChanges();
-  readonly #instances = new Instances();
   #state!: State;
   /** JSON text of the output of a finished machine. */
   #output: string | undefined;
@@ -58,7 +54,6 @@ export class Instance4 implements LiveInstance {
       definition: definitionOf(machine),
       service: this.#service,
       pending: this.#pending,
-      instances: this.#instances,
       surroundings,
       isPredictable: Boolean(machine.config.predictableActionArguments),
     };
@@ -89,7 +84,6 @@ export class Instance4 implements LiveInstance {
     try {
       live.#lastText = stringify(snapshot);
       restoreChildren(live.#service, snapshot.children);
-      live.#instances.restore(snapshot.children);
       live.#return(snapshot);
       live.mark();
       return live;
@@ -110,10 +104,6 @@ export class Instance4 implements LiveInstance {
   }
   get isDone(): boolean {
     return this.#state.done === true;
-  }
-
-  get outputText(): string | undefined {
-    return this.#output;
   }
 
   step(event: MachineEvent): Decided {
@@ -143,19 +133,18 @@ export class Instance4 implements LiveInstance {
     const parts = { context: contextText, output: this.#output, children, event };
     this.#lastText = writeSnapshot(this.#basis.machine, state, parts);
     this.#settle(contextText, event);
-    this.#mark ??= this.#newMark();
+    this.#mark ??= { text: this.#lastText, pending: this.#pending.mark() };
     return { text: this.#lastText, contextText };
   }
 
   mark(): void {
-    this.#mark = this.#newMark();
+    this.#mark = { text: this.#lastText, pending: this.#pending.mark() };
   }
 
   rollBack(): void {
     // Nothing was ever decided, so there is nothing to return to.
     if (this.#mark === undefined) return this.dispose();
     this.#pending.rollBack(this.#mark.pending);
-    this.#instances.rollBack(this.#mark.instances);
     this.#lastText = this.#mark.text;
     this.#return(parse(this.#lastText));
   }
@@ -172,11 +161,6 @@ export class Instance4 implements LiveInstance {
 
   dispose(): void {
     this.#service.dispose();
-  }
-
-  #newMark(): Mark {
-    const text = this.#lastText;
-    return { text, pending: this.#pending.mark(), instances: this.#instances.mark() };
   }
 
   #enter(given: JsonObject): Decided {
@@ -204,11 +188,8 @@ export class Instance4 implements LiveInstance {
   #decide(plan: Plan, move: (record?: Recorder) => State, isRecorded: boolean): Decided {
     const { machine, copy } = this.#basis;
     clearStacks();
-    // What an authoriser spawned nobody asked for.
-    takeSpawned();
     const record: Recorder = (action, context, event) => plan.add(action, context, event);
     const next = inScope(copy, plan, () => move(isRecorded ? record : undefined));
-    plan.addSpawned(takeSpawned());
     if (copy.stack === undefined) this.#refuseUnknownRefs(next.context);
     if (!isRecorded) {
       plan.seen = next;
@@ -287,7 +268,6 @@ export class Instance4 implements LiveInstance {
       if (actor !== undefined) return [id, childOf(this.#service, id, actor, due)];
       return [id, due ? { kind, due } : { kind }];
     });
-    written.push(...this.#instances.records());
     return written.length === 0 ? undefined : stringify(Object.fromEntries(written));
   }
 

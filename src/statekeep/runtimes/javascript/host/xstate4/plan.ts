@@ -4,22 +4,10 @@
  */
 
 import type { Decided, Effect, Surroundings } from "../driver.ts";
-import type { Address, MessageOp, TimerOp } from "../frames.ts";
-import {
-  addressOf,
-  type InstanceSource,
-  invokedAddress,
-  isInstanceRef,
-  isInstanceSource,
-  type Spawned,
-  spawnOp,
-  spawnsFirst,
-  takeSpawned,
-} from "../persistent.ts";
+import type { TimerOp } from "../frames.ts";
 import { prospectOf } from "./children.ts";
 import { type Copy, inScope, type SpawnScope } from "./copies.ts";
 import type { Definition } from "./definition.ts";
-import { type Instances, invokedContext } from "./instances.ts";
 import type { PendingChanges, Prospect, StartDetails } from "./pending.ts";
 import { actorBehind, SpawnedRef } from "./refs.ts";
 import type { RootService } from "./service.ts";
@@ -40,10 +28,7 @@ import {
 
 const INTERNAL = "#_internal";
 const PARENT = "#_parent";
-const NOWHERE: Address = { machineName: "", machineInstanceName: "" };
-/** Of XState's own, between machines that run in one process. */
-const INTERNAL_EVENT =
-  /^xstate\.|^done\.(invoke|state)\.|^error\.(platform|execution|communication)\b/;
+const PERSISTENT_INSTANCE = "statebacked.instance";
 
 /** What all steps of an instance have in common. */
 export interface PlanBasis {
@@ -52,7 +37,6 @@ export interface PlanBasis {
   readonly definition: Definition;
   readonly service: RootService;
   readonly pending: PendingChanges;
-  readonly instances: Instances;
   readonly surroundings: Surroundings;
   /** Whether actions were recorded during the transition: XState's `predictableActionArguments`. */
   readonly isPredictable: boolean;
@@ -65,8 +49,6 @@ export class Plan implements SpawnScope {
   selfSends: MachineEvent[] = [];
   readonly effects: Effect[] = [];
   #sendsLast = false;
-  /** To children that the same step invokes later: their addresses are not known yet. */
-  readonly #unaddressed: { id: string; op: MessageOp }[] = [];
 
   /** `isInitial`: sends to children do not wait until the other effects are done. */
   constructor(private readonly basis: PlanBasis, private readonly isInitial: boolean) {}
@@ -98,11 +80,8 @@ export class Plan implements SpawnScope {
     else if (action.type === "xstate.raise") this.#setTimer(action as SendAction);
     else if (action.type === "xstate.send") this.#send(action as SendAction);
     else if (action.type === "xstate.cancel") this.#cancel(action.sendId);
-    else if (action.type === "xstate.start") {
-      const activity = action.activity as Activity;
-      if (isInstanceSource(activity.src)) this.#invokeInstance(activity, context, event);
-      else this.#startActivity(activity, perform);
-    } else if (action.type === "xstate.stop") this.#stop(action.activity, perform);
+    else if (action.type === "xstate.start") this.#startActivity(action.activity, perform);
+    else if (action.type === "xstate.stop") this.#stop(action.activity, perform);
     else this.#warn(`no implementation found for action "${action.type}"`);
   }
 
@@ -110,16 +89,14 @@ export class Plan implements SpawnScope {
   close(isDone: boolean): Decided {
     const { service } = this.basis;
     if (this.#sendsLast) this.#effect(true, () => service.flush());
-    for (const { id, op } of this.#unaddressed) this.#address(id, op);
     if (isDone) this.#end();
-    const { effects, selfSends } = this;
-    const timers = spawnsFirst(this.timers);
+    const { timers, effects, selfSends } = this;
     return { timers, effects, selfSends };
   }
 
   #end(): void {
     const { service, pending } = this.basis;
-    this.timers = this.timers.filter(isAtOnce);
+    this.timers = [];
     this.selfSends = [];
     const running = service.children.running().map(([id]) => id);
     const ids = new Set([...running, ...pending.startedIds()]);
@@ -143,14 +120,11 @@ export class Plan implements SpawnScope {
 
   #send(action: SendAction): void {
     const { to, delay, _event } = action;
-    // It may be for one that an assign before it has spawned.
-    this.addSpawned(takeSpawned());
-    if (isInstanceRef(to)) {
-      this.#message(addressOf(to), action);
-    } else if (to === PARENT) {
-      this.#sendToParent(action);
-    } else if (this.#isInstance(to)) {
-      this.#messageTo(String(to), action);
+    if (isObject(to) && to.type === PERSISTENT_INSTANCE) {
+      throw new Error("sending to other instances is not supported yet");
+    }
+    if (to === PARENT) {
+      this.#warn(`event "${_event.name}" was sent to the parent of an instance that has none`);
     } else if (this.#isSelf(to)) {
       if (typeof delay === "number") this.#setTimer(action);
       else this.selfSends.push(_event.data);
@@ -158,66 +132,6 @@ export class Plan implements SpawnScope {
       this.#sendLater(action);
     } else {
       this.#sendToChild(action);
-    }
-  }
-
-  #sendToParent(action: SendAction): void {
-    const { parent } = this.basis.surroundings;
-    const { name } = action._event;
-    if (parent === undefined) {
-      this.#warn(`event "${name}" was sent to the parent of an instance that has none`);
-    } else if (INTERNAL_EVENT.test(name)) {
-      this.#warn(`event "${name}" is of XState's own and was not sent to the parent`);
-    } else {
-      const { machineName, machineInstanceName } = parent;
-      this.#message({ machineName, machineInstanceName }, action);
-    }
-  }
-
-  /** A persistent child, perhaps one that the rest of the step invokes. Others of that id come first. */
-  #isInstance(to: unknown): boolean {
-    if (typeof to !== "string") return false;
-    const { service, pending, instances, definition } = this.basis;
-    if (service.children.has(to) || pending.starts(to)) return false;
-    return instances.find(to) !== undefined ||
-      isInstanceSource(definition.activities.get(to)?.src);
-  }
-
-  #messageTo(id: string, action: SendAction): void {
-    const address = this.basis.instances.find(id);
-    const op = this.#message(address ?? NOWHERE, action);
-    if (address === undefined) this.#unaddressed.push({ id, op });
-  }
-
-  #address(id: string, op: MessageOp): void {
-    const address = this.basis.instances.find(id);
-    if (address !== undefined) return void Object.assign(op, { to: address });
-    this.#warn(`an event was sent to the child "${id}", which is not there`);
-    this.timers = this.timers.filter((other) => other !== op);
-  }
-
-  #message(to: Address, { id, delay, _event }: SendAction): MessageOp {
-    const { data: event } = _event;
-    const op: MessageOp = typeof delay === "number"
-      ? { send: id ? String(id) : "", to, event, delay }
-      : { send: "", to, event };
-    this.timers.push(op);
-    return op;
-  }
-
-  #invokeInstance({ id, src, data }: Activity, context: unknown, event: ScxmlEvent): void {
-    const source = src as unknown as InstanceSource;
-    const address = invokedAddress(source);
-    this.basis.instances.add(id, address);
-    const given = invokedContext(data, context, event);
-    this.timers.push(spawnOp(id, address, given, source.machineVersionId));
-  }
-
-  /** What `spawnPersistentInstance` was asked for in the step. */
-  addSpawned(spawned: readonly Spawned[]): void {
-    for (const { id, isNamed, address, op } of spawned) {
-      if (isNamed) this.basis.instances.add(id, address);
-      this.timers.push(op);
     }
   }
 
@@ -251,7 +165,8 @@ export class Plan implements SpawnScope {
     }
   }
 
-  #startActivity(activity: Activity, perform: () => void): void {
+  #startActivity(it: unknown, perform: () => void): void {
+    const activity = it as Activity;
     const id = activity.id || activity.type;
     // Without predictable arguments XState leaves out what is stopped again within the step.
     if (!this.basis.isPredictable && !this.seen?.activities[id]) return;
@@ -290,10 +205,8 @@ export class Plan implements SpawnScope {
 
   /** Children that have ended by themselves are stopped by XState, too, when their state is left: not worth an effect. */
   #stop(it: unknown, perform: () => void): void {
-    const { service, pending, instances } = this.basis;
+    const { service, pending } = this.basis;
     const id = (it as { id?: string } | undefined)?.id;
-    // The instance lives on: its parent has only lost sight of it.
-    if (id !== undefined && instances.remove(id)) return;
     if (id === undefined || !(service.children.has(id) || pending.starts(id))) return;
     const done = pending.add(id, "gone");
     this.#effect(true, () => {
@@ -316,9 +229,4 @@ export class Plan implements SpawnScope {
   #warn(text: string): void {
     this.basis.surroundings.warn(text);
   }
-}
-
-/** Sent for good, however soon its sender ends. */
-function isAtOnce(op: TimerOp): boolean {
-  return "spawn" in op || ("send" in op && !op.delay);
 }

@@ -20,7 +20,6 @@ export function restoreChildren(root: RootService, children: Children): void {
 
 function restoreBelow(root: RootService, parent: Interpreter, children: Children = {}): void {
   for (const [id, child] of Object.entries(children)) {
-    if (child.kind === "instance") continue;
     const actor = restoreMachine(root, parent, id, child);
     parent.children.set(id, actor ?? giveTraits(root.tombstone(id), new ChildTraits(child.kind)));
   }

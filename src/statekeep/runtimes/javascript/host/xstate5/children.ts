@@ -4,7 +4,6 @@
 
 import type { ChildKind, Json, MachineEvent } from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
-import { RemoteActor } from "./persistent.ts";
 import { Tombstone } from "./root.ts";
 import type { Actor, Logic, MachineSnapshot } from "./shapes.ts";
 import { isMachineLogic, isMachineSnapshot, NOT_STARTED, STOPPED } from "./shapes.ts";
@@ -14,7 +13,6 @@ const kinds = new WeakMap<Logic, ChildKind>();
 
 export function kindOf(child: Actor): ChildKind {
   let kind = kinds.get(child.logic);
-  if (child instanceof RemoteActor) return "instance";
   if (kind === undefined) kinds.set(child.logic, kind = tellKind(child));
   return kind;
 }
@@ -41,8 +39,7 @@ function settlesLikeAPromise(logic: Logic): boolean {
 
 /** Runs, or will once its step is performed. */
 export function isActive(child: Actor): boolean {
-  return !(child instanceof RemoteActor) && child._processingStatus !== STOPPED &&
-    child.getSnapshot()?.status === "active";
+  return child._processingStatus !== STOPPED && child.getSnapshot()?.status === "active";
 }
 
 /** Settling waits for `child`, as it will be once it has been started. */

@@ -10,7 +10,6 @@ import { isXState5, refuseOldCopies, requireTargets } from "./compatibility.ts";
 import { InitialContext } from "./initial_context.ts";
 import type { Definition } from "./live.ts";
 import { XState5Instance } from "./live.ts";
-import { replaceMachineSends } from "./machine_send.ts";
 import { unimplemented } from "./unimplemented.ts";
 
 export { isXState5, unimplemented };
@@ -22,7 +21,6 @@ export function xstate5Driver(machine: unknown): Driver {
   if (!isXState5(machine)) throw new TypeError("This is no machine of XState 5");
   refuseOldCopies(machine);
   requireTargets(machine);
-  replaceMachineSends(machine);
   if (machine.options?.maxIterations === Infinity) machine.options.maxIterations = MICROSTEPS_MAX;
   const definition: Definition = {
     machine,

@@ -7,13 +7,11 @@
 
 import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.ts";
 import { describeError, HostError } from "../errors.ts";
-import type { Address, Child, JsonObject, MachineEvent, Snapshot } from "../frames.ts";
+import type { JsonObject, MachineEvent, Snapshot } from "../frames.ts";
 import { stringify } from "../natives.ts";
-import { recordedAddress, takeSpawned } from "../persistent.ts";
 import type { AfterTable } from "./after.ts";
 import { isActive, isDue, kindOf, parseContext } from "./children.ts";
 import type { InitialContext } from "./initial_context.ts";
-import { addressOfUnborn, isUnborn, parentActor, RemoteActor } from "./persistent.ts";
 import { Recorder } from "./recorder.ts";
 import { restoreSnapshot, startRestored } from "./restore.ts";
 import { RootActor, Tombstone } from "./root.ts";
@@ -68,7 +66,6 @@ export class XState5Instance implements LiveInstance {
       definition.machine,
       (event) => this.#hear(undefined, event),
       () => this.#snapshot,
-      surroundings.parent && parentActor(surroundings.parent, this.#system),
     );
     this.#recorder.root = this.#root;
     this.#scope = this.#makeScope();
@@ -126,10 +123,6 @@ export class XState5Instance implements LiveInstance {
 
   get isDone() {
     return this.#snapshot.status === "done";
-  }
-
-  get outputText() {
-    return stringify(this.#snapshot.output);
   }
 
   step(event: MachineEvent): Decided {
@@ -208,8 +201,6 @@ export class XState5Instance implements LiveInstance {
 
   #decide(transition: () => MachineSnapshot, isInitial: boolean): Decided {
     this.#system.beginStep();
-    // What an authoriser spawned nobody asked for.
-    takeSpawned();
     this.#recorder.begin();
     let next: MachineSnapshot;
     try {
@@ -223,27 +214,8 @@ export class XState5Instance implements LiveInstance {
       this.#recorder.abort();
       throw next.error ?? new HostError("machine-error", `The event led to status ${next.status}`);
     }
-    const decided = this.#recorder.finish(isInitial, next);
-    this.#snapshot = this.#withInstances(next);
-    return decided;
-  }
-
-  /** Persistent children as what they are: XState's own actors of them have failed, and those of `spawnPersistentInstance` it does not know. */
-  #withInstances(next: MachineSnapshot): MachineSnapshot {
-    const { children } = next;
-    const remote: Record<string, Actor> = {};
-    for (const [id, child] of Object.entries(children)) {
-      if (child && isUnborn(child)) remote[id] = this.#remote(id, addressOfUnborn(child), child);
-    }
-    for (const { id, isNamed, address } of this.#recorder.spawned) {
-      if (isNamed) remote[id] = this.#remote(id, address);
-    }
-    if (Object.keys(remote).length === 0) return next;
-    return { ...next, children: { ...children, ...remote } };
-  }
-
-  #remote(id: string, address: Address, record?: Pick<Child, "systemId">): RemoteActor {
-    return new RemoteActor(id, address, this.#system, this.#root, record as Child);
+    this.#snapshot = next;
+    return this.#recorder.finish(isInitial);
   }
 
   #setContext(contextText: string) {
@@ -256,23 +228,12 @@ export class XState5Instance implements LiveInstance {
   }
 
   /** Who is meant by a reference to none of the children. */
-  readonly #lost = (id: string, record?: Child): Actor => {
-    if (id === ROOT_ID) return this.#root;
-    const address = record && recordedAddress(record);
-    return address
-      ? this.#remote(id, address, record)
-      : new Tombstone(id, this.#root, this.#system, record);
-  };
+  readonly #lost = (id: string, record?: Tombstone["record"]): Actor =>
+    id === ROOT_ID ? this.#root : new Tombstone(id, this.#root, this.#system, record);
 
   #admits(source: Actor | undefined, target: Actor, event: MachineEvent): boolean {
     if (this.#recorder.isDeciding) {
       this.#recorder.holdBack(target, event);
-      return false;
-    }
-    if (target instanceof RemoteActor) {
-      this.#surroundings.warn(
-        `"${event?.type}" was not sent to the instance "${target.id}": send it with the action sendTo`,
-      );
       return false;
     }
     if (target instanceof Tombstone) {

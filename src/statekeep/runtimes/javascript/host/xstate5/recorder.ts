@@ -7,26 +7,12 @@
 
 import type { Decided, Effect } from "../driver.ts";
 import { errorText } from "../errors.ts";
-import type { Address, MachineEvent, MessageOp, TimerOp } from "../frames.ts";
-import type { Spawned } from "../persistent.ts";
-import {
-  addressOf,
-  contextOf,
-  isInstanceRef,
-  spawnOp,
-  spawnsFirst,
-  takeSpawned,
-} from "../persistent.ts";
+import type { MachineEvent, TimerOp } from "../frames.ts";
 import type { AfterTable } from "./after.ts";
-import type { MachineSend } from "./machine_send.ts";
-import { MACHINE_SEND } from "./machine_send.ts";
-import { addressOfUnborn, isUnborn, remoteAddress } from "./persistent.ts";
 import { Tombstone } from "./root.ts";
-import type { Actor, ExecutableAction, MachineSnapshot } from "./shapes.ts";
+import type { Actor, ExecutableAction } from "./shapes.ts";
 import { STOPPED } from "./shapes.ts";
 import type { ActorSystem } from "./system.ts";
-
-const PARENT = "#_parent";
 
 type Run = () => void;
 type Noted = { action: ExecutableAction } | { deferred: Run };
@@ -46,10 +32,6 @@ export class Recorder {
   #root!: Actor;
   #noted: Noted[] | null = null;
   #selfSends: MachineEvent[] = [];
-  /** What author code sent to other instances by itself. */
-  #messages: MessageOp[] = [];
-  /** What `spawnPersistentInstance` was asked for in the last step. */
-  spawned: Spawned[] = [];
   /** Where deferred work goes while effects are performed. */
   #deferred: Run[] | null = null;
   /** Ids of delayed sends to children that may wait in this host: cancelling others is no effect here. */
@@ -72,7 +54,6 @@ export class Recorder {
   begin() {
     this.#noted = [];
     this.#selfSends = [];
-    this.#messages = [];
   }
 
   abort() {
@@ -95,17 +76,12 @@ export class Recorder {
 
   /** Author code sends to some actor in the middle of a step. */
   holdBack(target: Actor, event: MachineEvent) {
-    const address = remoteAddress(target);
-    if (address) this.#messages.push(this.#message(address, event));
-    else if (target === this.#root) this.#selfSends.push(event);
+    if (target === this.#root) this.#selfSends.push(event);
     else this.#noted!.push({ deferred: () => this.#system._relay(undefined, target, event) });
   }
 
-  finish(isInitial: boolean, next: MachineSnapshot): Decided {
-    const decided = new Deciding(this.#selfSends, next);
-    this.spawned = takeSpawned();
-    decided.timers.push(...this.spawned.map(({ op }) => op), ...this.#spawnsIn(next));
-    decided.timers.push(...this.#messages);
+  finish(isInitial: boolean): Decided {
+    const decided = new Deciding(this.#selfSends);
     for (const noted of this.#noted!) {
       if ("action" in noted) this.#sort(noted.action, decided);
       // Before the root runs, XState has one queue for both; a spawn among the initial assigns starts before later actions.
@@ -115,7 +91,6 @@ export class Recorder {
         );}
     }
     this.#noted = null;
-    decided.timers = spawnsFirst(decided.timers);
     if (decided.touchesChildren) decided.effect(true, () => this.#flush(decided.late));
     return decided;
   }
@@ -132,12 +107,6 @@ export class Recorder {
         return this.#spawn(action, decided);
       case "xstate.stopChild":
         return this.#stop(action, decided);
-      case MACHINE_SEND:
-        return this.#sendOfMachine(action.params as MachineSend, decided);
-      case "xstate.send":
-        return this.#warn(
-          "A sendTo of @statebacked/machine cannot be seen here (enqueueActions): use the sendTo of xstate",
-        );
       case "xstate.emit":
         return; // there is nobody who could have subscribed
       default:
@@ -161,10 +130,7 @@ export class Recorder {
   #send(action: ExecutableAction, decided: Deciding) {
     const params = action.params as SendParams;
     const { to, delay } = params;
-    const address = isInstanceRef(to) ? addressOf(to) : remoteAddress(to);
-    if (address) {
-      decided.timers.push(this.#message(address, params.event, delay, params.id));
-    } else if (to === this.#root) {
+    if (to === this.#root) {
       if (typeof delay === "number") decided.timers.push(this.#timer(params, delay));
       else decided.selfSends.push(this.#asSent(params.event));
     } else if (typeof to !== "object" || to instanceof Tombstone) {
@@ -176,39 +142,8 @@ export class Recorder {
     }
   }
 
-  #sendOfMachine({ to, event, delay, id }: MachineSend, decided: Deciding) {
-    const named = this.spawned.find(({ id, isNamed }) => isNamed && id === to);
-    if (named) {
-      decided.timers.push(this.#message(named.address, event as MachineEvent, delay, id));
-      return;
-    }
-    const target = to === PARENT ? this.#root._parent : decided.next.children[String(to)] ?? to;
-    const params = { to: target as Actor, event: event as MachineEvent, delay, id };
-    const exec = () => this.#system._relay(this.#root, target as Actor, params.event);
-    this.#send({ type: "xstate.sendTo", params, info: undefined, exec }, decided);
-  }
-
-  #message(to: Address, event: MachineEvent, delay?: number, id = ""): MessageOp {
-    if (typeof event?.type !== "string") throw new Error("An event without a type was sent");
-    return typeof delay === "number"
-      ? { send: String(id), to, event, delay }
-      : { send: "", to, event };
-  }
-
-  /** Children that XState has made of a persistent source and that were not there before. */
-  #spawnsIn({ children }: MachineSnapshot): MessageOp[] {
-    return Object.values(children).flatMap((child) => {
-      if (!child || !isUnborn(child)) return [];
-      const context = contextOf(child.options?.input);
-      const { machineVersionId } = child.logic as { machineVersionId?: unknown };
-      return [spawnOp(child.id, addressOfUnborn(child), context, machineVersionId)];
-    });
-  }
-
   #spawn(action: ExecutableAction, decided: Deciding) {
     const { actorRef, src } = action.params as { actorRef?: Actor; src: unknown };
-    // Told by the children of the state.
-    if (actorRef && isUnborn(actorRef)) return;
     if (actorRef) decided.effect(true, () => this.#execute(action, decided.late));
     else this.#warn(`No actor is implemented for "${String(src)}": nothing was started`);
   }
@@ -216,7 +151,6 @@ export class Recorder {
   #stop(action: ExecutableAction, decided: Deciding) {
     const actor = action.params as Actor | undefined;
     if (!actor || actor instanceof Tombstone || actor._processingStatus === STOPPED) return;
-    if (remoteAddress(actor)) return;
     decided.effect(true, () => this.#execute(action, decided.late));
   }
 
@@ -255,12 +189,12 @@ export class Recorder {
 }
 
 class Deciding implements Decided {
-  timers: TimerOp[] = [];
+  readonly timers: TimerOp[] = [];
   readonly effects: Effect[] = [];
   readonly late: Run[] = [];
   touchesChildren = false;
 
-  constructor(readonly selfSends: MachineEvent[], readonly next: MachineSnapshot) {}
+  constructor(readonly selfSends: MachineEvent[]) {}
 
   effect(touchesChildren: boolean, run: Run) {
     this.effects.push({ touchesChildren, run });

@@ -10,7 +10,7 @@ import { RUNNING, STOPPED } from "./shapes.ts";
 const observable: unknown = (Symbol as { observable?: symbol }).observable ?? "@@observable";
 const NO_SUBSCRIPTION = { unsubscribe() {} };
 
-export abstract class StandIn implements Actor {
+abstract class StandIn implements Actor {
   readonly ref = this;
   readonly options = {};
   abstract readonly _processingStatus: number;
@@ -75,8 +75,6 @@ export class RootActor extends StandIn {
     machine: Logic,
     receive: (event: MachineEvent) => void,
     snapshot: () => MachineSnapshot | undefined,
-    /** Who made the instance. Left out where nobody did: XState sends to no parent then. */
-    readonly _parent?: Actor,
   ) {
     super(id, id, system, machine, machine);
     this.#receive = receive;

@@ -76,7 +76,6 @@ export interface Actor {
   readonly systemId?: string;
   readonly src: unknown;
   readonly logic: Logic;
-  readonly options?: { readonly input?: unknown };
   getSnapshot(): ActorSnapshot | undefined;
   getPersistedSnapshot(): unknown;
   start(): unknown;

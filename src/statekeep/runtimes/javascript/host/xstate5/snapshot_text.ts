@@ -4,10 +4,8 @@
 
 import type { Child } from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
-import { recordOf as instanceRecord } from "../persistent.ts";
 import { isActive, isDue, kindOf, restorableState } from "./children.ts";
 import { entryOrder } from "./entry_order.ts";
-import { RemoteActor } from "./persistent.ts";
 import { Tombstone } from "./root.ts";
 import type { Actor, Machine, MachineSnapshot, StateNode } from "./shapes.ts";
 import type { DelayedSends } from "./system.ts";
@@ -58,15 +56,8 @@ function childrenText(
   return some ? `,"children":${stringify(records)}` : "";
 }
 
-function remoteRecord({ address, systemId }: RemoteActor): Child {
-  return systemId === undefined
-    ? instanceRecord(address)
-    : { ...instanceRecord(address), systemId };
-}
-
 function recordOf(child: Actor, delays: DelayedSends): Child | undefined {
   if (child instanceof Tombstone) return child.record;
-  if (child instanceof RemoteActor) return remoteRecord(child);
   const record: Child = { kind: kindOf(child) };
   if (typeof child.src === "string") record.src = child.src;
   const state = restorableState(child, delays);
