@@ -7,6 +7,7 @@ import { runAs } from "./activity.ts";
 import type { Driver } from "./driver.ts";
 import { failure, HostError, nameModule } from "./errors.ts";
 import type { Failure } from "./frames.ts";
+import { notingMadeUpNames } from "./persistent.ts";
 import type { Author } from "./turn.ts";
 import type { Authorizer } from "./authorize.ts";
 import { isXState4, xstate4Driver } from "./xstate4/driver.ts";
@@ -30,7 +31,12 @@ export async function loadModule(
   warn: (text: string) => void,
 ): Promise<LoadedModule> {
   try {
-    return runAs(activity, inspect, await runAs(activity, evaluate, code), warn);
+    return runAs(
+      activity,
+      inspect,
+      await runAs(activity, notingMadeUpNames, () => evaluate(code)),
+      warn,
+    );
   } catch (error) {
     throw new UnusableModule(failure(error, "bad-version"));
   }
