@@ -96,19 +96,6 @@ Deno.test("what is used and not implemented is logged, and no reason to refuse",
   assert.match(logs, /"missing".*no such implementation/);
 });
 
-Deno.test("persistent children say that they are not there yet, under both names", async () => {
-  await using host = await HostProcess.start(module(`
-    const machine = createMachine({ context: {}, on: {
-      one: { actions: assign(() => globalThis.__statebacked_rt.spawn({})) },
-      two: { actions: assign(() => globalThis.__statebaked_rt.spawn({})) },
-    } });
-  `));
-  await host.create(1);
-  for (const { error } of await host.step(1, 1, ["one", "two"])) {
-    assert.match(error.message, /not supported by this server yet/);
-  }
-});
-
 Deno.test("an XState 4 machine is created, stepped and read", async () => {
   await using host = await HostProcess.start(
     `import { createMachine, assign } from "xstate";
