@@ -1,12 +1,14 @@
 /** Instances of their own: children that are made, events that are sent, all told to the server and none of it done here. */
 
-import { actions, assign, createMachine, send, sendParent, spawn } from "xstate4";
+import * as xstate from "xstate4";
 import { persistentInvocableSource, sendTo, spawnPersistentInstance } from "../support/author.ts";
+import { bundle } from "../support/bundle.ts";
 import { assert, assertEquals, assertThrows, TestHost } from "./support.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
 
+const { actions, assign, createMachine, send, sendParent, spawn } = xstate;
 const { cancel, choose, escalate, pure, sendUpdate, stop } = actions;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const address = (machineInstanceName: string, machineName = "letters") => ({
@@ -37,8 +39,9 @@ const spawning = (descriptor: Any = address("x"), options?: Any) =>
   assign({ ref: () => spawnPersistentInstance(descriptor, options) });
 
 /** A parent of the usual shape: it makes one child in an assign and invokes another. */
-const post = (isPredictable: boolean) =>
-  machine({
+const post = (isPredictable: boolean, { createMachine, assign, send }: Any = xstate) =>
+  createMachine({
+    id: "m",
     predictableActionArguments: isPredictable,
     context: { owner: "ann" },
     initial: "closed",
@@ -64,6 +67,26 @@ const post = (isPredictable: boolean) =>
     },
     on: { tell: { actions: sendTo("second", { type: "hello" }) } },
   });
+
+async function copy(version: string): Promise<Any> {
+  const code = await bundle(`export * from "npm:xstate@${version}"`, true);
+  return await import(`data:text/javascript,${encodeURIComponent(code)}`);
+}
+
+for (const version of ["4.38.3", "4.33.6", "4.30.6", "4.20.2"]) {
+  Deno.test(`children are made and sent to by a bundled copy of ${version}`, async () => {
+    const host = TestHost.start(post(true, await copy(version)));
+    host.send("open");
+    const isSpawn = (op: Any) => "spawn" in op;
+    assertEquals(ops(host).map(isSpawn), [true, true, false, false]);
+    assertEquals(Object.keys(host.snapshot.children!).length, 2);
+    host.restore();
+    host.send("again");
+    assertEquals(ops(host), [{ send: "hello", to: address("second"), event: { type: "hello" } }]);
+    host.send("close");
+    assertEquals(Object.keys(host.snapshot.children!).length, 1);
+  });
+}
 
 for (const isPredictable of [true, false]) {
   Deno.test(`children are made before they are sent to (predictable: ${isPredictable})`, () => {
@@ -291,6 +314,27 @@ Deno.test("names are checked", () => {
   assertThrows(() => decide(spawning(address("x"), { name: 7 })), "name of a persistent child");
   const src = { type: "statebacked.invoke", ...address("x", "a b") };
   assertThrows(() => new TestHost(machine({ invoke: { id: "k", src } })), "no name of a machine");
+});
+
+Deno.test("an instance may be invoked by the name of a service", () => {
+  const invoking = machine(
+    { initial: "a", states: { a: { on: { go: "b" } }, b: { invoke: { id: "k", src: "kid" } } } },
+    { services: { kid: persistentInvocableSource(address("x")) } },
+  );
+  const host = TestHost.start(invoking);
+  host.send("go");
+  assertEquals(ops(host), [{ spawn: "k", to: address("x"), context: {} }]);
+});
+
+Deno.test("what cannot be an instance's child says so", async () => {
+  const src = persistentInvocableSource(address("x"));
+  assertThrows(() => decide(assign({ k: () => spawn(src, "k") })), "use spawnPersistentInstance");
+  const host = TestHost.start(
+    machine({ invoke: { id: "inner", src: machine({ invoke: { src } }) } }),
+  );
+  await host.settle();
+  assertEquals(host.dropped.map(({ type }) => type), ["error.platform.inner"]);
+  assert(String(host.errors[0]).includes("not a child machine"));
 });
 
 Deno.test("an invocation that forwards all events is refused", () => {

@@ -186,6 +186,17 @@ Deno.test("spawning an instance beside an actor starts the actor only", () => {
   instance.live.dispose();
 });
 
+Deno.test("a child that runs here goes before an instance of the same id", () => {
+  const got: string[] = [];
+  const child = ours.fromCallback(({ receive }: Any) => receive((it: Any) => got.push(it.type)));
+  const list = [spawning(undefined, { name: "here" }), ours.sendTo("here", hello)];
+  const instance = Instance.create(doing(list, { invoke: { id: "here", src: child } })).perform();
+  instance.send("go");
+  assert.deepEqual(got, ["hello"]);
+  assert.equal(instance.timers.length, 1);
+  instance.live.dispose();
+});
+
 Deno.test("targets may be references and functions; events and delays too", () => {
   const event = ({ name }: Any) => ({ type: "hello", name });
   const sent = { send: "", to, event: hello };

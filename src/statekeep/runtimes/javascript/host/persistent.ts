@@ -49,7 +49,7 @@ export function deciding<T>(step: DecidingStep, run: () => T): T {
 export function spawnInstance(descriptor: unknown, options: unknown): JsonObject {
   if (current === undefined) {
     throw new Error(
-      "spawnPersistentInstance() works only within assign, while a transition is being decided.",
+      "spawnPersistentInstance() works only within assign, in a transition of the instance's own machine.",
     );
   }
   const given = asObject(descriptor);

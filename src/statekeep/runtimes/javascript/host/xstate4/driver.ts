@@ -37,14 +37,19 @@ function prepare(machine: Machine): Machine {
   void machine.initialStateValue;
   definitionOf(machine);
   for (const node of allNodes(machine)) {
-    for (const activity of node.activities) checkInvocation(node, activity);
+    for (const activity of node.activities) checkInvocation(machine, node, activity);
   }
   return machine;
 }
 
-function checkInvocation(node: StateNode, { src, autoForward, forward }: Activity): void {
-  if (!isInstanceSource(src)) return;
-  checkSource(src, `State "${node.id}"`);
+function checkInvocation(
+  machine: Machine,
+  node: StateNode,
+  { src, autoForward, forward }: Activity,
+): void {
+  const source = typeof src === "string" ? machine.options.services?.[src] : src;
+  if (!isInstanceSource(source)) return;
+  checkSource(source, `State "${node.id}"`);
   if (!autoForward && !forward) return;
   throw new HostError(
     "bad-version",

@@ -68,6 +68,9 @@ export class Plan implements SpawnScope, DecidingStep {
 
   /** `spawn()` in an assign. */
   spawn(entity: unknown, name: string, options?: SpawnOptions): SpawnedRef {
+    if (isInstanceSource(entity)) {
+      throw new Error("spawn() starts no instances: use spawnPersistentInstance()");
+    }
     const { service, copy } = this.basis;
     const ref = new SpawnedRef(name, entity, copy);
     // If the step is discarded nobody ever looks at it.
@@ -207,13 +210,14 @@ export class Plan implements SpawnScope, DecidingStep {
     if (activity.type !== "xstate.invoke") {
       return this.#start(id, { kind: "activity", due: false }, {}, perform);
     }
-    if (isInstanceSource(activity.src)) {
+    const service = this.#serviceOf(activity);
+    const source = [activity.src, service].find(isInstanceSource);
+    if (source !== undefined) {
       const { data } = activity;
       return this.spawnInstance(
-        invoked(activity.src, id, data && mapContext(data, context, event.data)),
+        invoked(source, id, data && mapContext(data, context, event.data)),
       );
     }
-    const service = this.#serviceOf(activity);
     if (!service || typeof service === "string") {
       return this.#warn(`no service found for the invocation "${id}"`);
     }

@@ -11,6 +11,7 @@ import type { MachineEvent, TimerOp } from "../frames.ts";
 import type { DecidingStep, Spawned } from "../persistent.ts";
 import { invoked, isInstanceSource, sendOps, spawnOp } from "../persistent.ts";
 import type { AfterTable } from "./after.ts";
+import { isActive } from "./children.ts";
 import { addressOf, InstanceLogic, RefusedLogic } from "./instances.ts";
 import { Elsewhere, Tombstone } from "./root.ts";
 import type { Actor, ExecutableAction, MachineSnapshot } from "./shapes.ts";
@@ -97,7 +98,13 @@ export class Recorder implements DecidingStep {
     const newcomers = this.#newcomers;
     if (!newcomers) return snapshot;
     this.#newcomers = null;
-    return { ...snapshot, children: { ...snapshot.children, ...newcomers } };
+    const children = { ...snapshot.children };
+    for (const [id, newcomer] of Object.entries(newcomers)) {
+      const child = children[id];
+      // One that runs here stays: XState would lose sight of it.
+      if (!child || addressOf(child) || !isActive(child)) children[id] = newcomer;
+    }
+    return { ...snapshot, children };
   }
 
   note(action: ExecutableAction) {
