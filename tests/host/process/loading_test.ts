@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { bundle } from "../support/bundle.ts";
-import { HostProcess, module, type Options } from "../support/host_process.ts";
+import { HostProcess, type Options } from "../support/host_process.ts";
 
 const machine =
   `import { createMachine } from "xstate"; export default createMachine({ initial: "a", states: { a: {} } });`;

@@ -107,7 +107,6 @@ const doneEvent = ({ major }: Way, id: string, output: unknown) =>
   major === 4
     ? { type: `done.invoke.${id}`, data: output }
     : { type: `xstate.done.actor.${id}`, output, actorId: id };
-const member = (machineInstanceName: string) => ({ machineName: "member", machineInstanceName });
 const task = { type: "task" };
 
 for (const way of ways) {
