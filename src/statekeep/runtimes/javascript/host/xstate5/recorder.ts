@@ -71,6 +71,7 @@ export class Recorder implements DecidingStep {
 
   abort() {
     this.#noted = null;
+    this.#hasJustMadeInstance = false;
   }
 
   /** `spawnPersistentInstance()` in an assign. */
@@ -143,6 +144,7 @@ export class Recorder implements DecidingStep {
         );}
     }
     this.#noted = null;
+    this.#hasJustMadeInstance = false;
     if (decided.touchesChildren) decided.effect(true, () => this.#flush(decided.late));
     return decided;
   }
