@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { bundle } from "../support/bundle.ts";
-import { HostProcess, module, type Options } from "../support/host_process.ts";
+import { HostProcess, type Options } from "../support/host_process.ts";
 
 const machine =
   `import { createMachine } from "xstate"; export default createMachine({ initial: "a", states: { a: {} } });`;
@@ -94,19 +94,6 @@ Deno.test("what is used and not implemented is logged, and no reason to refuse",
   const { ok, logs } = await load(body);
   assert.ok(ok);
   assert.match(logs, /"missing".*no such implementation/);
-});
-
-Deno.test("persistent children say that they are not there yet, under both names", async () => {
-  await using host = await HostProcess.start(module(`
-    const machine = createMachine({ context: {}, on: {
-      one: { actions: assign(() => globalThis.__statebacked_rt.spawn({})) },
-      two: { actions: assign(() => globalThis.__statebaked_rt.spawn({})) },
-    } });
-  `));
-  await host.create(1);
-  for (const { error } of await host.step(1, 1, ["one", "two"])) {
-    assert.match(error.message, /not supported by this server yet/);
-  }
 });
 
 Deno.test("an XState 4 machine is created, stepped and read", async () => {

@@ -24,7 +24,8 @@ const INVOKING: Config = {
 
 forMajors("an idle machine is kept while its state is active", async (from, to) => {
   const subject = new Subject(driver(from, INVOKING));
-  assert.ok(subject.snapshot.children?.h?.snapshot);
+  const h = subject.snapshot.children?.h;
+  assert.ok(h && h.kind !== "instance" && h.snapshot);
   const { snapshot, lost } = await upgraded(subject, driver(to, INVOKING), IDENTITY);
   if (from === to) {
     assert.deepEqual(snapshot, subject.snapshot);
@@ -90,4 +91,27 @@ Deno.test("a spawned machine and a reducer stay with the references to them (XSt
   );
   assert.deepEqual(Object.keys(less.snapshot.children ?? {}), ["one"]);
   assert.deepEqual(less.lost.children, ["two"]);
+});
+
+forMajors("instances that are children are kept, and so is the parent", async (from, to) => {
+  const kitchen = { kind: "instance", machineName: "kitchen", machineInstanceName: "k" } as const;
+  const room = { kind: "instance", machineName: "room", machineInstanceName: "r" } as const;
+  const parent = { machineName: "boss", machineInstanceName: "b", id: "kid" };
+  const src = { type: "statebacked.invoke", machineName: "kitchen", machineInstanceName: "k" };
+  const config: Config = {
+    id: "m",
+    initial: "a",
+    states: { a: { invoke: { id: "kitchen", src } }, b: {} },
+  };
+  const children = { kitchen, room };
+  const saved = { value: "a", context: {}, children, parent };
+  const subject = new Subject(driver(from, config), [], saved);
+  const { snapshot } = await upgraded(subject, driver(to, config), IDENTITY);
+  assert.deepEqual([snapshot.children, snapshot.parent], [children, parent]);
+  const left = await upgraded(
+    subject,
+    driver(to, config),
+    `export const upgradeState = () => ["b"]; export const upgradeContext = (a, b, c) => c;`,
+  );
+  assert.deepEqual([left.snapshot.children, left.lost.children], [{ room }, ["kitchen"]]);
 });

@@ -12,6 +12,7 @@ import type {
 } from "../../../src/statekeep/runtimes/javascript/host/driver.ts";
 import type {
   OutlineState,
+  Parent,
   PendingTimer,
   Snapshot,
   TimerOp,
@@ -29,6 +30,7 @@ export type Config = any;
 export class Quiet implements Surroundings {
   readonly name = "tested";
   readonly warnings: string[] = [];
+  constructor(readonly parent?: Parent) {}
   eventForRoot() {}
   childrenChanged() {}
   warn(text: string) {
@@ -47,11 +49,12 @@ export function driverOf(major: Major, config: Config, options: Config = {}): Dr
 /** An instance, its timers as the server keeps them. */
 export class Subject {
   readonly live: LiveInstance;
-  readonly surroundings = new Quiet();
+  readonly surroundings: Quiet;
   timers: PendingTimer[] = [];
   #seq = 0;
 
   constructor(readonly driver: Driver, events: string[] = [], from?: Snapshot) {
+    this.surroundings = new Quiet(from?.parent);
     if (from) {
       this.live = driver.restore(this.surroundings, from);
     } else {
@@ -140,7 +143,7 @@ export async function upgraded(
   subject: Subject,
   target: Driver,
   codes: string | string[],
-  { isKnown = true, surroundings = new Quiet() } = {},
+  { isKnown = true, surroundings = new Quiet(subject.surroundings.parent) } = {},
 ): Promise<Upgraded & { snapshot: Snapshot; surroundings: Quiet }> {
   const migrations = await Promise.all([codes].flat().map(load));
   const origin = {

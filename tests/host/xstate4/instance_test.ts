@@ -35,15 +35,6 @@ Deno.test("a broken definition is refused when it is loaded", () => {
   assertThrows(() => xstate4Driver(noInitial), "Initial state 'x' not found");
 });
 
-Deno.test("persistent instances are refused with the reason", () => {
-  const src = { type: "statebacked.invoke", machineName: "x", machineInstanceName: "y" };
-  assertThrows(() => xstate4Driver(machine({ invoke: { src } })), "not supported yet");
-  const to = { type: "statebacked.instance", id: "i", machineInstanceName: "y" };
-  const sendTo = { type: "xstate.send", to: () => to, event: () => ({ type: "HI" }) };
-  const host = TestHost.start(machine({ on: { GO: { actions: sendTo } } }));
-  assertThrows(() => host.live.step({ type: "GO" }), "sending to other instances is not supported");
-});
-
 Deno.test("given context is merged over the machine's own", () => {
   const host = TestHost.start(machine({ context: { a: 1, b: { c: 1 } } }), { b: { d: 2 }, e: 3 });
   assertEquals(host.live.context, { a: 1, b: { d: 2 }, e: 3 });

@@ -79,7 +79,7 @@ export class Timers {
         const timer = { at: this.now + op.delay, id: op.set, event: op.event };
         this.pending.push(timer);
         if (op.set !== "") this.#newest.set(op.set, timer);
-      } else {
+      } else if ("cancel" in op) {
         const timer = this.#newest.get(op.cancel);
         this.#newest.delete(op.cancel);
         this.pending = this.pending.filter((other) => other !== timer);
@@ -120,11 +120,14 @@ export class TestHost implements Surroundings {
   }
 
   static start(machine: unknown, given = {}): TestHost {
-    const host = new TestHost(machine);
-    const { live, decided } = host.driver.initial(host, given);
-    host.live = live;
-    host.finish(decided);
-    return host;
+    return new TestHost(machine).begin(given);
+  }
+
+  begin(given = {}): this {
+    const { live, decided } = this.driver.initial(this, given);
+    this.live = live;
+    this.finish(decided);
+    return this;
   }
 
   eventForRoot(event: MachineEvent, childId: string | undefined) {

@@ -210,7 +210,7 @@ Deno.test("what restored children say while they start is not heard", () => {
   const instance = Instance.create(invoking(child, { invoke: { onSnapshot }, on: { go } }));
   instance.send("start").deliver();
   assert.equal(instance.context.seen, "a");
-  assert.equal(instance.snapshot.children!.c!.sync, true);
+  assert.equal((instance.snapshot.children!.c as Any).sync, true);
   instance.restart();
   assert.equal(instance.heard.length, 0);
   instance.send("go");
@@ -231,7 +231,7 @@ Deno.test("a spawned actor is referred to by the context, live and after a resta
   }, { actors: { sum: fromTransition((n: Any) => n + 1, 0) } });
   const value = (instance: Instance) => {
     instance.take(instance.decided);
-    return (instance.snapshot.children!.s!.snapshot as Any).context;
+    return (instance.snapshot.children!.s as Any).snapshot.context;
   };
   const instance = Instance.create(source).send("spawn").send("add");
   assert.deepEqual(instance.snapshot.context, { ref: { xstate$$type: 1, id: "s" } });

@@ -102,7 +102,7 @@ function expectedTimers(step: Data) {
 
 function timers(instance: Instance) {
   return instance.timers.map((timer) => {
-    if ("cancel" in timer) return timer;
+    if (!("set" in timer)) return timer;
     const { set, delay, event } = timer;
     return { set, delay, event };
   });

@@ -32,11 +32,14 @@ export class Instance implements Surroundings {
   }
 
   static create(machine: unknown, given = {}): Instance {
-    const instance = new Instance(machine);
-    const { live, decided } = instance.driver.initial(instance, given);
-    instance.live = live;
-    instance.take(decided);
-    return instance;
+    return new Instance(machine).begin(given);
+  }
+
+  begin(given = {}): this {
+    const { live, decided } = this.driver.initial(this, given);
+    this.live = live;
+    this.take(decided);
+    return this;
   }
 
   /** Step, perform nothing. */

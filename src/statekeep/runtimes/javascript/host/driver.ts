@@ -11,6 +11,7 @@ import type {
   ChildKind,
   JsonObject,
   MachineEvent,
+  Parent,
   Snapshot,
   StateValue,
   TimerOp,
@@ -34,6 +35,8 @@ export interface Driver {
 /** What an instance may tell its host, at any time. */
 export interface Surroundings {
   readonly name: string;
+  /** Whose persistent child it is. Snapshots say so too, for ever. */
+  readonly parent?: Parent;
   /** A child, or an action being performed, sent the root machine an event. */
   eventForRoot(event: MachineEvent, childId: string | undefined): void;
   /** Children may have changed: started, finished, became idle or busy. Cheap to call; the host compares `due()` itself. */
@@ -44,6 +47,7 @@ export interface Surroundings {
 
 /** What one macrostep decided, in order. */
 export interface Decided {
+  /** Persistent children to be made come first, so that what is sent to them arrives after them. */
   timers: TimerOp[];
   /** To be handed to `perform` together, once durable. */
   effects: Effect[];
@@ -75,11 +79,13 @@ export interface LiveInstance {
   readonly context: unknown;
   readonly tags: string[];
   readonly isDone: boolean;
+  /** What a finished machine leaves, of no use to anybody until it `isDone`. */
+  readonly output: unknown;
   /** One macrostep for an event. Self-sends are returned, not handled. */
   step(event: MachineEvent): Decided;
   /**
    * The error event of a child that was due and never answered (XState 5 `xstate.error.actor.<id>`, XState 4
-   * `error.platform.<id>`). Where the machine has no transition for it the child is dropped: `null`, and `snapshot()` shows it gone.
+   * `error.platform.<id>`), or that could not be made, if it is a persistent one. Where the machine has no transition for it the child is dropped: `null`, and `snapshot()` shows it gone.
    */
   lost(childId: string, why: string): Decided | null;
   /** Is there a transition for this event now? Error events without one are dropped instead of stepped. */

@@ -16,8 +16,11 @@ export type Limits = {
   denyPrivateNetwork: boolean;
 };
 
+export type Address = { machineName: string; machineInstanceName: string };
+export type Parent = Address & { id: string };
+
 export type Delivery =
-  | { event: MachineEvent; auth: Json }
+  | { event: MachineEvent; auth: Json; done?: true }
   | { event: MachineEvent; h?: number }
   | { lost: string; why: string };
 
@@ -31,6 +34,7 @@ export type Request =
     context: JsonObject;
     auth: Json;
     authorize: boolean;
+    parent?: Parent;
   }
   | {
     op: "step";
@@ -116,7 +120,8 @@ export type ChildKind =
   | "activity"
   | "other";
 
-export type Child = {
+/** One that exists in the host. */
+export type LocalChild = {
   kind: ChildKind;
   src?: string;
   snapshot?: Json;
@@ -124,6 +129,8 @@ export type Child = {
   sync?: true;
   due?: true;
 };
+
+export type Child = LocalChild | Address & { kind: "instance"; systemId?: string };
 
 export type Snapshot = {
   value: StateValue;
@@ -135,6 +142,7 @@ export type Snapshot = {
   activities?: { [id: string]: Json };
   event?: MachineEvent;
   order?: number[];
+  parent?: Parent;
 };
 
 export type TimerOp =
@@ -144,7 +152,10 @@ export type TimerOp =
     event: MachineEvent;
     after?: After;
   }
-  | { cancel: string };
+  | { cancel: string }
+  | { send: string; to: Address; event: MachineEvent; delay?: number }
+  | { done: string; to: Address; output?: unknown }
+  | { spawn: string; to: Address; version?: string; context: JsonObject };
 
 /** What becomes of the pending timers of an instance that is upgraded. Those that are not named stay as they are. */
 export type TimerMoves = {

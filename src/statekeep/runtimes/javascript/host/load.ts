@@ -7,6 +7,7 @@ import { runAs } from "./activity.ts";
 import type { Driver } from "./driver.ts";
 import { failure, HostError, nameModule } from "./errors.ts";
 import type { Failure } from "./frames.ts";
+import { notingMadeUpNames } from "./persistent.ts";
 import type { Author } from "./turn.ts";
 import type { Authorizer } from "./authorize.ts";
 import type { HttpMapping, HttpMappings } from "./http_api.ts";
@@ -31,7 +32,8 @@ export async function loadModule(
   warn: (text: string) => void,
 ): Promise<LoadedModule> {
   try {
-    const exports = await runAs(activity, evaluate, code, "machine.js", MACHINE_REMEDIES);
+    const load = () => evaluate(code, "machine.js", MACHINE_REMEDIES);
+    const exports = await runAs(activity, notingMadeUpNames, load);
     return runAs(activity, inspect, exports, warn);
   } catch (error) {
     throw new UnusableModule(failure(error, "bad-version"));

@@ -33,6 +33,8 @@ export const native = {
   requestUrl: Object.getOwnPropertyDescriptor(Request.prototype, "url")!.get!,
 } as const;
 
+export const randomUUID: () => string = crypto.randomUUID.bind(crypto);
+
 /** Milliseconds since the epoch. */
 export const now: () => number = Date.now;
 

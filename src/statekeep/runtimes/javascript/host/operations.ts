@@ -52,9 +52,9 @@ export class Operations {
     };
   }
 
-  create({ id, i, name, context, auth, authorize }: Of<"create">) {
+  create({ id, i, name, context, auth, authorize, parent }: Of<"create">) {
     this.#sessions.forget(i);
-    const session = new Session(this.#sessionHost, i, name, 0, "", "");
+    const session = new Session(this.#sessionHost, i, name, 0, "", "", parent);
     const result = this.#turns.create(session, context, auth, authorize);
     if (session.rev > 0) this.#sessions.put(session);
     this.#outlet.send(resultReply(id, 0, result));

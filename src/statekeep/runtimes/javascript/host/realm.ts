@@ -9,6 +9,7 @@ import { installGate } from "./gate.ts";
 import type { Realm } from "./host.ts";
 import type { LoadedModule } from "./load.ts";
 import type { Logs } from "./logs.ts";
+import { spawnInstance } from "./persistent.ts";
 import { lockDown, surviveErrors } from "./sandbox.ts";
 
 /** What the build wrote beside the host about our copies of XState. */
@@ -30,7 +31,7 @@ export class ProcessRealm implements Realm {
     installConsole(logs);
     installGate(limits.denyPrivateNetwork, (error) => report("A timer's function failed", error));
     surviveErrors(report);
-    lockDown();
+    lockDown(spawnInstance);
   }
 
   async originOf({ driver, machine }: LoadedModule): Promise<string> {

@@ -33,13 +33,14 @@ const WEB = [
 
 const KEPT = new Set([...LANGUAGE, ...WEB].flatMap((names) => names.split(" ")));
 
-export function lockDown() {
+/** `spawnInstance`: what `spawnPersistentInstance` comes to. */
+export function lockDown(spawnInstance: (...args: never[]) => unknown) {
   for (const name of Object.getOwnPropertyNames(globalThis)) {
     if (!KEPT.has(name)) remove(name);
   }
   install("process", Object.freeze({ env: Object.freeze({ NODE_ENV: "production" }) }));
   install("navigator", Object.freeze({ userAgent: "Statekeep", language: "en" }));
-  const runtime = Object.freeze({ spawn: refusePersistentChild });
+  const runtime = Object.freeze({ spawn: spawnInstance });
   // The second name is a slip in a published release of @statebacked/machine.
   install("__statebacked_rt", runtime);
   install("__statebaked_rt", runtime);
@@ -55,10 +56,6 @@ function remove(name: string) {
 
 function install(name: string, value: unknown) {
   Object.defineProperty(globalThis, name, { value, writable: false, configurable: false });
-}
-
-function refusePersistentChild(): never {
-  throw new Error("Persistent children are not supported by this server yet.");
 }
 
 /** Errors that nothing caught end a Deno process. Here they are the affair of the instance that caused them. */

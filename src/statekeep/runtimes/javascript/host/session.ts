@@ -8,7 +8,7 @@
 import type { Activity, LogBudget } from "./activity.ts";
 import { runAs } from "./activity.ts";
 import type { Driver, Effect, LiveInstance, Surroundings } from "./driver.ts";
-import type { MachineEvent, Snapshot } from "./frames.ts";
+import type { MachineEvent, Parent, Snapshot } from "./frames.ts";
 import { eventText } from "./json_text.ts";
 import type { Logs } from "./logs.ts";
 import { parse, stringify } from "./natives.ts";
@@ -55,13 +55,15 @@ export class Session implements Surroundings {
     public rev: number,
     public text: string,
     public contextText: string,
+    readonly parent?: Parent,
   ) {
     this.#host = host;
     this.activity = { i, step: null, budget: host.logs.newBudget() };
   }
 
   static at(host: SessionHost, i: number, name: string, rev: number, saved: Snapshot): Session {
-    return new Session(host, i, name, rev, stringify(saved), stringify(saved.context));
+    const { context, parent } = saved;
+    return new Session(host, i, name, rev, stringify(saved), stringify(context), parent);
   }
 
   get budget(): LogBudget {

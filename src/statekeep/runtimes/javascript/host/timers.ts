@@ -8,7 +8,7 @@ const DELAY_MS_MAX = 100 * 365.25 * 24 * 60 * 60 * 1000;
 
 /** A delay that is no number of the future becomes none, one beyond a century a century. `warn` is told. */
 export function boundedTimer(timer: TimerOp, warn: (text: string) => void): TimerOp {
-  if (!("set" in timer)) return timer;
+  if (!("delay" in timer) || timer.delay === undefined) return timer;
   const delay = boundedDelay(timer.delay);
   if (delay === timer.delay) return timer;
   warn(`The delay of "${timer.event.type}" was ${timer.delay} ms and was taken as ${delay} ms`);

@@ -10,7 +10,15 @@ import type { Authorizer } from "./authorize.ts";
 import { isAllowed } from "./authorize.ts";
 import type { Decided, Driver, Effect, LiveInstance } from "./driver.ts";
 import { failure, HostError } from "./errors.ts";
-import type { Delivery, Json, JsonObject, Limits, MachineEvent, TimerOp } from "./frames.ts";
+import type {
+  Delivery,
+  Json,
+  JsonObject,
+  Limits,
+  MachineEvent,
+  Parent,
+  TimerOp,
+} from "./frames.ts";
 import type { Logs } from "./logs.ts";
 import { exceedsBytes, parse, stringify } from "./natives.ts";
 import { PendingStep } from "./pending_step.ts";
@@ -107,10 +115,11 @@ export class Turns {
   #fromCaller(
     session: Session,
     live: LiveInstance,
-    { event, auth }: { event: MachineEvent; auth: Json },
+    { event, auth, done }: { event: MachineEvent; auth: Json; done?: true },
     step: PendingStep,
   ): string {
-    if (typeof event?.type !== "string" || RESERVED[this.#author.driver.major].test(event.type)) {
+    const reserved = done ? /^$/ : RESERVED[this.#author.driver.major];
+    if (typeof event?.type !== "string" || reserved.test(event.type)) {
       const type = stringify(event?.type);
       throw new HostError(
         "reserved-event",
@@ -170,11 +179,12 @@ export class Turns {
       const event = whole.selfSends[n]!;
       last = this.#record(live, event, live.step(event), whole);
     }
-    const timers = whole.timers.map((timer) => boundedTimer(timer, (text) => session.warn(text)));
+    const timers = live.isDone ? lastTimers(whole.timers, live, session.parent) : whole.timers;
+    const bounded = timers.map((timer) => boundedTimer(timer, (text) => session.warn(text)));
     const touchesChildren = whole.effects.some((effect) => effect.touchesChildren);
     const willPerform = whole.effects.length > 0 || step.hasKept;
     const effects = touchesChildren ? "children" : willPerform ? "actions" : undefined;
-    const result = decidedResult(whole.steps, timers, session.tellChildren(), effects);
+    const result = decidedResult(whole.steps, bounded, session.tellChildren(), effects);
     // Nothing may throw from here on.
     step.settle(willPerform);
     const undone = willPerform ? { effects: whole.effects, step, touchesChildren } : null;
@@ -225,6 +235,14 @@ class Whole {
     if (effects.length > 0) this.effects.push(...effects);
     if (selfSends.length > 0) this.selfSends.push(...selfSends);
   }
+}
+
+/** A finished instance sends nothing later, and tells its parent what it leaves. */
+function lastTimers(timers: TimerOp[], { output }: LiveInstance, parent?: Parent): TimerOp[] {
+  const now = timers.filter((timer) => !("send" in timer && timer.delay !== undefined));
+  if (parent === undefined) return now;
+  const { id, machineName, machineInstanceName } = parent;
+  return [...now, { done: id, to: { machineName, machineInstanceName }, output }];
 }
 
 function lostEvent(major: 4 | 5, child: string, why: string): MachineEvent {

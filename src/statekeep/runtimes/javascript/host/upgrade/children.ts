@@ -29,8 +29,7 @@ export function keepChildren(basis: ChildrenBasis, children: Children = {}): Kep
   const isKept = ([id, child]: [string, Child]) => keeps(basis, id, child);
   return {
     children: Object.fromEntries(entries.filter(isKept)),
-    lost: entries.filter((entry) => !isKept(entry) && entry[1].snapshot !== undefined)
-      .map(([id]) => id),
+    lost: entries.filter((entry) => !isKept(entry) && couldGoOn(entry[1])).map(([id]) => id),
   };
 }
 
@@ -39,8 +38,13 @@ function keeps({ chart, active, states, isSameMajor }: ChildrenBasis, id: string
   // Invoked: it lives as long as its state is active.
   const isInvoked = chart.states.some(invokes) || states?.some(invokes) === true;
   if (isInvoked && !active.some(invokes)) return false;
-  if (child.snapshot === undefined) return true;
+  // An instance of its own: it does not matter who calls it a child.
+  if (child.kind === "instance" || child.snapshot === undefined) return true;
   return isSameMajor && child.src !== undefined && chart.implementation.hasSource(child.src);
+}
+
+function couldGoOn(child: Child): boolean {
+  return child.kind === "instance" || child.snapshot !== undefined;
 }
 
 /** Of XState 4: what runs is what ran before and belongs to a state that is active still. Nothing is started. */

@@ -7,8 +7,10 @@
  */
 
 import type { ChildKind } from "../frames.ts";
+import { isInstanceSource } from "../persistent.ts";
 import { CountingClock } from "./clock.ts";
 import { adopt, OwnInterpreter } from "./copies.ts";
+import { definitionOf } from "./definition.ts";
 import {
   type ActorRef,
   type Behavior,
@@ -31,6 +33,9 @@ export interface WatchedRoot extends Interpreter {
 }
 
 const never = () => false;
+
+const CHILD_WITH_INSTANCES =
+  "Only the machine of an instance can invoke instances, not a child machine of it.";
 
 export class ChildTraits {
   /** Nothing that it still sends is heard. */
@@ -163,14 +168,23 @@ prototype.spawnObservable = function (source: Observable, id: string) {
 
 prototype.spawnMachine = function (machine: Machine, options: SpawnOptions = {}) {
   const root = rootOf(this);
-  // It may be of another copy than its parent: whatever it spawns has to find a service, too.
-  if (root !== undefined) adopt(machine);
+  if (root !== undefined) {
+    refuseInstances(machine);
+    // It may be of another copy than its parent: whatever it spawns has to find a service, too.
+    adopt(machine);
+  }
   const actor = original.spawnMachine.call(this, machine, options);
   if (root === undefined) return actor;
   const given = traitsOf(actor);
   given.isSync = options.sync === true;
   return tag(root, actor, given);
 };
+
+function refuseInstances(machine: Machine): void {
+  for (const { src } of definitionOf(machine).activities.values()) {
+    if (isInstanceSource(src)) throw new Error(CHILD_WITH_INSTANCES);
+  }
+}
 
 prototype.spawnBehavior = function (behavior: Behavior, id: string) {
   const root = rootOf(this);

@@ -5,12 +5,12 @@
 import type { Chart } from "../chart.ts";
 import type { Driver } from "../driver.ts";
 import { chartOf } from "./chart.ts";
+import { HostError } from "../errors.ts";
+import { checkSource, isInstanceSource } from "../persistent.ts";
 import { adopt, isOwn, OWN_VERSION } from "./copies.ts";
 import { allNodes, definitionOf } from "./definition.ts";
 import { Instance4 } from "./instance.ts";
-import { isFunction, isObject, type Machine } from "./types.ts";
-
-const PERSISTENT_INVOKE = "statebacked.invoke";
+import { type Activity, isFunction, isObject, type Machine, type StateNode } from "./types.ts";
 
 /** Is this a machine of XState 4, our copy's or another's? */
 export function isXState4(machine: unknown): boolean {
@@ -43,13 +43,23 @@ function prepare(machine: Machine): Machine {
   void machine.initialStateValue;
   definitionOf(machine);
   for (const node of allNodes(machine)) {
-    const { src } = node.activities.find(invokesInstance) ?? {};
-    if (src === undefined) continue;
-    throw new Error(`state "${node.id}" invokes a persistent instance, which is not supported yet`);
+    for (const activity of node.activities) checkInvocation(machine, node, activity);
   }
   return machine;
 }
 
-function invokesInstance({ src }: { src?: unknown }): boolean {
-  return isObject(src) && src.type === PERSISTENT_INVOKE;
+function checkInvocation(
+  machine: Machine,
+  node: StateNode,
+  { src, autoForward, forward }: Activity,
+): void {
+  const source = typeof src === "string" ? machine.options.services?.[src] : src;
+  if (!isInstanceSource(source)) return;
+  checkSource(source, `State "${node.id}"`);
+  if (!autoForward && !forward) return;
+  throw new HostError(
+    "bad-version",
+    `State "${node.id}" forwards all its events to an instance, which is not possible. ` +
+      "Leave autoForward out, and send what the instance has to know with sendTo.",
+  );
 }

@@ -9,6 +9,7 @@
 import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.ts";
 import type { Child, Json, JsonObject, MachineEvent, Snapshot, StateValue } from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
+import { childAddress, deciding } from "../persistent.ts";
 import { traitsOf } from "./children.ts";
 import { mergeContext } from "./context.ts";
 import { clearStacks, type Copy, inScope, toScxml } from "./copies.ts";
@@ -54,6 +55,7 @@ export class Instance4 implements LiveInstance {
       definition: definitionOf(machine),
       service: this.#service,
       pending: this.#pending,
+      instances: new Map(),
       surroundings,
       isPredictable: Boolean(machine.config.predictableActionArguments),
     };
@@ -106,12 +108,16 @@ export class Instance4 implements LiveInstance {
     return this.#state.done === true;
   }
 
+  get output(): unknown {
+    return this.#output === undefined ? undefined : parse(this.#output);
+  }
+
   step(event: MachineEvent): Decided {
     return this.#step(wrappingOf(event));
   }
 
   lost(childId: string, why: string): Decided | null {
-    this.#service.silenceChild(childId);
+    if (!this.#basis.instances.delete(childId)) this.#service.silenceChild(childId);
     const event = childError(childId, { name: "Error", message: why });
     return this.handles(event) ? this.step(event) : null;
   }
@@ -127,10 +133,10 @@ export class Instance4 implements LiveInstance {
   snapshot(): { text: string; contextText: string } {
     const state = this.#state;
     const children = this.#writeChildren();
-    this.#hasRefs ||= children !== undefined;
     const contextText = this.#writeContext();
     const event = writeEvent(state.event);
-    const parts = { context: contextText, output: this.#output, children, event };
+    const { parent } = this.#basis.surroundings;
+    const parts = { context: contextText, output: this.#output, children, event, parent };
     this.#lastText = writeSnapshot(this.#basis.machine, state, parts);
     this.#settle(contextText, event);
     this.#mark ??= { text: this.#lastText, pending: this.#pending.mark() };
@@ -189,7 +195,11 @@ export class Instance4 implements LiveInstance {
     const { machine, copy } = this.#basis;
     clearStacks();
     const record: Recorder = (action, context, event) => plan.add(action, context, event);
-    const next = inScope(copy, plan, () => move(isRecorded ? record : undefined));
+    const next = inScope(
+      copy,
+      plan,
+      () => deciding(plan, () => move(isRecorded ? record : undefined)),
+    );
     if (copy.stack === undefined) this.#refuseUnknownRefs(next.context);
     if (!isRecorded) {
       plan.seen = next;
@@ -215,7 +225,8 @@ export class Instance4 implements LiveInstance {
   }
 
   #return(snapshot: Snapshot): void {
-    this.#hasRefs = mentionsRefs(this.#lastText) || snapshot.children !== undefined;
+    this.#takeInstances(snapshot.children);
+    this.#hasRefs = mentionsRefs(this.#lastText) || this.#hasChildrenHere(snapshot.children);
     const context = this.#hasRefs ? this.#revive(snapshot.context) : snapshot.context;
     this.#state = readState(this.#basis.machine, snapshot, context);
     this.#output = snapshot.output === undefined ? undefined : stringify(snapshot.output);
@@ -264,11 +275,31 @@ export class Instance4 implements LiveInstance {
   }
 
   #writeChildren(): string | undefined {
-    const written = this.#entries().map(([id, { kind, due, actor }]): [string, Child] => {
+    const here = this.#entries().map(([id, { kind, due, actor }]): [string, Child] => {
       if (actor !== undefined) return [id, childOf(this.#service, id, actor, due)];
       return [id, due ? { kind, due } : { kind }];
     });
-    return written.length === 0 ? undefined : stringify(Object.fromEntries(written));
+    this.#hasRefs ||= here.length > 0;
+    const { instances } = this.#basis;
+    if (here.length + instances.size === 0) return undefined;
+    const elsewhere = [...instances].map(([id, to]): [string, Child] => [
+      id,
+      { kind: "instance", ...to },
+    ]);
+    return stringify(Object.fromEntries([...elsewhere, ...here]));
+  }
+
+  #takeInstances(children: Snapshot["children"] = {}): void {
+    const { instances } = this.#basis;
+    instances.clear();
+    for (const [id, child] of Object.entries(children)) {
+      const to = childAddress(child);
+      if (to !== undefined) instances.set(id, to);
+    }
+  }
+
+  #hasChildrenHere(children: Snapshot["children"] = {}): boolean {
+    return Object.keys(children).length > this.#basis.instances.size;
   }
 
   /** Where spawning cannot be recorded, it leaves actors behind that do nothing. */

@@ -4,12 +4,15 @@
  */
 
 import type { Decided, Effect, Surroundings } from "../driver.ts";
-import type { TimerOp } from "../frames.ts";
+import type { Address, TimerOp } from "../frames.ts";
+import type { DecidingStep, Spawned } from "../persistent.ts";
+import { invoked, isInstanceSource, referenced, sendOps, spawnOp } from "../persistent.ts";
 import { prospectOf } from "./children.ts";
 import { type Copy, inScope, type SpawnScope } from "./copies.ts";
 import type { Definition } from "./definition.ts";
+import { mapContext } from "./output.ts";
 import type { PendingChanges, Prospect, StartDetails } from "./pending.ts";
-import { actorBehind, SpawnedRef } from "./refs.ts";
+import { actorBehind, SpawnedRef, Tombstone } from "./refs.ts";
 import type { RootService } from "./service.ts";
 import { setTimer } from "./timers.ts";
 import {
@@ -28,7 +31,6 @@ import {
 
 const INTERNAL = "#_internal";
 const PARENT = "#_parent";
-const PERSISTENT_INSTANCE = "statebacked.instance";
 
 /** What all steps of an instance have in common. */
 export interface PlanBasis {
@@ -37,14 +39,18 @@ export interface PlanBasis {
   readonly definition: Definition;
   readonly service: RootService;
   readonly pending: PendingChanges;
+  /** Persistent children, by id. Changed as a step is decided. */
+  readonly instances: Map<string, Address>;
   readonly surroundings: Surroundings;
   /** Whether actions were recorded during the transition: XState's `predictableActionArguments`. */
   readonly isPredictable: boolean;
 }
 
-export class Plan implements SpawnScope {
+export class Plan implements SpawnScope, DecidingStep {
   /** The state that XState's interpreter would be in while it performs this. */
   seen: State | undefined;
+  /** Instances to be made. */
+  readonly #spawns: TimerOp[] = [];
   timers: TimerOp[] = [];
   selfSends: MachineEvent[] = [];
   readonly effects: Effect[] = [];
@@ -62,6 +68,9 @@ export class Plan implements SpawnScope {
 
   /** `spawn()` in an assign. */
   spawn(entity: unknown, name: string, options?: SpawnOptions): SpawnedRef {
+    if (isInstanceSource(entity)) {
+      throw new Error("spawn() starts no instances: use spawnPersistentInstance()");
+    }
     const { service, copy } = this.basis;
     const ref = new SpawnedRef(name, entity, copy);
     // If the step is discarded nobody ever looks at it.
@@ -73,6 +82,12 @@ export class Plan implements SpawnScope {
     return ref;
   }
 
+  /** `spawnPersistentInstance()` in an assign, or an invocation. */
+  spawnInstance(spawned: Spawned): void {
+    this.#spawns.push(spawnOp(spawned));
+    this.basis.instances.set(spawned.id, spawned.to);
+  }
+
   /** An action that XState has resolved. */
   add(action: Action, context: unknown, event: ScxmlEvent): void {
     const perform = () => this.basis.service._exec(action, context, event);
@@ -80,7 +95,7 @@ export class Plan implements SpawnScope {
     else if (action.type === "xstate.raise") this.#setTimer(action as SendAction);
     else if (action.type === "xstate.send") this.#send(action as SendAction);
     else if (action.type === "xstate.cancel") this.#cancel(action.sendId);
-    else if (action.type === "xstate.start") this.#startActivity(action.activity, perform);
+    else if (action.type === "xstate.start") this.#startActivity(action, context, event, perform);
     else if (action.type === "xstate.stop") this.#stop(action.activity, perform);
     else this.#warn(`no implementation found for action "${action.type}"`);
   }
@@ -90,14 +105,15 @@ export class Plan implements SpawnScope {
     const { service } = this.basis;
     if (this.#sendsLast) this.#effect(true, () => service.flush());
     if (isDone) this.#end();
-    const { timers, effects, selfSends } = this;
-    return { timers, effects, selfSends };
+    const { effects, selfSends } = this;
+    return { timers: [...this.#spawns, ...this.timers], effects, selfSends };
   }
 
   #end(): void {
     const { service, pending } = this.basis;
-    this.timers = [];
+    this.timers = this.timers.filter((op) => "send" in op && op.delay === undefined);
     this.selfSends = [];
+    this.basis.instances.clear();
     const running = service.children.running().map(([id]) => id);
     const ids = new Set([...running, ...pending.startedIds()]);
     if (ids.size === 0) return;
@@ -120,10 +136,10 @@ export class Plan implements SpawnScope {
 
   #send(action: SendAction): void {
     const { to, delay, _event } = action;
-    if (isObject(to) && to.type === PERSISTENT_INSTANCE) {
-      throw new Error("sending to other instances is not supported yet");
-    }
-    if (to === PARENT) {
+    const instance = this.#instanceAt(to);
+    if (instance !== undefined) {
+      this.timers.push(...sendOps(instance, _event.data, action, (text) => this.#warn(text)));
+    } else if (to === PARENT) {
       this.#warn(`event "${_event.name}" was sent to the parent of an instance that has none`);
     } else if (this.#isSelf(to)) {
       if (typeof delay === "number") this.#setTimer(action);
@@ -133,6 +149,22 @@ export class Plan implements SpawnScope {
     } else {
       this.#sendToChild(action);
     }
+  }
+
+  /** The other instance that is meant. A child that runs here goes before a persistent one of the same id. */
+  #instanceAt(to: unknown): Address | undefined {
+    const { instances, surroundings } = this.basis;
+    if (to === PARENT) return surroundings.parent;
+    if (isObject(to)) return referenced(to);
+    if (!to || instances.size === 0) return undefined;
+    const id = String(to);
+    return this.#runsHere(id) ? undefined : instances.get(id);
+  }
+
+  #runsHere(id: string): boolean {
+    const { service, pending } = this.basis;
+    const child = service.children.get(id);
+    return pending.starts(id) || (child !== undefined && !(child instanceof Tombstone));
   }
 
   #isSelf(to: unknown): boolean {
@@ -165,8 +197,13 @@ export class Plan implements SpawnScope {
     }
   }
 
-  #startActivity(it: unknown, perform: () => void): void {
-    const activity = it as Activity;
+  #startActivity(
+    action: Action,
+    context: unknown,
+    event: ScxmlEvent,
+    perform: () => void,
+  ): void {
+    const activity = action.activity as Activity;
     const id = activity.id || activity.type;
     // Without predictable arguments XState leaves out what is stopped again within the step.
     if (!this.basis.isPredictable && !this.seen?.activities[id]) return;
@@ -174,6 +211,13 @@ export class Plan implements SpawnScope {
       return this.#start(id, { kind: "activity", due: false }, {}, perform);
     }
     const service = this.#serviceOf(activity);
+    const source = [activity.src, service].find(isInstanceSource);
+    if (source !== undefined) {
+      const { data } = activity;
+      return this.spawnInstance(
+        invoked(source, id, data && mapContext(data, context, event.data)),
+      );
+    }
     if (!service || typeof service === "string") {
       return this.#warn(`no service found for the invocation "${id}"`);
     }
@@ -191,6 +235,7 @@ export class Plan implements SpawnScope {
   /** What cannot even start fails as a running child would: it is due, so something has to come of it. */
   #start(id: string, prospect: Prospect, details: StartDetails, start: () => void): void {
     const { service, pending } = this.basis;
+    this.basis.instances.delete(id);
     const done = pending.add(id, prospect, details);
     this.#effect(true, () => {
       done();
@@ -207,6 +252,8 @@ export class Plan implements SpawnScope {
   #stop(it: unknown, perform: () => void): void {
     const { service, pending } = this.basis;
     const id = (it as { id?: string } | undefined)?.id;
+    // The instance goes on without a parent that knows it.
+    if (id !== undefined && !this.#runsHere(id)) this.basis.instances.delete(id);
     if (id === undefined || !(service.children.has(id) || pending.starts(id))) return;
     const done = pending.add(id, "gone");
     this.#effect(true, () => {

@@ -3,7 +3,7 @@
  * tombstone.
  */
 
-import type { Child, Json, Snapshot } from "../frames.ts";
+import type { Json, LocalChild, Snapshot } from "../frames.ts";
 import { ChildTraits, giveTraits, traitsOf } from "./children.ts";
 import { adopt, OwnInterpreter, toScxml } from "./copies.ts";
 import { definitionOf } from "./definition.ts";
@@ -20,6 +20,7 @@ export function restoreChildren(root: RootService, children: Children): void {
 
 function restoreBelow(root: RootService, parent: Interpreter, children: Children = {}): void {
   for (const [id, child] of Object.entries(children)) {
+    if (child.kind === "instance") continue;
     const actor = restoreMachine(root, parent, id, child);
     parent.children.set(id, actor ?? giveTraits(root.tombstone(id), new ChildTraits(child.kind)));
   }
@@ -30,7 +31,7 @@ function restoreMachine(
   root: RootService,
   parent: Interpreter,
   id: string,
-  { src, snapshot, sync }: Child,
+  { src, snapshot, sync }: LocalChild,
 ): Interpreter | undefined {
   const source = src === undefined ? undefined : parent.machine.options.services?.[src];
   if (!isMachine(source) || snapshot === undefined) return undefined;

@@ -3,7 +3,7 @@
  * that are kept inside their parent's snapshot.
  */
 
-import type { Child, Json, Snapshot } from "../frames.ts";
+import type { Child, Json, Parent, Snapshot } from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
 import { isInterpreter, traitsOf } from "./children.ts";
 import { toScxml } from "./copies.ts";
@@ -28,6 +28,7 @@ export interface SnapshotParts {
   output?: string;
   children?: string;
   event?: string;
+  parent?: Parent;
 }
 
 export function writeSnapshot(machine: Machine, state: State, parts: SnapshotParts): string {
@@ -41,6 +42,7 @@ export function writeSnapshot(machine: Machine, state: State, parts: SnapshotPar
     field("children", parts.children),
     field("activities", writeActivities(state.activities)),
     field("event", parts.event),
+    field("parent", parts.parent && stringify(parts.parent)),
   ];
   return `{${fields.join("").slice(1)}}`;
 }

@@ -4,12 +4,15 @@
 
 import type { Driver } from "../driver.ts";
 import type { Chart } from "../chart.ts";
+import { checkSource, isInstanceSource } from "../persistent.ts";
+import { rewriteActions } from "./action_lists.ts";
 import { afterTable } from "./after.ts";
 import { chartOf } from "./chart.ts";
 import { isXState5, refuseOldCopies, requireTargets } from "./compatibility.ts";
 import { InitialContext } from "./initial_context.ts";
 import type { Definition } from "./live.ts";
 import { XState5Instance } from "./live.ts";
+import type { Machine } from "./shapes.ts";
 import { unimplemented } from "./unimplemented.ts";
 
 export { isXState5, unimplemented };
@@ -21,6 +24,8 @@ export function xstate5Driver(machine: unknown): Driver {
   if (!isXState5(machine)) throw new TypeError("This is no machine of XState 5");
   refuseOldCopies(machine);
   requireTargets(machine);
+  checkInvocations(machine);
+  rewriteActions(machine);
   if (machine.options?.maxIterations === Infinity) machine.options.maxIterations = MICROSTEPS_MAX;
   const definition: Definition = {
     machine,
@@ -38,4 +43,13 @@ export function xstate5Driver(machine: unknown): Driver {
     restore: (surroundings, snapshot) =>
       XState5Instance.restore(definition, surroundings, snapshot),
   };
+}
+
+function checkInvocations(machine: Machine) {
+  for (const node of machine.idMap.values()) {
+    for (const invocation of [node.config.invoke ?? []].flat()) {
+      const { src } = invocation as { src?: unknown };
+      if (isInstanceSource(src)) checkSource(src, `State "${node.id}"`);
+    }
+  }
 }

@@ -7,14 +7,16 @@
 
 import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.ts";
 import { describeError, HostError } from "../errors.ts";
-import type { JsonObject, MachineEvent, Snapshot } from "../frames.ts";
+import type { Child, JsonObject, MachineEvent, Snapshot } from "../frames.ts";
 import { stringify } from "../natives.ts";
+import { childAddress, deciding } from "../persistent.ts";
 import type { AfterTable } from "./after.ts";
 import { isActive, isDue, kindOf, parseContext } from "./children.ts";
 import type { InitialContext } from "./initial_context.ts";
+import { addressOf } from "./instances.ts";
 import { Recorder } from "./recorder.ts";
 import { restoreSnapshot, startRestored } from "./restore.ts";
-import { RootActor, Tombstone } from "./root.ts";
+import { Elsewhere, RootActor, Tombstone } from "./root.ts";
 import type { Actor, ExecutableAction, Machine, MachineSnapshot } from "./shapes.ts";
 import { RUNNING } from "./shapes.ts";
 import { snapshotText } from "./snapshot_text.ts";
@@ -31,6 +33,7 @@ const NO_CHILDREN: LiveChild[] = [];
 
 // What XState calls the first actor of a process, and the same after every restore: a context may hold a reference to it.
 const ROOT_ID = "x:0";
+const PARENT_ID = "#_parent";
 
 export class XState5Instance implements LiveInstance {
   readonly #definition: Definition;
@@ -53,6 +56,7 @@ export class XState5Instance implements LiveInstance {
     this.#surroundings = surroundings;
     this.#system = new ActorSystem({
       admits: (source, target, event) => this.#admits(source, target, event),
+      made: (actor) => this.#recorder.adopt(actor),
       changed: () => this.#isDeaf || surroundings.childrenChanged(),
     });
     this.#recorder = new Recorder(
@@ -60,12 +64,14 @@ export class XState5Instance implements LiveInstance {
       definition.after,
       (text) => surroundings.warn(text),
     );
+    const { parent } = surroundings;
     this.#root = new RootActor(
       ROOT_ID,
       this.#system,
       definition.machine,
       (event) => this.#hear(undefined, event),
       () => this.#snapshot,
+      parent && new Elsewhere(PARENT_ID, undefined, this.#system, parent),
     );
     this.#recorder.root = this.#root;
     this.#scope = this.#makeScope();
@@ -125,6 +131,10 @@ export class XState5Instance implements LiveInstance {
     return this.#snapshot.status === "done";
   }
 
+  get output() {
+    return this.#snapshot.output;
+  }
+
   step(event: MachineEvent): Decided {
     const { machine } = this.#definition;
     return this.#decide(() => machine.transition(this.#snapshot, event, this.#scope), false);
@@ -136,10 +146,13 @@ export class XState5Instance implements LiveInstance {
       error: new Error(why),
       actorId: childId,
     };
-    if (this.handles(event)) return this.step(event);
     const { [childId]: child, ...children } = this.#snapshot.children;
+    const without = { ...this.#snapshot, children };
+    // An instance that could not be made is no child any more, whatever comes of it.
+    if (addressOf(child)) this.#snapshot = without;
+    if (this.handles(event)) return this.step(event);
     if (child) this.#stopSilently(child);
-    this.#snapshot = { ...this.#snapshot, children };
+    this.#snapshot = without;
     return null;
   }
 
@@ -158,7 +171,13 @@ export class XState5Instance implements LiveInstance {
       this.#setContext(contextText);
     }
     const { machine } = this.#definition;
-    const text = snapshotText(machine, snapshot, contextText, this.#system.scheduler);
+    const text = snapshotText(
+      machine,
+      snapshot,
+      contextText,
+      this.#system.scheduler,
+      this.#surroundings.parent,
+    );
     return { text, contextText };
   }
 
@@ -180,7 +199,7 @@ export class XState5Instance implements LiveInstance {
     if (ids.length === 0) return NO_CHILDREN;
     return ids.flatMap((id) => {
       const child = children[id];
-      if (!child || !isActive(child)) return [];
+      if (!child || addressOf(child) || !isActive(child)) return [];
       return [{ id, kind: kindOf(child), due: isDue(child, this.#system.scheduler) }];
     });
   }
@@ -204,7 +223,7 @@ export class XState5Instance implements LiveInstance {
     this.#recorder.begin();
     let next: MachineSnapshot;
     try {
-      next = transition();
+      next = deciding(this.#recorder, transition);
     } catch (error) {
       this.#recorder.abort();
       throw error;
@@ -214,7 +233,7 @@ export class XState5Instance implements LiveInstance {
       this.#recorder.abort();
       throw next.error ?? new HostError("machine-error", `The event led to status ${next.status}`);
     }
-    this.#snapshot = next;
+    this.#snapshot = next.status === "done" ? next : this.#recorder.withSpawned(next);
     return this.#recorder.finish(isInitial);
   }
 
@@ -228,8 +247,15 @@ export class XState5Instance implements LiveInstance {
   }
 
   /** Who is meant by a reference to none of the children. */
-  readonly #lost = (id: string, record?: Tombstone["record"]): Actor =>
-    id === ROOT_ID ? this.#root : new Tombstone(id, this.#root, this.#system, record);
+  readonly #lost = (id: string, record?: Child): Actor => {
+    if (id === ROOT_ID) return this.#root;
+    if (id === PARENT_ID && this.#root._parent) return this.#root._parent;
+    if (record?.kind !== "instance") return new Tombstone(id, this.#root, this.#system, record);
+    const { systemId } = record;
+    const actor = new Elsewhere(id, this.#root, this.#system, childAddress(record)!, systemId);
+    if (systemId !== undefined) this.#system._set(systemId, actor);
+    return actor;
+  };
 
   #admits(source: Actor | undefined, target: Actor, event: MachineEvent): boolean {
     if (this.#recorder.isDeciding) {
@@ -239,6 +265,13 @@ export class XState5Instance implements LiveInstance {
     if (target instanceof Tombstone) {
       this.#surroundings.warn(
         `"${event?.type}" was sent to "${target.id}", which does not run any more`,
+      );
+      return false;
+    }
+    if (addressOf(target)) {
+      this.#surroundings.warn(
+        `"${event?.type}" was not sent to another instance: ` +
+          "that is possible only with sendTo or sendParent, among the actions of a transition",
       );
       return false;
     }
@@ -282,6 +315,7 @@ export class XState5Instance implements LiveInstance {
       system: this.#system,
       defer: (run: () => void) => this.#recorder.defer(run),
       emit() {},
+      withSpawned: (snapshot: MachineSnapshot) => this.#recorder.withSpawned(snapshot),
       actionExecutor: (action: ExecutableAction) => this.#recorder.note(action),
       stopChild(child: Actor) {
         if (child._parent !== root) {

@@ -65,6 +65,7 @@ function noSuchState(value: StateValue, cause?: unknown) {
 
 function restorable(children: Record<string, Child>): Record<string, unknown> {
   const found = Object.entries(children).flatMap(([id, child]) => {
+    if (child.kind === "instance") return [];
     const { snapshot, src, systemId, sync } = child;
     if (snapshot === undefined || src === undefined) return [];
     return [[id, { snapshot, src, systemId, syncSnapshot: sync === true }] as const];
@@ -73,7 +74,8 @@ function restorable(children: Record<string, Child>): Record<string, unknown> {
 }
 
 function wasError(child: Child): boolean {
-  return (child.snapshot as { status?: unknown } | undefined)?.status === "error";
+  return child.kind !== "instance" &&
+    (child.snapshot as { status?: unknown } | undefined)?.status === "error";
 }
 
 function isSameValue(a: StateValue, b: StateValue): boolean {

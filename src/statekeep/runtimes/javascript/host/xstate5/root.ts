@@ -2,7 +2,8 @@
  * The root of an instance's actors, and stand-ins for children that are gone. To XState both look like its own actors.
  */
 
-import type { Child, MachineEvent } from "../frames.ts";
+import type { Address, LocalChild, MachineEvent } from "../frames.ts";
+import { InstanceLogic } from "./instances.ts";
 import type { ActorSystem } from "./system.ts";
 import type { Actor, ActorSnapshot, Logic, MachineSnapshot } from "./shapes.ts";
 import { RUNNING, STOPPED } from "./shapes.ts";
@@ -12,7 +13,7 @@ const NO_SUBSCRIPTION = { unsubscribe() {} };
 
 abstract class StandIn implements Actor {
   readonly ref = this;
-  readonly options = {};
+  readonly options: { readonly input?: unknown } = {};
   abstract readonly _processingStatus: number;
 
   constructor(
@@ -20,7 +21,7 @@ abstract class StandIn implements Actor {
     readonly sessionId: string,
     readonly system: ActorSystem,
     readonly src: unknown,
-    readonly logic: Logic,
+    public logic: Logic,
   ) {
     // Author code passes `self.send` around as a function.
     this.send = this.send.bind(this);
@@ -75,6 +76,8 @@ export class RootActor extends StandIn {
     machine: Logic,
     receive: (event: MachineEvent) => void,
     snapshot: () => MachineSnapshot | undefined,
+    /** Where this is a persistent child: what XState sends to its parent goes there. */
+    readonly _parent: Actor | undefined,
   ) {
     super(id, id, system, machine, machine);
     this.#receive = receive;
@@ -88,6 +91,29 @@ export class RootActor extends StandIn {
   _send(event: MachineEvent) {
     this.#receive(event);
   }
+}
+
+/** Another instance. What is sent to it while a step is decided goes to the server. */
+export class Elsewhere extends StandIn {
+  readonly _processingStatus = RUNNING;
+  readonly systemId?: string;
+
+  constructor(
+    id: string,
+    readonly _parent: Actor | undefined,
+    system: ActorSystem,
+    to: Address,
+    systemId?: string,
+  ) {
+    super(id, id, system, undefined, new InstanceLogic(to));
+    if (systemId !== undefined) this.systemId = systemId;
+  }
+
+  getSnapshot(): ActorSnapshot {
+    return { status: "active", output: undefined, error: undefined };
+  }
+
+  _send() {}
 }
 
 const NO_LOGIC: Logic = { transition: (snapshot) => snapshot as ActorSnapshot };
@@ -104,7 +130,7 @@ export class Tombstone extends StandIn {
     readonly _parent: Actor,
     system: ActorSystem,
     /** What is known of the child, to be kept as long as its id is among the children. */
-    readonly record: Child | undefined,
+    readonly record: LocalChild | undefined,
   ) {
     super(id, id, system, record?.src, NO_LOGIC);
     if (record?.systemId !== undefined) this.systemId = record.systemId;

@@ -22,7 +22,7 @@ export interface StateNode {
 }
 
 export interface Implementations {
-  readonly actions: Record<string, unknown>;
+  actions: Record<string, unknown>;
   readonly guards: Record<string, unknown>;
   readonly actors: Record<string, unknown>;
   readonly delays: Record<string, unknown>;
@@ -56,6 +56,7 @@ export interface ActorSnapshot {
 export interface MachineSnapshot extends ActorSnapshot {
   context: unknown;
   value: StateValue;
+  readonly machine: Machine;
   tags: Set<string>;
   /** Values may be undefined: an invocation whose source is not implemented leaves its id behind. */
   children: Record<string, Actor | undefined>;
@@ -75,7 +76,8 @@ export interface Actor {
   readonly _syncSnapshot?: boolean;
   readonly systemId?: string;
   readonly src: unknown;
-  readonly logic: Logic;
+  logic: Logic;
+  readonly options: { readonly input?: unknown };
   getSnapshot(): ActorSnapshot | undefined;
   getPersistedSnapshot(): unknown;
   start(): unknown;

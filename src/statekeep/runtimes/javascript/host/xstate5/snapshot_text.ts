@@ -2,10 +2,11 @@
  * Snapshots as JSON text in the shape of docs/host-protocol.md. Concatenated, since the context has been made JSON already.
  */
 
-import type { Child } from "../frames.ts";
+import type { Child, LocalChild, Parent } from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
 import { isActive, isDue, kindOf, restorableState } from "./children.ts";
 import { entryOrder } from "./entry_order.ts";
+import { addressOf } from "./instances.ts";
 import { Tombstone } from "./root.ts";
 import type { Actor, Machine, MachineSnapshot, StateNode } from "./shapes.ts";
 import type { DelayedSends } from "./system.ts";
@@ -15,10 +16,12 @@ export function snapshotText(
   snapshot: MachineSnapshot,
   contextText: string,
   delays: DelayedSends,
+  parent: Parent | undefined,
 ): string {
   const start = `{"value":${stringify(snapshot.value)},"context":${contextText}`;
   const rest = historyText(machine, snapshot.historyValue) +
-    childrenText(snapshot.children, delays);
+    childrenText(snapshot.children, delays) +
+    (parent === undefined ? "" : `,"parent":${stringify(parent)}`);
   return snapshot.status === "done"
     ? `${start},"status":"done"${outputText(snapshot.output)}${rest}}`
     : `${start}${rest}${orderText(snapshot._nodes)}}`;
@@ -58,7 +61,14 @@ function childrenText(
 
 function recordOf(child: Actor, delays: DelayedSends): Child | undefined {
   if (child instanceof Tombstone) return child.record;
-  const record: Child = { kind: kindOf(child) };
+  const to = addressOf(child);
+  if (to) {
+    const { systemId } = child;
+    return systemId === undefined
+      ? { kind: "instance", ...to }
+      : { kind: "instance", ...to, systemId };
+  }
+  const record: LocalChild = { kind: kindOf(child) };
   if (typeof child.src === "string") record.src = child.src;
   const state = restorableState(child, delays);
   if (state !== undefined) record.snapshot = parse(state);

@@ -13,6 +13,8 @@ import { isMachineSnapshot } from "./shapes.ts";
 export interface SystemHooks {
   /** May this be relayed now? If not, the hook has taken care of it. */
   admits(source: Actor | undefined, target: Actor, event: MachineEvent): boolean;
+  /** An actor is being made: it has all it was given, and no snapshot yet. */
+  made(actor: Actor): void;
   /** Children may have changed. */
   changed(): void;
 }
@@ -92,7 +94,9 @@ export class ActorSystem {
     return { unsubscribe() {} };
   }
 
-  _sendInspectionEvent(): void {}
+  _sendInspectionEvent({ type, actorRef }: { type: string; actorRef: Actor }): void {
+    if (type === "@xstate.actor") this.#hooks.made(actorRef);
+  }
 
   start(): void {}
 
