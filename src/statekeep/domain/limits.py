@@ -209,3 +209,12 @@ LOOKUPS_MAX = 64
 """Names of their hosts that are looked up at once, each on a thread. One that nobody answers for takes half a minute, however soon it is given up."""
 JWKS_FETCHES_MAX = 20
 """Fetches at once, of all organizations."""
+
+METRIC_MACHINES_MAX = 1_000
+"""Machines whose events are told apart in the metrics, where that is asked for. Each is a handful of series in whatever keeps them."""
+METRICS_TOKEN_LENGTH_MIN = 16
+"""Characters of the token that opens the metrics."""
+TRACE_CAUSES_MAX = 10_000
+"""Timers and messages under way for which is kept which event they come of, so that traces can be linked."""
+TRACED_NAME_LENGTH_MAX = 200
+"""Characters of an event's type in a trace: authors and callers may make it as long as an event."""
