@@ -113,6 +113,9 @@ def test_every_option_can_come_from_each_source(parse, write):
         "cors_origins": "https://a.example,http://localhost:3000",
         "log_level": "debug",
         "log_format": "json",
+        "metrics_token": "a-token-of-24-characters",
+        "metrics_per_machine": True,
+        "otlp_endpoint": "http://collector.example:4318",
     }
     assert {field.name for field in fields(Settings)} - {"config", "crash_at"} == set(values)
     path = write("".join(f"{name} = {_toml(value)}\n" for name, value in values.items()))

@@ -19,6 +19,7 @@ from statekeep.domain.step import Stepped
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import Store
+from statekeep.ports.tracing import Stage
 
 INITIALIZATION = Event("xstate.init", b'{"type":"xstate.init"}')
 """The event of every first transition."""
@@ -111,6 +112,7 @@ class Creation:
         letter.on_handled = on_handled
         self._residents.expect(resident.id, decided)
         auth = letter.delivery.auth
+        letter.reached(Stage.HOST)
         outcome = await self._runtime.create(version, resident.id, key.name, context, auth, parent)
         if isinstance(outcome, Stepped):
             self._turns.begin(resident, letter, outcome, new)

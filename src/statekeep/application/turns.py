@@ -123,6 +123,8 @@ class Turns:
             self._count(resident, letter, EventOutcome.OVERLOADED)
             raise Overloaded("too many events wait for this instance")
         letter.posted_at = self._loop.time()
+        if self._tracer is not None:
+            letter.reached(Stage.MAILBOX)
         resident.mailbox.append(letter)
         self.ensure_turn(resident)
 
@@ -140,6 +142,7 @@ class Turns:
         """Take the initial macrostep of an instance that does not exist yet, and go on as after any other."""
 
         letter.posted_at = self._loop.time()
+        letter.reached(Stage.COMMIT)
         self.under_way.add(resident)
         first = self._take(resident, [letter], [outcome], new)
         resident.turn = self._loop.create_task(self._turn(resident, first))

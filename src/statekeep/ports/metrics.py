@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from statekeep.domain.event import Origin
 from statekeep.domain.limits import METRIC_MACHINES_MAX
@@ -118,3 +118,22 @@ class Metrics:
                 known = OTHER_MACHINES
             counts = self.by_machine.setdefault(known, [0] * len(EventOutcome))
         counts[outcome] += count
+
+
+class Gauges(NamedTuple):
+    """What is so at the moment of a scrape."""
+
+    mailbox_letters: int
+    writes_waiting: int
+    timers_held: int
+    residents: int
+    resident_bytes: int
+    hosts: dict[str, int]
+    """By what they do."""
+    hosts_pinned: int
+    host_requests_waiting: int
+    sockets: int
+    watchers: int
+    instances_watched: int
+    database_bytes: int
+    wal_bytes: int

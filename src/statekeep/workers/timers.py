@@ -66,11 +66,6 @@ class TimerService:
         """Timers of the near future, messages that are due included. Those further ahead are in the store alone."""
         return len(self._heap)
 
-    @property
-    def firing(self) -> int:
-        """Those that were delivered and are not handled yet."""
-        return FIRING_MAX - self._firing._value
-
     def schedule(self, instance_id: InstanceId, timers: tuple[Timer, ...]) -> None:
         """These timers have become durable."""
         held_until = max(self._horizon, self._reading_until)
