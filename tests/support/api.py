@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from statekeep.api.http.app import build_app
 from statekeep.api.http.cors import Cors
 from statekeep.api.http.errors import ErrorAnswers
+from statekeep.api.http.metrics_page import MetricsPage
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
@@ -39,7 +40,10 @@ from statekeep.domain.names import OrganizationId, UserId
 from statekeep.domain.rates import Rate
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.clock import datetime_of
+from statekeep.ports.metrics import Gauges, Metrics
+from statekeep.ports.tracing import Tracer
 from statekeep.storage.memory.store import MemoryStore
+from statekeep.telemetry.prometheus import CONTENT_TYPE, MetricsText
 from statekeep.tokens.fetching import PublicFetcher
 from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
@@ -67,6 +71,7 @@ class Api:
     tokens: JwtTokens
     clock: FakeClock
     entropy: SeededEntropy
+    metrics: Metrics
     admin: Headers
     """Of the member `ada`, admin of one organization."""
 
@@ -153,6 +158,8 @@ async def running_api(
     cors: Cors | None = None,
     rates: Mapping[str, Rate] = MappingProxyType({}),
     allow_private_network: bool = False,
+    metrics_token: str | None = None,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[Api]:
     """An API of its own with one organization and its admin. `rates` are those of RateLimits, by the time of the fake clock.
 
@@ -165,7 +172,8 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
-        instances, watching = _instances(store, runtime, clock)
+        metrics = Metrics()
+        turns, instances, watching = _instances(store, runtime, clock, metrics, tracer)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
         key_sets = KeySets(fetcher, clock)
@@ -187,12 +195,25 @@ async def running_api(
             identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
             token_providers=TokenProviders(store, authenticator, entropy),
             exchange=TokenExchange(
-                store, tokens, subjects, clock, valid_for=limits.EXCHANGED_TOKEN_VALID_FOR
+                store,
+                tokens,
+                subjects,
+                clock,
+                valid_for=limits.EXCHANGED_TOKEN_VALID_FOR,
+                metrics=metrics,
             ),
-            rate_limits=RateLimits(lambda: clock.now_s, **rates),
+            rate_limits=RateLimits(lambda: clock.now_s, **rates, metrics=metrics),
         )
+        page = _metrics_page(metrics, turns, watching, metrics_token) if metrics_token else None
         app = build_app(
-            services, is_ready=is_ready, public_url=public_url, errors=errors, cors=cors
+            services,
+            is_ready=is_ready,
+            public_url=public_url,
+            errors=errors,
+            cors=cors,
+            metrics=metrics,
+            metrics_page=page,
+            tracer=tracer,
         )
         transport = httpx.ASGITransport(app)
         client = await stack.enter_async_context(
@@ -207,15 +228,41 @@ async def running_api(
             tokens=tokens,
             clock=clock,
             entropy=entropy,
+            metrics=metrics,
             admin={},
         )
         api.admin.update(await api.new_member("ada"))
         yield api
 
 
+def _metrics_page(metrics: Metrics, turns: Turns, watching: Watching, token: str) -> MetricsPage:
+    def look() -> Gauges:
+        return Gauges(
+            mailbox_letters=turns.letters_waiting,
+            writes_waiting=0,
+            timers_held=0,
+            residents=0,
+            resident_bytes=0,
+            hosts={"running": 0},
+            hosts_pinned=0,
+            host_requests_waiting=0,
+            sockets=0,
+            watchers=watching.watchers,
+            instances_watched=watching.instances_watched,
+            database_bytes=0,
+            wal_bytes=0,
+        )
+
+    return MetricsPage(MetricsText(metrics, look).render, CONTENT_TYPE, token)
+
+
 def _instances(
-    store: MemoryStore, runtime: ToyRuntime, clock: FakeClock
-) -> tuple[Instances, Watching]:
+    store: MemoryStore,
+    runtime: ToyRuntime,
+    clock: FakeClock,
+    metrics: Metrics,
+    tracer: Tracer | None,
+) -> tuple[Turns, Instances, Watching]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
@@ -230,15 +277,34 @@ def _instances(
         on_timers=TimerService(store, clock, retry_after_seconds=1).schedule,
         on_growth=residents.resized,
         on_void=residents.remove,
+        metrics=metrics,
+        tracer=tracer,
     )
     creation = Creation(store, runtime, residents, turns, clock)
     messages = Messages(
-        store, runtime, residents, turns, creation, hops_max=limits.MESSAGE_HOPS_MAX
+        store,
+        runtime,
+        residents,
+        turns,
+        creation,
+        hops_max=limits.MESSAGE_HOPS_MAX,
+        metrics=metrics,
+        tracer=tracer,
     )
     instances = Instances(
-        store, runtime, residents, turns, notifier, clock, author_log, creation, messages
+        store,
+        runtime,
+        residents,
+        turns,
+        notifier,
+        clock,
+        author_log,
+        creation,
+        messages,
+        metrics=metrics,
+        tracer=tracer,
     )
     runtime.listener = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    return instances, watching
+    return turns, instances, watching

@@ -26,6 +26,7 @@ from statekeep.domain.names import (
     UserId,
     VersionId,
 )
+from statekeep.ports.metrics import Metrics
 from statekeep.ports.notifier import InstanceChanged, InstanceDeleted, Notification
 from statekeep.storage.memory.store import MemoryStore
 from statekeep.workers.timers import TimerService
@@ -109,8 +110,16 @@ class World:
     """The engine with everything around it in sight."""
 
     def __init__(
-        self, runtime, *, settle_timeout_seconds=60.0, store=None, residents_max=100, hops_max=100
+        self,
+        runtime,
+        *,
+        settle_timeout_seconds=60.0,
+        store=None,
+        residents_max=100,
+        hops_max=100,
+        tracer=None,
     ):
+        self.metrics = Metrics(per_machine=True)
         self.runtime = runtime
         self.store = store or SlowStore()
         self.clock = ManualClock()
@@ -127,10 +136,19 @@ class World:
             on_timers=self.timers.schedule,
             on_growth=self.residents.resized,
             on_void=self.residents.remove,
+            metrics=self.metrics,
+            tracer=tracer,
         )
         self.creation = Creation(self.store, runtime, self.residents, self.turns, self.clock)
         self.messages = Messages(
-            self.store, runtime, self.residents, self.turns, self.creation, hops_max=hops_max
+            self.store,
+            runtime,
+            self.residents,
+            self.turns,
+            self.creation,
+            hops_max=hops_max,
+            metrics=self.metrics,
+            tracer=tracer,
         )
         self.instances = Instances(
             self.store,
@@ -142,6 +160,8 @@ class World:
             self.recorder,
             self.creation,
             self.messages,
+            metrics=self.metrics,
+            tracer=tracer,
         )
         self.watching = self.recorder.watching = Watching(self.residents, runtime, self.store)
         self.timers.instances = self.instances
