@@ -189,10 +189,10 @@ class World:
         json = msgspec.json.encode(context)
         return await self.instances.create(CALLER, MACHINE, InstanceName(name), json, None)
 
-    async def send(self, type_, *, name=NAME, caller=CALLER, key=None, **fields):
+    async def send(self, type_, *, name=NAME, caller=CALLER, key=None, trace=None, **fields):
         event = Event(type_, msgspec.json.encode({"type": type_, **fields}))
         return await self.instances.send_event(
-            caller, MACHINE, InstanceName(name), event, idempotency_key=key
+            caller, MACHINE, InstanceName(name), event, idempotency_key=key, trace=trace
         )
 
     def sending(self, type_, **options):

@@ -729,7 +729,7 @@ def _mark(letters: Sequence[Letter], stage: Stage) -> None:
 
 def _trace_answers(batch: Batch) -> None:
     for letter, _ in batch.accepted:
-        if batch.is_settled:
+        if batch.is_settled and letter.answer is not None:
             letter.reached(Stage.REPLY)
         letter.end_trace()
 

@@ -216,5 +216,7 @@ METRICS_TOKEN_LENGTH_MIN = 16
 """Characters of the token that opens the metrics."""
 TRACE_CAUSES_MAX = 10_000
 """Timers and messages under way for which is kept which event they come of, so that traces can be linked."""
+TRACE_FLUSH_TIMEOUT = timedelta(seconds=2)
+"""How long a server that ends still tries to get rid of its last traces, once everything else is done."""
 TRACED_NAME_LENGTH_MAX = 200
 """Characters of an event's type in a trace: authors and callers may make it as long as an event."""

@@ -36,12 +36,17 @@ from statekeep.domain.errors import (
     Unauthenticated,
 )
 from statekeep.domain.instance import InstanceKey
-from statekeep.domain.limits import TRACE_CAUSES_MAX, TRACED_NAME_LENGTH_MAX
+from statekeep.domain.limits import (
+    TRACE_CAUSES_MAX,
+    TRACE_FLUSH_TIMEOUT,
+    TRACED_NAME_LENGTH_MAX,
+)
 from statekeep.domain.names import InstanceId
 from statekeep.domain.timer import Timer
 from statekeep.ports.tracing import Caller, EventTrace, Stage, failure_of
 
 _PATH: Final = "/v1/traces"
+_FLUSH_SECONDS: Final = TRACE_FLUSH_TIMEOUT.total_seconds()
 _CLIENT_ERRORS: Final = (InvalidParameter, NotFound, RejectedByMachineAuthorizer, Unauthenticated)
 """What is no error of the server: the conventions for HTTP leave the status of such a span unset."""
 
@@ -61,8 +66,8 @@ class OpenTelemetryTracer:
         self._provider = TracerProvider(
             resource=named.merge(_named_by_operator()), shutdown_on_exit=False
         )
-        exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + _PATH)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + _PATH)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("statekeep", __version__)
         self._propagator = TraceContextTextMapPropagator()
         self._causes: OrderedDict[Cause, SpanContext] = OrderedDict()
@@ -90,8 +95,11 @@ class OpenTelemetryTracer:
             self._causes.popitem(last=False)
 
     async def close(self) -> None:
-        """Send what there still is to send."""
+        """Send what there still is to send, for at most TRACE_FLUSH_TIMEOUT or so."""
+        # By itself the SDK tries for half a minute to reach a collector that is away.
+        giving_up = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._exporter.shutdown)
         await asyncio.to_thread(self._provider.shutdown)
+        giving_up.cancel()
 
     def _context_of(self, caller: Caller) -> Context:
         carrier = {"traceparent": caller.traceparent or ""}
