@@ -86,7 +86,7 @@ class Host:
         """When it died: whether it owed exactly one answer, so that nothing else can be to blame."""
         self._observer = observer
         self._step_timeout = step_timeout_seconds
-        self._metrics = metrics or Metrics()
+        self._observe_request = (metrics or Metrics()).host_request_seconds.observe
         self._calls: dict[int, Call] = {}
         self._next_id = 1
         self._loop = asyncio.get_running_loop()
@@ -182,7 +182,7 @@ class Host:
         del self._calls[request_id]
         if call.is_use and self.has_loaded:
             # `_on_line` has just looked at the clock.
-            self._metrics.host_request_seconds.observe(self._last_line_at - call.sent_at)
+            self._observe_request(self._last_line_at - call.sent_at)
         if not call.answered.done():
             call.answered.set_result(call.frames)
         if not self._calls:
