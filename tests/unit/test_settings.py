@@ -377,3 +377,20 @@ def test_variables_that_set_nothing_are_found() -> None:
         "STATEKEEP_PROT": "STATEKEEP_PORT",
         "STATEKEEP_ZZZ": None,
     }
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "has blanks in the middle", "x" * 15, "ümlautümlautümlaut"]
+)
+def test_a_metrics_token_is_fit_for_a_header_and_hard_to_guess(parse, token):
+    """A wrong one is not repeated: it may be nearly the right one."""
+    message = parse(STATEKEEP_METRICS_TOKEN=token)
+    assert "metrics_token: expected 16 characters or more" in message
+    assert token not in message
+
+
+def test_the_metrics_token_is_not_shown(parse):
+    """Settings may be printed."""
+    settings = parse(STATEKEEP_METRICS_TOKEN="a-token-of-24-characters")
+    assert settings.metrics_token == "a-token-of-24-characters"
+    assert "a-token-of-24" not in repr(settings)

@@ -7,7 +7,6 @@ and limits of the exporter, the name of the service.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import OrderedDict
 from typing import Final
 
@@ -60,7 +59,6 @@ class OpenTelemetryTracer:
     """
 
     def __init__(self, endpoint: str) -> None:
-        logging.getLogger("opentelemetry").setLevel(logging.WARNING)
         # What the operator says by OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES wins.
         named = Resource({SERVICE_NAME: "statekeep", SERVICE_VERSION: __version__})
         self._provider = TracerProvider(
