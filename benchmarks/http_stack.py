@@ -36,6 +36,7 @@ from statekeep.domain.access import SCOPES, AuthContext
 from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.names import InstanceName, MachineName, OrganizationId
+from statekeep.ports.tracing import EventTrace
 from statekeep.system import SystemClock
 
 ROUNDS = 5
@@ -83,6 +84,7 @@ class InstantInstances(Instances):
         event: Event,
         *,
         idempotency_key: str | None = None,
+        trace: EventTrace | None = None,
     ) -> InstanceView:
         """The same state always."""
         return self._view

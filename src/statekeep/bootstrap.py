@@ -24,8 +24,10 @@ from statekeep.api.http.app import build_app
 from statekeep.api.http.bounded import limited_to
 from statekeep.api.http.cors import Cors
 from statekeep.api.http.express import ExpressProtocol
+from statekeep.api.http.metrics_page import MetricsPage
 from statekeep.api.http.services import Services
 from statekeep.api.realtime.connection import RealtimeConnection
+from statekeep.api.realtime.hub import Hub
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
@@ -60,7 +62,8 @@ from statekeep.domain.retention import JournalBounds
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.credentials import Credentials
-from statekeep.ports.store import Store
+from statekeep.ports.metrics import Gauges, Metrics
+from statekeep.ports.tracing import Tracer
 from statekeep.runtimes.javascript.launch import DenoLauncher
 from statekeep.runtimes.pool import Pool, PoolSettings
 from statekeep.runtimes.protocol import HostLimits
@@ -105,6 +108,10 @@ class ReadyInfo(NamedTuple):
     data_dir: Path
 
 
+class TracingUnavailable(Exception):
+    """Traces were asked for and what makes them is not installed."""
+
+
 class Server:
     """A server that is put together and runs, but for its HTTP side. Made by `running_server`."""
 
@@ -139,10 +146,11 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
     """
     async with AsyncExitStack() as stack:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store = SqliteStore(settings.data_dir)
+        metrics = Metrics(per_machine=settings.metrics_per_machine)
+        store = SqliteStore(settings.data_dir, metrics=metrics)
         await store.open()
         stack.push_async_callback(store.close)
-        server = await _assemble(settings, store, stack)
+        server = await _assemble(settings, store, metrics, stack)
         server.is_ready = True
         if settings.crash_at is not None:
             # What a start writes is not what the points are about.
@@ -150,16 +158,19 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
         yield server
 
 
-async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> Server:
+async def _assemble(
+    settings: Settings, store: SqliteStore, metrics: Metrics, stack: AsyncExitStack
+) -> Server:
     clock, entropy = SystemClock(), SystemEntropy()
     tokens = JwtTokens(
         load_server_key(settings.data_dir, entropy), entropy, public_url=settings.url
     )
     first_start = FirstStart(store, tokens, CredentialsFile(settings.data_dir), clock, entropy)
     credentials = await first_start.complete(settings.url)
+    tracer = _tracer(settings, stack)
     # Before the runtime, so that what hosts say as they end is written too.
     author_log = await _author_log(settings, store, clock, stack)
-    runtime = _runtime(settings, store, stack)
+    runtime = _runtime(settings, store, metrics, stack)
     residents = Residents(
         store,
         count_max=settings.resident_instances_max,
@@ -184,14 +195,33 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         on_growth=residents.resized,
         on_void=residents.remove,
         upgrades=Upgrades(runtime, store, paths, clock, author_log),
+        metrics=metrics,
+        tracer=tracer,
     )
     creation = Creation(store, runtime, residents, turns, clock)
     messages = Messages(
-        store, runtime, residents, turns, creation, hops_max=settings.message_hops_max
+        store,
+        runtime,
+        residents,
+        turns,
+        creation,
+        hops_max=settings.message_hops_max,
+        metrics=metrics,
+        tracer=tracer,
     )
     stack.push_async_callback(messages.close)
     instances = Instances(
-        store, runtime, residents, turns, notifier, clock, author_log, creation, messages
+        store,
+        runtime,
+        residents,
+        turns,
+        notifier,
+        clock,
+        author_log,
+        creation,
+        messages,
+        metrics=metrics,
+        tracer=tracer,
     )
     runtime.listener = instances
     timers.instances = instances
@@ -220,28 +250,42 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         dead_letters=DeadLetters(store, residents, clock, on_timers=timers.schedule),
         retentions=Retentions(store, default=bounds, on_change=retention.wake),
         clock=clock,
-        rate_limits=_rate_limits(settings),
+        rate_limits=_rate_limits(settings, metrics),
         organizations=Organizations(store, tokens, authenticator, clock, entropy),
         identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
         token_providers=TokenProviders(store, authenticator, entropy),
         logs=Logs(store),
         exchange=TokenExchange(
-            store, tokens, subjects, clock, valid_for=settings.exchanged_token_valid_for
+            store,
+            tokens,
+            subjects,
+            clock,
+            valid_for=settings.exchanged_token_valid_for,
+            metrics=metrics,
         ),
         http_api=HttpApi(store, runtime, residents, instances, author_log, clock),
     )
+
+    def look() -> Gauges:
+        # When this is called, there is an app.
+        hub = app.realtime
+        return _gauges(store, runtime.pool, turns, timers, residents, watching, hub)
+
     app = build_app(
         services,
         is_ready=lambda: server.is_ready,
         public_url=settings.public_url,
         cors=Cors(settings.cors_origins),
+        metrics=metrics,
+        metrics_page=_metrics_page(settings, metrics, look),
+        tracer=tracer,
     )
     server = Server(app, instances, watching, timers, credentials)
     return server
 
 
 async def _author_log(
-    settings: Settings, store: Store, clock: SystemClock, stack: AsyncExitStack
+    settings: Settings, store: SqliteStore, clock: SystemClock, stack: AsyncExitStack
 ) -> AuthorLog:
     writer = LogWriter(store, clock, now=asyncio.get_running_loop().time)
     await writer.start()
@@ -250,7 +294,7 @@ async def _author_log(
 
 
 async def _start_log_retention(
-    settings: Settings, store: Store, clock: SystemClock, stack: AsyncExitStack
+    settings: Settings, store: SqliteStore, clock: SystemClock, stack: AsyncExitStack
 ) -> None:
     retention = LogRetention(
         store,
@@ -262,7 +306,66 @@ async def _start_log_retention(
     stack.push_async_callback(retention.stop)
 
 
-def _rate_limits(settings: Settings) -> RateLimits:
+def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
+    """None where nothing is traced; then nothing of OpenTelemetry is imported either. Raises TracingUnavailable."""
+    if settings.otlp_endpoint is None:
+        return None
+    try:
+        from statekeep.telemetry.opentelemetry import OpenTelemetryTracer
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("opentelemetry"):
+            raise
+        raise TracingUnavailable(
+            "otlp_endpoint is set, and the packages for it are missing: pip install 'statekeep[otel]'"
+        ) from error
+    tracer = OpenTelemetryTracer(settings.otlp_endpoint)
+    stack.push_async_callback(tracer.close)
+    return tracer
+
+
+def _metrics_page(
+    settings: Settings, metrics: Metrics, look: Callable[[], Gauges]
+) -> MetricsPage | None:
+    if settings.metrics_token is None:
+        return None
+    from statekeep.telemetry.prometheus import CONTENT_TYPE, MetricsText
+
+    return MetricsPage(MetricsText(metrics, look).render, CONTENT_TYPE, settings.metrics_token)
+
+
+def _gauges(
+    store: SqliteStore,
+    pool: Pool,
+    turns: Turns,
+    timers: TimerService,
+    residents: Residents,
+    watching: Watching,
+    hub: Hub,
+) -> Gauges:
+    hosts = pool.sizes
+    database_bytes, wal_bytes = store.sizes_bytes()
+    return Gauges(
+        mailbox_letters=turns.letters_waiting,
+        writes_waiting=store.writes_waiting,
+        timers_held=timers.held,
+        residents=len(residents),
+        resident_bytes=residents.size_bytes,
+        hosts={
+            "running": hosts.running,
+            "starting": hosts.starting,
+            "retiring": hosts.retiring,
+        },
+        hosts_pinned=hosts.pinned,
+        host_requests_waiting=hosts.waiting,
+        sockets=len(hub.connections),
+        watchers=watching.watchers,
+        instances_watched=watching.instances_watched,
+        database_bytes=database_bytes,
+        wal_bytes=wal_bytes,
+    )
+
+
+def _rate_limits(settings: Settings, metrics: Metrics) -> RateLimits:
     return RateLimits(
         # The time of day may jump.
         asyncio.get_running_loop().time,
@@ -271,6 +374,7 @@ def _rate_limits(settings: Settings) -> RateLimits:
         anonymous=settings.anonymous_total_rate_limit,
         token_exchange=settings.token_exchange_rate_limit,
         http_api=settings.http_api_rate_limit,
+        metrics=metrics,
     )
 
 
@@ -288,7 +392,9 @@ def _subject_tokens(
     )
 
 
-def _runtime(settings: Settings, store: Store, stack: AsyncExitStack) -> HostRuntime:
+def _runtime(
+    settings: Settings, store: SqliteStore, metrics: Metrics, stack: AsyncExitStack
+) -> HostRuntime:
     async def code_of(version: MachineVersion) -> bytes:
         code = await store.version_code(version.id)
         assert code is not None, "a published version has code"
@@ -302,7 +408,9 @@ def _runtime(settings: Settings, store: Store, stack: AsyncExitStack) -> HostRun
     # Not in the data directory: the path of a socket has to be short.
     sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="statekeep-"))
     runtime = HostRuntime()
-    runtime.pool = Pool(launcher, code_of, runtime, _pool_settings(settings), Path(sockets))
+    runtime.pool = Pool(
+        launcher, code_of, runtime, _pool_settings(settings), Path(sockets), metrics
+    )
     runtime.pool.start_reaper()
     stack.push_async_callback(runtime.close)
     return runtime

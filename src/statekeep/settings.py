@@ -15,6 +15,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from dataclasses import field as with_options
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -31,6 +32,8 @@ ENVIRONMENT_PREFIX: Final = "STATEKEEP_"
 
 _RATE: Final = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(?:\+(\d{1,12}))?", re.ASCII)
 _WHOLE_NUMBER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
+_METRICS_TOKEN: Final = re.compile(rf"[\w.~+/=-]{{{limits.METRICS_TOKEN_LENGTH_MIN},}}", re.ASCII)
+"""Those that a bearer token may have (RFC 6750, 2.1)."""
 _ANY_ORIGIN: Final = "*"
 _FOREVER: Final = "forever"
 _ALL: Final = "all"
@@ -160,6 +163,16 @@ def _read_url(_type: type, tokens: Sequence[Token]) -> str:
     return tokens[0].value.rstrip("/")
 
 
+def _read_metrics_token(_type: type, tokens: Sequence[Token]) -> str:
+    text = tokens[0].value
+    if _METRICS_TOKEN.fullmatch(text) is None:
+        # Not with the value: it is a secret, and nearly the right one.
+        raise CycloptsError(
+            msg=f"metrics_token: expected {limits.METRICS_TOKEN_LENGTH_MIN} characters or more, of letters, digits and -._~+/=."
+        )
+    return text
+
+
 def _read_rate(_type: type, tokens: Sequence[Token]) -> Rate | None:
     try:
         return parse_rate(tokens[0].value)
@@ -202,6 +215,7 @@ _TIME: Final = Group("Time", sort_key=3)
 _CAPACITY: Final = Group("Capacity", sort_key=4)
 _ABUSE: Final = Group("Against abuse", sort_key=5)
 LOGS: Final = Group("Logs", sort_key=6)
+_INSIGHT: Final = Group("Metrics and traces", sort_key=7)
 
 _LogLevel = Literal["debug", "info", "warning", "error"]
 _LogFormat = Literal["auto", "console", "json"]
@@ -365,6 +379,21 @@ class Settings:
 
     logs_mib_max: Annotated[_Count, Parameter(group=LOGS)] = limits.LOGS_MIB_MAX
     """What is kept of it for one organization, in MiB; the oldest goes first."""
+
+    metrics_token: Annotated[
+        str | None, Parameter(converter=_read_metrics_token, metavar="TOKEN", group=_INSIGHT)
+    ] = with_options(default=None, repr=False)
+    """Serve /metrics for Prometheus to whoever has this bearer token. Better set by the environment or the file than where
+    everybody on the machine can read it. Without it there are no metrics."""
+
+    metrics_per_machine: Annotated[bool, Parameter(converter=_read_bool, group=_INSIGHT)] = False
+    """Count events by organization and machine too, for the first 1,000 machines."""
+
+    otlp_endpoint: Annotated[
+        str | None, Parameter(converter=_read_url, metavar="URL", group=_INSIGHT)
+    ] = None
+    """Send a trace of every event to this OpenTelemetry collector, with OTLP over HTTP, such as http://127.0.0.1:4318.
+    Needs the packages of statekeep[otel]. OTEL_* variables say the rest: OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME."""
 
     crash_at: Annotated[str | None, Parameter(show=False)] = None
     """For tests: end the process at this named point, as if it had been killed there."""

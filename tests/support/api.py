@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from starlette.types import ASGIApp
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from statekeep.api.http.app import build_app
 from statekeep.api.http.cors import Cors
 from statekeep.api.http.errors import ErrorAnswers
+from statekeep.api.http.metrics_page import MetricsPage
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
@@ -50,8 +51,11 @@ from statekeep.domain.rates import Rate
 from statekeep.domain.retention import JournalBounds
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.clock import datetime_of
+from statekeep.ports.metrics import Gauges, Metrics
+from statekeep.ports.tracing import Tracer
 from statekeep.runtimes.snapshots import read_context
 from statekeep.storage.memory.store import MemoryStore
+from statekeep.telemetry.prometheus import CONTENT_TYPE, MetricsText
 from statekeep.tokens.fetching import PublicFetcher
 from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
@@ -86,6 +90,7 @@ class Api:
     """Writes only when it is told to `flush`."""
     retention: RetentionWorker
     """Sweeps when a test says so."""
+    metrics: Metrics
     admin: Headers
     """Of the member `ada`, admin of one organization."""
 
@@ -172,6 +177,8 @@ async def running_api(
     cors: Cors | None = None,
     rates: Mapping[str, Rate] = MappingProxyType({}),
     allow_private_network: bool = False,
+    metrics_token: str | None = None,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[Api]:
     """An API of its own with one organization and its admin. `rates` are those of RateLimits, by the time of the fake clock.
 
@@ -184,10 +191,11 @@ async def running_api(
         clock, entropy = FakeClock(), SeededEntropy()
         tokens = JwtTokens(ServerKey(entropy.token_bytes(32)), entropy, public_url=URL)
         authenticator = Authenticator(store, tokens, clock)
+        metrics = Metrics()
         log_writer = LogWriter(store, clock, now=lambda: clock.now_s)
         retention = RetentionWorker(store, clock, default=JournalBounds())
-        engine = _instances(store, runtime, clock, log_writer)
-        residents, instances, watching, filling, desired_versions, dead_letters = engine
+        engine = _engine(store, runtime, clock, log_writer, metrics, tracer)
+        turns, residents, instances, watching, filling, desired_versions, dead_letters = engine
         await filling.start()
         stack.push_async_callback(filling.stop)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
@@ -219,13 +227,26 @@ async def running_api(
             token_providers=TokenProviders(store, authenticator, entropy),
             logs=Logs(store),
             exchange=TokenExchange(
-                store, tokens, subjects, clock, valid_for=limits.EXCHANGED_TOKEN_VALID_FOR
+                store,
+                tokens,
+                subjects,
+                clock,
+                valid_for=limits.EXCHANGED_TOKEN_VALID_FOR,
+                metrics=metrics,
             ),
             http_api=HttpApi(store, runtime, residents, instances, log_writer, clock),
-            rate_limits=RateLimits(lambda: clock.now_s, **rates),
+            rate_limits=RateLimits(lambda: clock.now_s, **rates, metrics=metrics),
         )
+        page = _metrics_page(metrics, turns, watching, metrics_token) if metrics_token else None
         app = build_app(
-            services, is_ready=is_ready, public_url=public_url, errors=errors, cors=cors
+            services,
+            is_ready=is_ready,
+            public_url=public_url,
+            errors=errors,
+            cors=cors,
+            metrics=metrics,
+            metrics_page=page,
+            tracer=tracer,
         )
         transport = httpx.ASGITransport(app)
         client = await stack.enter_async_context(
@@ -242,15 +263,52 @@ async def running_api(
             entropy=entropy,
             log_writer=log_writer,
             retention=retention,
+            metrics=metrics,
             admin={},
         )
         api.admin.update(await api.new_member("ada"))
         yield api
 
 
-def _instances(
-    store: MemoryStore, runtime: ToyRuntime, clock: FakeClock, author_log: LogWriter
-) -> tuple[Residents, Instances, Watching, IndexFilling, DesiredVersions, DeadLetters]:
+def _metrics_page(metrics: Metrics, turns: Turns, watching: Watching, token: str) -> MetricsPage:
+    def look() -> Gauges:
+        return Gauges(
+            mailbox_letters=turns.letters_waiting,
+            writes_waiting=0,
+            timers_held=0,
+            residents=0,
+            resident_bytes=0,
+            hosts={"running": 0},
+            hosts_pinned=0,
+            host_requests_waiting=0,
+            sockets=0,
+            watchers=watching.watchers,
+            instances_watched=watching.instances_watched,
+            database_bytes=0,
+            wal_bytes=0,
+        )
+
+    return MetricsPage(MetricsText(metrics, look).render, CONTENT_TYPE, token)
+
+
+class _Engine(NamedTuple):
+    turns: Turns
+    residents: Residents
+    instances: Instances
+    watching: Watching
+    filling: IndexFilling
+    desired_versions: DesiredVersions
+    dead_letters: DeadLetters
+
+
+def _engine(
+    store: MemoryStore,
+    runtime: ToyRuntime,
+    clock: FakeClock,
+    author_log: LogWriter,
+    metrics: Metrics,
+    tracer: Tracer | None,
+) -> _Engine:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
@@ -270,13 +328,32 @@ def _instances(
         on_growth=residents.resized,
         on_void=residents.remove,
         upgrades=Upgrades(runtime, store, paths, clock, author_log),
+        metrics=metrics,
+        tracer=tracer,
     )
     creation = Creation(store, runtime, residents, turns, clock)
     messages = Messages(
-        store, runtime, residents, turns, creation, hops_max=limits.MESSAGE_HOPS_MAX
+        store,
+        runtime,
+        residents,
+        turns,
+        creation,
+        hops_max=limits.MESSAGE_HOPS_MAX,
+        metrics=metrics,
+        tracer=tracer,
     )
     instances = Instances(
-        store, runtime, residents, turns, notifier, clock, author_log, creation, messages
+        store,
+        runtime,
+        residents,
+        turns,
+        notifier,
+        clock,
+        author_log,
+        creation,
+        messages,
+        metrics=metrics,
+        tracer=tracer,
     )
     runtime.listener = instances
     watching = Watching(residents, runtime, store)
@@ -284,4 +361,4 @@ def _instances(
     filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
     desired_versions = DesiredVersions(store, residents, paths)
     dead_letters = DeadLetters(store, residents, clock, on_timers=timers.schedule)
-    return residents, instances, watching, filling, desired_versions, dead_letters
+    return _Engine(turns, residents, instances, watching, filling, desired_versions, dead_letters)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import uvicorn
@@ -13,6 +13,7 @@ import uvicorn
 from statekeep.api.http.cors import Cors
 from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.realtime.connection import RealtimeConnection
+from statekeep.telemetry.opentelemetry import OpenTelemetryTracer
 from tests.support.api import Api, Headers, running_api
 
 
@@ -29,14 +30,23 @@ def serving_api(
     *,
     cors: Cors | None = None,
     keep_alive_seconds: int = 5,
+    metrics_token: str | None = None,
+    otlp_endpoint: str | None = None,
 ) -> Iterator[Served]:
-    """An API with machine `door` and its instance `front`, in a thread of its own for as long as the context lasts."""
+    """An API with machine `door` and its instance `front`, in a thread of its own for as long as the context lasts.
+
+    With `otlp_endpoint` its events are traced, and all traces sent when the context ends.
+    """
     ready: list[Served] = []
     is_settled = threading.Event()
     server = _Server(protocol, keep_alive_seconds)
 
     async def main() -> None:
-        async with running_api(cors=cors) as api:
+        tracer = None if otlp_endpoint is None else OpenTelemetryTracer(otlp_endpoint)
+        async with (
+            _closing(tracer),
+            running_api(cors=cors, metrics_token=metrics_token, tracer=tracer) as api,
+        ):
             await _furnish(api)
             server.config.app = api.app
             serving = asyncio.create_task(server.serve())
@@ -60,6 +70,13 @@ def serving_api(
     finally:
         server.should_exit = True
         thread.join()
+
+
+@asynccontextmanager
+async def _closing(tracer: OpenTelemetryTracer | None) -> AsyncIterator[None]:
+    yield
+    if tracer is not None:
+        await tracer.close()
 
 
 async def _furnish(api: Api) -> None:

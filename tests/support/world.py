@@ -34,6 +34,7 @@ from statekeep.domain.names import (
     UserId,
     VersionId,
 )
+from statekeep.ports.metrics import Metrics
 from statekeep.ports.notifier import InstanceChanged, InstanceDeleted, Notification
 from statekeep.runtimes.snapshots import read_context
 from statekeep.storage.memory.store import MemoryStore
@@ -119,8 +120,16 @@ class World:
     """The engine with everything around it in sight."""
 
     def __init__(
-        self, runtime, *, settle_timeout_seconds=60.0, store=None, residents_max=100, hops_max=100
+        self,
+        runtime,
+        *,
+        settle_timeout_seconds=60.0,
+        store=None,
+        residents_max=100,
+        hops_max=100,
+        tracer=None,
     ):
+        self.metrics = Metrics(per_machine=True)
         self.runtime = runtime
         self.store = store or SlowStore()
         self.clock = ManualClock()
@@ -142,10 +151,19 @@ class World:
             on_growth=self.residents.resized,
             on_void=self.residents.remove,
             upgrades=Upgrades(runtime, self.store, self.paths, self.clock, self.recorder),
+            metrics=self.metrics,
+            tracer=tracer,
         )
         self.creation = Creation(self.store, runtime, self.residents, self.turns, self.clock)
         self.messages = Messages(
-            self.store, runtime, self.residents, self.turns, self.creation, hops_max=hops_max
+            self.store,
+            runtime,
+            self.residents,
+            self.turns,
+            self.creation,
+            hops_max=hops_max,
+            metrics=self.metrics,
+            tracer=tracer,
         )
         self.instances = Instances(
             self.store,
@@ -157,6 +175,8 @@ class World:
             self.recorder,
             self.creation,
             self.messages,
+            metrics=self.metrics,
+            tracer=tracer,
         )
         self.filler = IndexFiller(self.store, self.residents, self.turns, self.indexing)
         self.filling = IndexFilling(self.store, self.filler)
@@ -220,10 +240,10 @@ class World:
         json = msgspec.json.encode(context)
         return await self.instances.create(CALLER, MACHINE, InstanceName(name), json, None)
 
-    async def send(self, type_, *, name=NAME, caller=CALLER, key=None, **fields):
+    async def send(self, type_, *, name=NAME, caller=CALLER, key=None, trace=None, **fields):
         event = Event(type_, msgspec.json.encode({"type": type_, **fields}))
         return await self.instances.send_event(
-            caller, MACHINE, InstanceName(name), event, idempotency_key=key
+            caller, MACHINE, InstanceName(name), event, idempotency_key=key, trace=trace
         )
 
     def sending(self, type_, **options):

@@ -117,6 +117,9 @@ def test_every_option_can_come_from_each_source(parse, write):
         "log_machine_output": True,
         "logs_kept_for": "1d",
         "logs_mib_max": 7,
+        "metrics_token": "a-token-of-24-characters",
+        "metrics_per_machine": True,
+        "otlp_endpoint": "http://collector.example:4318",
     }
     assert {field.name for field in fields(Settings)} - {"config", "crash_at"} == set(values)
     path = write("".join(f"{name} = {_toml(value)}\n" for name, value in values.items()))
@@ -367,3 +370,20 @@ def test_variables_that_set_nothing_are_found() -> None:
         "STATEKEEP_PROT": "STATEKEEP_PORT",
         "STATEKEEP_ZZZ": None,
     }
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "has blanks in the middle", "x" * 15, "ümlautümlautümlaut"]
+)
+def test_a_metrics_token_is_fit_for_a_header_and_hard_to_guess(parse, token):
+    """A wrong one is not repeated: it may be nearly the right one."""
+    message = parse(STATEKEEP_METRICS_TOKEN=token)
+    assert "metrics_token: expected 16 characters or more" in message
+    assert token not in message
+
+
+def test_the_metrics_token_is_not_shown(parse):
+    """Settings may be printed."""
+    settings = parse(STATEKEEP_METRICS_TOKEN="a-token-of-24-characters")
+    assert settings.metrics_token == "a-token-of-24-characters"
+    assert "a-token-of-24" not in repr(settings)

@@ -20,6 +20,7 @@ from statekeep.domain.step import Failed, Outcome, Stepped
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import Store
+from statekeep.ports.tracing import Stage
 
 INITIALIZATION = Event("xstate.init", b'{"type":"xstate.init"}')
 """The event of every first transition."""
@@ -123,6 +124,7 @@ class Creation:
         letter.on_handled = on_handled
         self._residents.expect(resident.id, decided)
         auth = letter.delivery.auth
+        letter.reached(Stage.HOST)
         self.newborn[resident.id] = key
         outcome: Outcome
         try:

@@ -17,7 +17,7 @@ from statekeep.application.anonymous import anonymous_claims, is_anonymous
 from statekeep.application.claims_mapping import apply_mapping, require_claims
 from statekeep.application.identity_providers import trust_of
 from statekeep.domain import limits
-from statekeep.domain.errors import InvalidExchange, InvalidTarget
+from statekeep.domain.errors import InvalidExchange, InvalidTarget, StatekeepError
 from statekeep.domain.machine import Key
 from statekeep.domain.names import OrganizationId, ServiceName
 from statekeep.domain.token_exchange import (
@@ -28,6 +28,7 @@ from statekeep.domain.token_exchange import (
     most_specific,
 )
 from statekeep.ports.clock import Clock
+from statekeep.ports.metrics import Metrics
 from statekeep.ports.store import Catalog
 from statekeep.ports.subject_tokens import SubjectTokens, Untrusted
 from statekeep.ports.tokens import Tokens
@@ -59,11 +60,13 @@ class TokenExchange:
         clock: Clock,
         *,
         valid_for: timedelta,
+        metrics: Metrics | None = None,
     ) -> None:
         self._catalog = catalog
         self._tokens = tokens
         self._subjects = subjects
         self._clock = clock
+        self._metrics = metrics or Metrics()
         self._valid_for_s = max(1, int(valid_for.total_seconds()))
 
     async def exchange(
@@ -74,6 +77,17 @@ class TokenExchange:
         Raises InvalidExchange where the token is not believed or its claims are too large, InvalidTarget where there is no such service
         for it, and IssuerUnavailable where the keys to check it with cannot be had.
         """
+        try:
+            exchanged = await self._exchange(organization_id, service, subject_token)
+        except StatekeepError:
+            self._metrics.exchanges_refused += 1
+            raise
+        self._metrics.tokens_exchanged += 1
+        return exchanged
+
+    async def _exchange(
+        self, organization_id: OrganizationId, service: ServiceName, subject_token: str
+    ) -> ExchangedToken:
         issuer, claims = await self._verified(organization_id, subject_token)
         if is_anonymous(issuer):
             claims = anonymous_claims(claims)

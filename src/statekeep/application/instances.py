@@ -49,9 +49,11 @@ from statekeep.domain.step import ChildrenState
 from statekeep.domain.timer import Timer
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock
+from statekeep.ports.metrics import Metrics
 from statekeep.ports.notifier import InstanceDeleted, Notifier
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import Page, Store, Transition
+from statekeep.ports.tracing import EventTrace, Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +83,9 @@ class Instances:
         author_log: AuthorLog,
         creation: Creation,
         messages: Messages,
+        *,
+        metrics: Metrics | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._store = store
         self._runtime = runtime
@@ -91,6 +96,8 @@ class Instances:
         self._author_log = author_log
         self._creation = creation
         self._messages = messages
+        self._metrics = metrics or Metrics()
+        self._tracer = tracer
         self._is_draining = False
         self._loop = asyncio.get_running_loop()
         self._recovering: set[asyncio.Task[None]] = set()
@@ -106,6 +113,7 @@ class Instances:
         event: Event,
         *,
         idempotency_key: str | None = None,
+        trace: EventTrace | None = None,
     ) -> InstanceView:
         """Deliver an event and wait until the instance has settled (SPEC 6).
 
@@ -114,13 +122,17 @@ class Instances:
         IdempotencyMismatch and Overloaded; in each case nothing changed.
         """
         if idempotency_key is None:
-            answer = self.post_event(caller, machine, instance, event)
+            answer = self.post_event(caller, machine, instance, event, trace)
             if answer is not None:
                 return await answer
         organization_id = require_scope(caller, "events.write")
         self._require_no_drain()
         resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
-        letter = Letter(Delivery(event, Origin.CLIENT, caller.claims), self._loop.create_future())
+        if trace is not None:
+            trace.about(resident.key, event.type)
+        letter = Letter(
+            Delivery(event, Origin.CLIENT, caller.claims), self._loop.create_future(), trace=trace
+        )
         if idempotency_key is not None:
             return await self._send_once(resident, letter, idempotency_key)
         self._turns.post(resident, letter)
@@ -128,7 +140,12 @@ class Instances:
         return await letter.answer
 
     def post_event(
-        self, caller: AuthContext, machine: MachineName, instance: InstanceName, event: Event
+        self,
+        caller: AuthContext,
+        machine: MachineName,
+        instance: InstanceName,
+        event: Event,
+        trace: EventTrace | None = None,
     ) -> asyncio.Future[InstanceView] | None:
         """`send_event` to an instance that is in memory, without waiting: the future is its answer. None, and nothing done, where it is not."""
         organization_id = require_scope(caller, "events.write")
@@ -138,6 +155,9 @@ class Instances:
             return None
         answer: asyncio.Future[InstanceView] = self._loop.create_future()
         letter = Letter(Delivery(event, Origin.CLIENT, caller.claims), answer)
+        if trace is not None:
+            letter.trace = trace
+            trace.about(resident.key, event.type)
         self._turns.post(resident, letter)
         return answer
 
@@ -148,6 +168,7 @@ class Instances:
         instance: InstanceName,
         context: bytes,
         version_id: VersionId | None,
+        trace: EventTrace | None = None,
     ) -> InstanceView:
         """Make an instance in its initial state and wait until it has settled.
 
@@ -157,11 +178,14 @@ class Instances:
         organization_id = require_scope(caller, "instances.write")
         self._require_no_drain()
         letter = Letter(
-            Delivery(INITIALIZATION, Origin.CREATION, caller.claims), self._loop.create_future()
+            Delivery(INITIALIZATION, Origin.CREATION, caller.claims),
+            self._loop.create_future(),
+            trace=trace,
         )
-        await self._creation.create(
-            InstanceKey(organization_id, machine, instance), version_id, context, letter
-        )
+        key = InstanceKey(organization_id, machine, instance)
+        if trace is not None:
+            trace.about(key, INITIALIZATION.type)
+        await self._creation.create(key, version_id, context, letter)
         assert letter.answer is not None
         return await letter.answer
 
@@ -271,7 +295,15 @@ class Instances:
         delivery = Delivery(
             Event("(timer)", timer.event), Origin.TIMER, timer_seq=seq, hops=timer.hops
         )
-        self._turns.post(resident, Letter(delivery, on_handled=on_handled))
+        self._metrics.timer_lateness_seconds.observe(
+            max(0.0, self._clock.now_ms() - timer.due_at) / 1000
+        )
+        letter = Letter(delivery, on_handled=on_handled)
+        if self._tracer is not None:
+            letter.trace = self._tracer.delivery("timer", (instance_id, seq))
+            if letter.trace is not None:
+                letter.trace.about(resident.key, delivery.event.type)
+        self._turns.post(resident, letter)
         return True
 
     async def put_off_timer(
@@ -283,6 +315,7 @@ class Instances:
         if resident is None or timer is None:
             return None
         tries = timer.tries + 1
+        self._metrics.timers_failed += 1
         is_dead = tries >= DELIVERY_TRIES_MAX
         # A dead letter says when it was due, not when it would have been.
         due_at = timer.due_at if is_dead else due_at
@@ -313,6 +346,7 @@ class Instances:
             self._turns.lose_children(resident, "its children sent more events than may wait")
         else:
             letter = Letter(Delivery(event, Origin.CHILD, handle=handle, child=child))
+            letter.posted_at = self._loop.time()
             resident.mailbox.append(letter)
             self._turns.ensure_turn(resident)
 
@@ -388,6 +422,8 @@ class Instances:
         resident.timers = {**resident.timers, timer.seq: timer}
         await self._store.update_timer(resident.id, timer)
         if timer.is_dead:
+            self._metrics.dead_timers += timer.message is None
+            self._metrics.dead_messages += timer.message is not None
             self._log_death(resident, timer)
             self._messages.died(resident, timer)
             await self._bound_dead_letters(resident)

@@ -31,8 +31,10 @@ from statekeep.domain.message import (
 )
 from statekeep.domain.timer import Timer
 from statekeep.domain.turn import lost_child_delivery
+from statekeep.ports.metrics import Metrics
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.store import InstanceStore
+from statekeep.ports.tracing import Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +75,8 @@ class Messages:
         creation: Creation,
         *,
         hops_max: int,
+        metrics: Metrics | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._store = store
         self._runtime = runtime
@@ -80,6 +84,8 @@ class Messages:
         self._turns = turns
         self._creation = creation
         self._hops_max = hops_max
+        self._metrics = metrics or Metrics()
+        self._tracer = tracer
         self._under_way: set[Receipt] = set()
         self._lanes: dict[int, deque[_Mail]] = {}
         """What waits behind another message of the same sender."""
@@ -192,16 +198,23 @@ class Messages:
             self._handled(mail, error)
 
         letter = Letter(delivery, on_handled=on_handled)
+        if self._tracer is not None:
+            letter.trace = self._tracer.delivery("message", mail.receipt)
+            if letter.trace is not None:
+                letter.trace.about(mail.receiver, delivery.event.type)
         return letter
 
     def _handled(self, mail: _Mail, error: StatekeepError | None) -> None:
         self._under_way.discard(mail.receipt)
         if error is None:
+            self._metrics.messages_delivered += 1
             sender = self._residents.at_hand_by_id(mail.receipt.sender)
             if sender is not None and mail.receipt.seq in sender.timers:
                 sender.timers = {
                     seq: timer for seq, timer in sender.timers.items() if seq != mail.receipt.seq
                 }
+        else:
+            self._metrics.messages_failed += 1
         mail.on_handled(error)
 
     async def _forget(self, receipt: Receipt) -> None:

@@ -15,6 +15,7 @@ from statekeep.domain.errors import TooManyRequests
 from statekeep.domain.limits import RATE_BUCKETS_MAX
 from statekeep.domain.names import OrganizationId
 from statekeep.domain.rates import Rate
+from statekeep.ports.metrics import Metrics
 
 _ALL_ANONYMOUS: Final = "anonymous callers of this organization"
 
@@ -36,8 +37,10 @@ class RateLimits:
         anonymous: Rate | None = None,
         token_exchange: Rate | None = None,
         http_api: Rate | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._now = now
+        self._metrics = metrics or Metrics()
         self._organization = _buckets(organization, "callers of this organization")
         self._anonymous_session = _buckets(anonymous_session, "this anonymous session")
         self._anonymous = _buckets(anonymous, _ALL_ANONYMOUS)
@@ -66,7 +69,7 @@ class RateLimits:
     def admit_exchange(self, organization_id: OrganizationId) -> None:
         """Count one exchange of a token. Raises TooManyRequests."""
         if self._token_exchange is not None:
-            self._token_exchange.take(hash(organization_id), self._now())
+            self._take_from(self._token_exchange, hash(organization_id))
 
     def admit_http(self, organization_id: OrganizationId) -> None:
         """Count one request to an organization's HTTP endpoints, which is one of the organization's too. Raises TooManyRequests."""
@@ -76,7 +79,14 @@ class RateLimits:
 
     def _take(self, buckets: Buckets | None, caller: AuthContext, session: str = "") -> None:
         if buckets is not None and caller.organization_id is not None:
-            buckets.take(hash((caller.organization_id, session)), self._now())
+            self._take_from(buckets, hash((caller.organization_id, session)))
+
+    def _take_from(self, buckets: Buckets, name: int) -> None:
+        try:
+            buckets.take(name, self._now())
+        except TooManyRequests:
+            self._metrics.requests_limited += 1
+            raise
 
 
 class Buckets:

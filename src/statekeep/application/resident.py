@@ -28,6 +28,7 @@ from statekeep.domain.machine import MachineVersion, VersionInfo
 from statekeep.domain.names import InstanceId
 from statekeep.domain.timer import Timer
 from statekeep.ports.runtime import Standing
+from statekeep.ports.tracing import EventTrace, Stage
 
 _FROM_ELSEWHERE: Final = (Origin.TIMER, Origin.CREATION, Origin.MESSAGE)
 
@@ -39,7 +40,16 @@ class Letter:
     committed, or with the error that kept it from being. `key` and `body_hash` belong to an idempotent request.
     """
 
-    __slots__ = ("answer", "body_hash", "delivery", "is_recorded", "key", "on_handled")
+    __slots__ = (
+        "answer",
+        "body_hash",
+        "delivery",
+        "is_recorded",
+        "key",
+        "on_handled",
+        "posted_at",
+        "trace",
+    )
 
     def __init__(
         self,
@@ -49,12 +59,16 @@ class Letter:
         key: str | None = None,
         body_hash: bytes = b"",
         on_handled: Callable[[StatekeepError | None], None] | None = None,
+        trace: EventTrace | None = None,
     ) -> None:
         self.delivery = delivery
         self.answer = answer
         self.key = key
         self.body_hash = body_hash
         self.on_handled = on_handled
+        self.trace = trace
+        self.posted_at = 0.0
+        """Loop time at which it came into the mailbox."""
         self.is_recorded = False
         """Did a commit come of it, once it is handled?"""
 
@@ -81,11 +95,25 @@ class Letter:
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(error)
         self.handled(error)
+        self.end_trace(error)
 
     def reply(self, view: InstanceView) -> None:
         """Answer whoever waits."""
         if self.answer is not None and not self.answer.done():
             self.answer.set_result(view)
+
+    def reached(self, stage: Stage) -> None:
+        """Tell its trace."""
+        if self.trace is not None:
+            self.trace.reached(stage)
+
+    def end_trace(self, error: StatekeepError | None = None) -> None:
+        """Tell its trace how it ended. Where somebody waits for an answer they will say when it is over."""
+        if self.trace is not None:
+            if error is not None:
+                self.trace.failed(error)
+            if self.answer is None:
+                self.trace.ended()
 
     def handled(self, error: StatekeepError | None = None) -> None:
         """Say that it is committed, or that it never will be."""
@@ -95,13 +123,14 @@ class Letter:
 
 
 class Waiter:
-    """A letter whose event is committed and whose sender waits for the instance to settle, until `deadline` (loop time)."""
+    """A letter whose event is committed, and whose sender waits from `since` until `deadline` (loop time) for the instance to settle."""
 
-    __slots__ = ("deadline", "letter")
+    __slots__ = ("deadline", "letter", "since")
 
-    def __init__(self, letter: Letter, deadline: float) -> None:
+    def __init__(self, letter: Letter, deadline: float, *, since: float) -> None:
         self.letter = letter
         self.deadline = deadline
+        self.since = since
 
 
 class Resident:

@@ -42,6 +42,11 @@ class Residents:
     def __len__(self) -> int:
         return len(self._by_key)
 
+    @property
+    def size_bytes(self) -> int:
+        """Roughly what all of them take."""
+        return self._bytes
+
     def at_hand(self, key: InstanceKey) -> Resident | None:
         """The resident of that name, if it is in memory."""
         resident = self._by_key.get(key)

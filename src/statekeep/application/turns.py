@@ -50,9 +50,11 @@ from statekeep.domain.timer import NO_TIMER_CHANGES, Timer
 from statekeep.domain.turn import TS_STEP_MS, CommitDraft, Published, lost_child_delivery
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock
+from statekeep.ports.metrics import EventOutcome, Metrics
 from statekeep.ports.notifier import InstanceChanged, Notifier
 from statekeep.ports.runtime import HostLost, Runtime
 from statekeep.ports.store import Store
+from statekeep.ports.tracing import Stage, Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +96,8 @@ class Turns:
         on_growth: Callable[[Resident], None],
         on_void: Callable[[Resident], None],
         upgrades: Upgrades | None = None,
+        metrics: Metrics | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._runtime = runtime
         self._store = store
@@ -106,6 +110,9 @@ class Turns:
         self._on_growth = on_growth
         self._on_void = on_void
         self._upgrades = upgrades
+        self._metrics = metrics or Metrics()
+        self._accepted = self._metrics.events[EventOutcome.ACCEPTED]
+        self._tracer = tracer
         self._loop = asyncio.get_running_loop()
         self._background: set[asyncio.Future[None]] = set()
         self.on_left: Callable[[Resident], None] = lambda _: None
@@ -113,12 +120,21 @@ class Turns:
         self.under_way: set[Resident] = set()
         """Residents with a turn."""
 
+    @property
+    def letters_waiting(self) -> int:
+        """Events in mailboxes, and those that children sent and no host could be had for."""
+        return sum(len(resident.mailbox) + len(resident.held) for resident in self.under_way)
+
     def post(self, resident: Resident, letter: Letter) -> None:
         """Put a letter into the mailbox. Raises Overloaded where that is full, and why the instance is void where it is."""
         if resident.void_because is not None:
             raise resident.void_because
         if len(resident.mailbox) >= MAILBOX_LETTERS_MAX:
+            self._count(resident, letter, EventOutcome.OVERLOADED)
             raise Overloaded("too many events wait for this instance")
+        letter.posted_at = self._loop.time()
+        if self._tracer is not None:
+            letter.reached(Stage.MAILBOX)
         resident.mailbox.append(letter)
         self.ensure_turn(resident)
 
@@ -135,6 +151,8 @@ class Turns:
     def begin(self, resident: Resident, letter: Letter, outcome: Outcome, new: NewInstance) -> None:
         """Take the initial macrostep of an instance that does not exist yet, and go on as after any other."""
 
+        letter.posted_at = self._loop.time()
+        letter.reached(Stage.COMMIT)
         self.under_way.add(resident)
         first = self._take(resident, [letter], [outcome], new)
         resident.turn = self._loop.create_task(self._turn(resident, first))
@@ -144,7 +162,7 @@ class Turns:
         if isinstance(outcome, Failed):
             self._fail(resident, letter, outcome.error)
         else:
-            letter.fail(RejectedByMachineAuthorizer("the machine's allowWrite said no"))
+            self._give_up(resident, letter, _refusal())
 
     async def run_turn(self, resident: Resident) -> None:
         """Go on until nothing waits and the instance has settled."""
@@ -203,6 +221,8 @@ class Turns:
             return
         if len(resident.committing) >= PIPELINED_BURSTS_MAX:
             await asyncio.wait([resident.committing[0]])
+        if self._tracer is not None:
+            _mark(burst, Stage.HOST)
         try:
             outcomes = await self._runtime.step(
                 resident.version, resident.head(), [letter.delivery for letter in burst]
@@ -213,11 +233,13 @@ class Turns:
             return
         except BaseException:
             for letter in burst:
-                letter.fail(StatekeepError("the event was given up"))
+                self._give_up(resident, letter, StatekeepError("the event was given up"))
             raise
+        if self._tracer is not None:
+            _mark(burst, Stage.COMMIT)
         if resident.void_because is not None:
             for letter in burst:
-                letter.fail(resident.void_because)
+                self._give_up(resident, letter, resident.void_because)
             return
         await self._take(resident, burst, outcomes)
 
@@ -247,6 +269,7 @@ class Turns:
         seq = head.delivery.timer_seq
         if seq is not None and seq not in resident.timers:
             head.handled()
+            head.end_trace()
             burst = burst[1:]
         if resident.status is InstanceStatus.RUNNING:
             return burst
@@ -254,7 +277,7 @@ class Turns:
             if letter.delivery.origin in (Origin.CHILD, Origin.LOST_CHILD):
                 resident.held.append(letter)
             else:
-                letter.fail(InvalidState("the instance is paused"))
+                self._give_up(resident, letter, InvalidState("the instance is paused"))
         return []
 
     async def _take(
@@ -268,8 +291,9 @@ class Turns:
         try:
             await self._take_burst(resident, burst, outcomes, new)
         except BaseException:
+            reason = StatekeepError("an internal error ended the instance's turn")
             for letter in burst:
-                letter.fail(StatekeepError("an internal error ended the instance's turn"))
+                self._give_up(resident, letter, reason)
             raise
 
     async def _take_burst(
@@ -299,7 +323,7 @@ class Turns:
             elif isinstance(outcome, Ignored):
                 followers.append(letter)
             elif isinstance(outcome, Refused):
-                letter.fail(RejectedByMachineAuthorizer("the machine's allowWrite said no"))
+                self._give_up(resident, letter, _refusal())
             else:
                 self._fail(resident, letter, outcome.error)
         if draft.is_empty:
@@ -400,6 +424,8 @@ class Turns:
         if abs(len(batch.snapshot) - resident.weighed_bytes) > _GROWTH_BYTES:
             self._on_growth(resident)
         self._publish(resident, batch)
+        if self._tracer is not None:
+            self._trace_commit(self._tracer, resident, batch)
         if batch.timers_set:
             self._on_timers(resident.id, batch.timers_set)
         if batch.effects is Effects.ACTIONS:
@@ -417,6 +443,14 @@ class Turns:
             resident.desired_version = None
         resident.retry_upgrade()
 
+    def _trace_commit(self, tracer: Tracer, resident: Resident, batch: Batch) -> None:
+        _mark([letter for letter, _ in batch.accepted], Stage.EFFECTS)
+        if batch.timers_set:
+            # Which of the batch's events set them is not known any more; nearly always there is one.
+            causes = [letter.trace for letter, _ in batch.accepted if letter.trace is not None]
+            if causes:
+                tracer.caused(causes[-1], resident.id, batch.timers_set)
+
     def _publish(self, resident: Resident, batch: Batch) -> None:
         try:
             if not all(is_silent for _, is_silent in batch.published):
@@ -428,19 +462,38 @@ class Turns:
 
     def _tell(self, resident: Resident, batch: Batch) -> None:
         """Answer those who need not wait any longer."""
-        for letter in batch.followers:
-            letter.reply(resident.view)
-            letter.handled()
+        if batch.followers:
+            self._reply_unchanged(resident, batch.followers, resident.view)
         if batch.is_settled:
             crash_points.reach(crash_points.BEFORE_REPLY)
-        deadline = self._loop.time() + self._settle_timeout
+        now = self._loop.time()
+        deadline = now + self._settle_timeout
+        accepted, observe = self._accepted, self._metrics.event_seconds.observe
         for letter, view in batch.accepted:
+            accepted[letter.delivery.origin] += 1
+            observe(now - letter.posted_at)
             letter.is_recorded = True
             letter.handled()
             if batch.is_settled:
                 letter.reply(view)
             elif letter.answer is not None:
-                resident.waiters.append(Waiter(letter, deadline))
+                resident.waiters.append(Waiter(letter, deadline, since=now))
+        if self._metrics.by_machine is not None and batch.accepted:
+            count = len(batch.accepted)
+            self._metrics.count_machine(resident.version, EventOutcome.ACCEPTED, count)
+        if self._tracer is not None:
+            _trace_answers(batch)
+
+    def _reply_unchanged(
+        self, resident: Resident, letters: Sequence[Letter], view: InstanceView
+    ) -> None:
+        """Answer letters that changed nothing."""
+        for letter in letters:
+            self._count(resident, letter, EventOutcome.IGNORED)
+            letter.reached(Stage.REPLY)
+            letter.reply(view)
+            letter.handled()
+            letter.end_trace()
 
     def _on_commit_failed(
         self, resident: Resident, batch: Batch, error: BaseException | None
@@ -455,7 +508,7 @@ class Turns:
         reason = resident.void_because
         assert reason is not None
         for letter in [*(letter for letter, _ in batch.accepted), *batch.followers]:
-            letter.fail(reason)
+            self._give_up(resident, letter, reason)
 
     def void(self, resident: Resident, reason: StatekeepError) -> None:
         """Give up what is in memory: what waits fails, what was decided and not committed never happens.
@@ -467,8 +520,11 @@ class Turns:
             return
         resident.void_because = reason
         waiters, resident.waiters = resident.waiters, []
-        for letter in [*resident.mailbox, *resident.held, *(waiter.letter for waiter in waiters)]:
-            letter.fail(reason)
+        for waiter in waiters:
+            # Its event is durable, and was counted.
+            waiter.letter.fail(reason)
+        for letter in [*resident.mailbox, *resident.held]:
+            self._give_up(resident, letter, reason)
         resident.mailbox.clear()
         resident.held.clear()
         if resident.turn is None:
@@ -572,6 +628,9 @@ class Turns:
             Letter(lost_child_delivery(child, "it never answered", xstate_major=major))
             for child in owed
         ]
+        now = self._loop.time()
+        for letter in letters:
+            letter.posted_at = now
         resident.mailbox.extendleft(reversed(letters))
 
     async def _wait(self, resident: Resident) -> None:
@@ -595,6 +654,7 @@ class Turns:
         patient = [waiter for waiter in resident.waiters if waiter.deadline > now]
         for waiter in resident.waiters:
             if waiter.deadline <= now:
+                self._metrics.settle_timeouts += 1
                 self._answer(resident, waiter.letter)
         resident.waiters = patient
         if resident.settle_deadline > now:
@@ -622,7 +682,9 @@ class Turns:
             waiters, resident.waiters = resident.waiters, []
             if waiters:
                 crash_points.reach(crash_points.BEFORE_REPLY)
+            now = self._loop.time()
             for waiter in waiters:
+                self._metrics.settle_seconds.observe(now - waiter.since)
                 self._answer(resident, waiter.letter)
 
     async def _keep_children(self, resident: Resident) -> None:
@@ -659,6 +721,7 @@ class Turns:
 
     def _answer(self, resident: Resident, letter: Letter) -> None:
         """Answer with the newest state."""
+        letter.reached(Stage.REPLY)
         if letter.key is not None:
             self._store_answer(resident, letter.key)
         letter.reply(resident.view)
@@ -682,11 +745,9 @@ class Turns:
             view = await self.view_of(resident)
         except StatekeepError as error:
             for letter in letters:
-                letter.fail(error)
+                self._give_up(resident, letter, error)
             return
-        for letter in letters:
-            letter.reply(view)
-            letter.handled()
+        self._reply_unchanged(resident, letters, view)
 
     async def view_of(self, resident: Resident) -> InstanceView:
         """The committed view, computed where nobody has needed it yet. For those who were allowed to write, or ask for an operator."""
@@ -699,7 +760,20 @@ class Turns:
 
     # Failing
 
+    def _give_up(self, resident: Resident, letter: Letter, error: StatekeepError) -> None:
+        """Nothing comes of the letter. Nothing is counted where it was answered before."""
+        if letter.answer is None or not letter.answer.done():
+            self._count(resident, letter, _outcome_of(error))
+        letter.fail(error)
+
+    def _count(self, resident: Resident, letter: Letter, outcome: EventOutcome) -> None:
+        self._metrics.events[outcome][letter.delivery.origin] += 1
+        if self._metrics.by_machine is not None:
+            self._metrics.count_machine(resident.version, outcome, 1)
+
     def _put_back(self, resident: Resident, letters: Sequence[Letter]) -> None:
+        if self._tracer is not None:
+            _mark(letters, Stage.MAILBOX)
         resident.mailbox.extendleft(reversed(letters))
 
     def _fail(self, resident: Resident, letter: Letter, error: StatekeepError) -> None:
@@ -707,7 +781,7 @@ class Turns:
             resident.held.append(letter)
             self._loop.call_later(error.retry_after_seconds, self._look_again, resident)
             return
-        letter.fail(error)
+        self._give_up(resident, letter, error)
         if isinstance(error, MachineError):
             self.write_failure(resident, letter.delivery.event.type, error)
 
@@ -725,3 +799,25 @@ class Turns:
         """No host could be had for what children sent, which nobody will send again."""
         if resident.status is InstanceStatus.RUNNING:
             self.resume(resident)
+
+
+def _mark(letters: Sequence[Letter], stage: Stage) -> None:
+    for letter in letters:
+        letter.reached(stage)
+
+
+def _trace_answers(batch: Batch) -> None:
+    for letter, _ in batch.accepted:
+        if batch.is_settled and letter.answer is not None:
+            letter.reached(Stage.REPLY)
+        letter.end_trace()
+
+
+def _refusal() -> RejectedByMachineAuthorizer:
+    return RejectedByMachineAuthorizer("the machine's allowWrite said no")
+
+
+def _outcome_of(error: StatekeepError) -> EventOutcome:
+    if isinstance(error, RejectedByMachineAuthorizer):
+        return EventOutcome.REFUSED
+    return EventOutcome.OVERLOADED if isinstance(error, Overloaded) else EventOutcome.FAILED

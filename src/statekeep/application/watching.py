@@ -53,6 +53,16 @@ class Watching:
         self._asking: set[asyncio.Task[None]] = set()
         self._closed_because: StatekeepError | None = None
 
+    @property
+    def watchers(self) -> int:
+        """Subscriptions and streams that follow an instance now."""
+        return sum(channel.watchers for channel in self._channels.values())
+
+    @property
+    def instances_watched(self) -> int:
+        """Instances that somebody follows."""
+        return len(self._channels)
+
     def hear(self, notification: Notification) -> None:
         """Something happened to an instance; nearly always one that nobody watches."""
         channel = self._channels.get(notification.instance_id)

@@ -290,3 +290,14 @@ LOG_CLOCK_BELIEVED = timedelta(minutes=1)
 LOGS_KEPT_FOR = timedelta(days=30)
 LOGS_MIB_MAX = 512
 """Entries of one organization on the disk. Some more until the next look, which is a minute away at the most."""
+
+METRIC_MACHINES_MAX = 1_000
+"""Machines whose events are told apart in the metrics, where that is asked for. Each is a handful of series in whatever keeps them."""
+METRICS_TOKEN_LENGTH_MIN = 16
+"""Characters of the token that opens the metrics."""
+TRACE_CAUSES_MAX = 10_000
+"""Timers and messages under way for which is kept which event they come of, so that traces can be linked."""
+TRACE_FLUSH_TIMEOUT = timedelta(seconds=2)
+"""How long a server that ends still tries to get rid of its last traces, once everything else is done."""
+TRACED_NAME_LENGTH_MAX = 200
+"""Characters of an event's type in a trace: authors and callers may make it as long as an event."""

@@ -17,6 +17,7 @@ import msgspec
 from statekeep.domain.limits import HOST_SESSIONS_MAX
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import InstanceId
+from statekeep.ports.metrics import Metrics
 from statekeep.runtimes import protocol
 from statekeep.runtimes.process import HostDied, HostProcess
 from statekeep.runtimes.protocol import BadFrame, HostFrame, bad_frame
@@ -71,7 +72,12 @@ class Host:
     """
 
     def __init__(
-        self, version: MachineVersion, observer: HostObserver, *, step_timeout_seconds: float
+        self,
+        version: MachineVersion,
+        observer: HostObserver,
+        *,
+        step_timeout_seconds: float,
+        metrics: Metrics | None = None,
     ) -> None:
         self.version = version
         self.process = HostProcess(self._on_line, self._on_end)
@@ -92,6 +98,7 @@ class Host:
         """When it died: whether it owed exactly one answer, so that nothing else can be to blame."""
         self._observer = observer
         self._step_timeout = step_timeout_seconds
+        self._observe_request = (metrics or Metrics()).host_request_seconds.observe
         self._calls: dict[int, Call] = {}
         self._next_id = 1
         self._loop = asyncio.get_running_loop()
@@ -213,6 +220,9 @@ class Host:
         if len(call.frames) < call.expects and frame.need is None and frame.error is None:
             return
         del self._calls[request_id]
+        if call.is_use and self.has_loaded:
+            # `_on_line` has just looked at the clock.
+            self._observe_request(self._last_line_at - call.sent_at)
         if not call.answered.done():
             if frame.pending:
                 self.pending[request_id] = self._loop.create_future()

@@ -13,10 +13,12 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from statekeep.domain.errors import InvalidCode, MachineError, Overloaded
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import OrganizationId, VersionId
+from statekeep.ports.metrics import Metrics
 from statekeep.runtimes import protocol
 from statekeep.runtimes.host import Host, HostObserver
 from statekeep.runtimes.javascript.launch import DenoLauncher
@@ -39,6 +41,18 @@ class PoolSettings:
     host_limits: HostLimits
 
 
+class PoolSizes(NamedTuple):
+    """Hosts by what they do, and requests that wait for a place."""
+
+    running: int
+    starting: int
+    """Those that only look at code that is being published among them."""
+    retiring: int
+    pinned: int
+    """Of the running ones, those that keep children alive and cannot go."""
+    waiting: int
+
+
 class Pool:
     """Hosts by version. Must be closed."""
 
@@ -49,12 +63,16 @@ class Pool:
         observer: HostObserver,
         settings: PoolSettings,
         socket_dir: Path,
+        metrics: Metrics | None = None,
     ) -> None:
         self._launcher = launcher
         self._code_of = code_of
         self._observer = observer
         self._settings = settings
         self._socket_dir = socket_dir
+        self._metrics = metrics or Metrics()
+        self._died: set[VersionId] = set()
+        """Versions whose last host died, and has no successor yet."""
         self._hosts: dict[VersionId, Host] = {}
         self._starting: dict[VersionId, asyncio.Task[Host]] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -62,6 +80,17 @@ class Pool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._places = itertools.count()
         self._reaper: asyncio.Task[None] | None = None
+
+    @property
+    def sizes(self) -> PoolSizes:
+        """How many there are of what, at the moment."""
+        return PoolSizes(
+            running=len(self._hosts),
+            starting=len(self._starting) + self._inspecting,
+            retiring=len(self._retiring),
+            pinned=sum(bool(host.children) for host in self._hosts.values()),
+            waiting=len(self._waiting),
+        )
 
     def warm(self, version_id: VersionId) -> Host | None:
         """The running host of a version, if there is one."""
@@ -117,6 +146,8 @@ class Pool:
         """A host is gone: its place is free."""
         if self._hosts.get(host.version.id) is host:
             del self._hosts[host.version.id]
+            self._metrics.hosts_died += 1
+            self._died.add(host.version.id)
             self._wake_one()
 
     def settled(self) -> None:
@@ -140,13 +171,19 @@ class Pool:
 
     async def _start(self, version: MachineVersion) -> Host:
         host = Host(
-            version, self._observer, step_timeout_seconds=self._settings.step_timeout_seconds
+            version,
+            self._observer,
+            step_timeout_seconds=self._settings.step_timeout_seconds,
+            metrics=self._metrics,
         )
+        began_at = asyncio.get_running_loop().time()
         try:
             text = _text_of(await self._code_of(version))
             await self._load(host, text, protocol.load(text, self._settings.host_limits))
             self._hosts[version.id] = host
+            self._started(version, began_at)
         except HostDied as death:
+            self._metrics.host_starts_failed += 1
             raise MachineError(
                 f"no host for version {version.id} could be started: {death.reason}"
             ) from death
@@ -158,6 +195,14 @@ class Pool:
             if version.id not in self._hosts:
                 self._wake_one()
         return host
+
+    def _started(self, version: MachineVersion, began_at: float) -> None:
+        self._metrics.hosts_started += 1
+        seconds = asyncio.get_running_loop().time() - began_at
+        self._metrics.host_start_seconds.observe(seconds)
+        if version.id in self._died:
+            self._died.discard(version.id)
+            self._metrics.hosts_restarted += 1
 
     async def _load(self, host: Host, imports: str, load: bytes) -> LoadedFrame:
         """Start a process that can import what the text `imports` does, and have it load a module."""

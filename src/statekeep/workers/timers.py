@@ -61,6 +61,11 @@ class TimerService:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def held(self) -> int:
+        """Timers of the near future, messages that are due included. Those further ahead are in the store alone."""
+        return len(self._heap)
+
     def schedule(self, instance_id: InstanceId, timers: tuple[Timer, ...]) -> None:
         """These timers have become durable."""
         held_until = max(self._horizon, self._reading_until)

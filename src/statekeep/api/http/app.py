@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
-from starlette.types import ASGIApp
 
 from statekeep import __version__
 from statekeep.api.http import openapi, routes
@@ -20,6 +19,7 @@ from statekeep.api.http.endpoint import PathEndpoint, Responder, RouteResponder
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.hot import HotRoutes
 from statekeep.api.http.http_api import HttpApiRoute
+from statekeep.api.http.metrics_page import METRICS_PATH, MetricsPage, MetricsResponder
 from statekeep.api.http.pages import (
     DocumentResponder,
     HealthResponder,
@@ -34,6 +34,8 @@ from statekeep.api.http.stream import StreamRoute
 from statekeep.api.http.token_requests import TokenResponder
 from statekeep.api.http.uploads import UploadResponder
 from statekeep.api.realtime.hub import Hub
+from statekeep.ports.metrics import Metrics
+from statekeep.ports.tracing import Tracer
 from statekeep.wire import codecs
 from statekeep.wire.answers import Error
 
@@ -49,10 +51,14 @@ def build_app(
     public_url: str | None,
     errors: ErrorAnswers | None = None,
     cors: Cors | None = None,
-) -> ASGIApp:
+    metrics: Metrics | None = None,
+    metrics_page: MetricsPage | None = None,
+    tracer: Tracer | None = None,
+) -> HotRoutes:
     """An app that serves every route of the table.
 
     `public_url` is where the world reaches the server; None stands for wherever a request came to. `is_ready` is asked by `/healthz`.
+    There is `/metrics` only where there is a `metrics_page`; it is no part of the API and not in its description.
     """
     errors, cors = errors or ErrorAnswers(), cors or Cors()
     base_url = None if public_url is None else public_url.rstrip("/")
@@ -61,6 +67,8 @@ def build_app(
         **_public(services, is_ready, base_url),
         (REALTIME_PATH, "GET"): upgrade_wanted,
     }
+    if metrics_page is not None:
+        responders[METRICS_PATH, "GET"] = MetricsResponder(metrics_page)
     hub = Hub(services, cors.allows)
     cold = Starlette(
         routes=_by_path(responders, errors),
@@ -78,6 +86,8 @@ def build_app(
         ),
         rate_limits=services.rate_limits,
         cors=cors,
+        metrics=metrics,
+        tracer=tracer,
     )
 
 

@@ -187,6 +187,8 @@ class BoundedProtocol(OneWriteProtocol):
             head.append(b"connection: close\r\n")
         head += (b"\r\n", reply.body)
         self._joining.transport.write(b"".join(head))
+        if type(self.app) is HotRoutes:
+            self.app.responses[reply.status] += 1
 
     def _unsupported_upgrade_warning(self) -> None:
         """The request is answered as if it had not asked, which RFC 9110 (7.8) allows and is worth no line in the log."""

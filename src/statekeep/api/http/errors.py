@@ -50,6 +50,12 @@ class ErrorAnswers:
     def __init__(self, new_incident_id: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
         self._new_incident_id = new_incident_id
 
+    def status_of(self, error: BaseException) -> int:
+        """That of the answer which `of` makes."""
+        if isinstance(error, codecs.Malformed):
+            return STATUS_OF[errors.InvalidParameter]
+        return status_of(type(error)) if isinstance(error, errors.StatekeepError) else 500
+
     def of(self, error: Exception) -> Reply:
         """The answer to a request that ended in `error`. What is not one of ours is logged and told by its incident id only."""
         if isinstance(error, codecs.Malformed):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from statekeep.api.http.authentication import caller_of, known_caller
 from statekeep.api.http.body import ClientGone, read_body
@@ -29,15 +29,20 @@ from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.limits import IDEMPOTENCY_KEY_LENGTH_MAX, REQUEST_BYTES_MAX
 from statekeep.domain.names import VersionId, parse_instance_name
+from statekeep.ports.metrics import Metrics
+from statekeep.ports.tracing import Caller, EventTrace, Tracer
 from statekeep.wire import codecs, requests
 
 _Answering = Callable[
-    [AuthContext, list[str], dict[bytes, bytes], Receive], Awaitable[InstanceView]
+    [AuthContext, list[str], dict[bytes, bytes], Receive, EventTrace | None],
+    Awaitable[InstanceView],
 ]
 
 # uvicorn looks at each header twice, so there are none here that an answer does not need: those to POST are not cached anyway.
 _CONTENT_TYPE: Final = (b"content-type", b"application/json")
 _NO_STORE: Final = (b"cache-control", b"no-store")
+_EVENTS: Final = "POST /machines/{machine}/i/{instance}/events"
+_CREATIONS: Final = "POST /machines/{machine}"
 _IDEMPOTENCY_KEY: Final = re.compile(rb"[\x21-\x7e]{1,%d}" % IDEMPOTENCY_KEY_LENGTH_MAX)
 
 _read_event = codecs.decoder_for(requests.SendEvent)
@@ -57,6 +62,8 @@ class HotRoutes:
         *,
         rate_limits: RateLimits,
         cors: Cors,
+        metrics: Metrics | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._instances = instances
@@ -66,6 +73,9 @@ class HotRoutes:
         self._rate_limits = rate_limits
         self._cors = cors
         self._any_origin = cors.always
+        self._tracer = tracer
+        self.responses = (metrics or Metrics()).http_responses
+        """By status. Whoever sends an answer counts it: the protocol those that go past ASGI, this all others."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
@@ -75,7 +85,15 @@ class HotRoutes:
             if answering is not None:
                 await self._answer(answering, segments, scope, receive, send)
                 return
-        await self._fallback(scope, receive, send)
+        await self._fallback(scope, receive, self._counting(send))
+
+    def _counting(self, send: Send) -> Send:
+        async def count(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.responses[message["status"]] += 1
+            await send(message)
+
+        return count
 
     def post_event(
         self, path: str, headers: dict[bytes, bytes], body: bytes
@@ -90,16 +108,54 @@ class HotRoutes:
         caller = known_caller(headers, self._authenticator, self._rate_limits)
         if caller is None:
             return None
+        if self._tracer is not None:
+            return self._post_traced(self._tracer, caller, segments, headers, body)
+        return self._post(caller, segments, body, None)
+
+    def _post(
+        self, caller: AuthContext, segments: list[str], body: bytes, trace: EventTrace | None
+    ) -> asyncio.Future[InstanceView] | None:
         answer = self._instances.post_event(
             caller,
             machine_in_path(segments[2]),
             instance_in_path(segments[4]),
             event_of(_read_event(body)),
+            trace,
         )
         if answer is None:
             # It will come again, by the other way.
             self._rate_limits.give_back(caller)
         return answer
+
+    def _post_traced(
+        self,
+        tracer: Tracer,
+        caller: AuthContext,
+        segments: list[str],
+        headers: dict[bytes, bytes],
+        body: bytes,
+    ) -> asyncio.Future[InstanceView] | None:
+        trace = _trace(tracer, _EVENTS, headers)
+        try:
+            answer = self._post(caller, segments, body, trace)
+        except Exception as error:
+            if trace is not None:
+                trace.failed(error)
+                trace.ended(self._errors.status_of(error))
+            raise
+        if answer is not None and trace is not None:
+            self._end_trace_after(trace, answer)
+        return answer
+
+    def _end_trace_after(self, trace: EventTrace, answer: asyncio.Future[InstanceView]) -> None:
+        """End it once the answer, which is written in the next turn of the loop, is written."""
+
+        def end(done: asyncio.Future[InstanceView]) -> None:
+            error = done.exception()
+            status = 200 if error is None else self._errors.status_of(error)
+            done.get_loop().call_soon(trace.ended, status)
+
+        answer.add_done_callback(end)
 
     def view_reply(self, view: InstanceView, headers: dict[bytes, bytes]) -> Reply:
         """A state as the answer to a request, with these headers, that changed something."""
@@ -139,20 +195,34 @@ class HotRoutes:
         send: Send,
     ) -> None:
         headers = dict(scope["headers"])
+        trace = self._trace_of(answering, headers)
         try:
             caller = known_caller(headers, self._authenticator, self._rate_limits)
             if caller is None:
                 caller = await caller_of(headers, self._authenticator, self._rate_limits)
-            view = await answering(caller, segments, headers, receive)
+            view = await answering(caller, segments, headers, receive, trace)
         except ClientGone:
+            if trace is not None:
+                trace.ended()
             return
         except Exception as error:
+            if trace is not None:
+                trace.failed(error)
             reply = self.error_reply(error, headers)
         else:
             reply = self.view_reply(view, headers)
             if scope["method"] != "POST":
                 reply.headers.append(_NO_STORE)
+        self.responses[reply.status] += 1
         await send_reply(reply, send)
+        if trace is not None:
+            trace.ended(reply.status)
+
+    def _trace_of(self, answering: _Answering, headers: dict[bytes, bytes]) -> EventTrace | None:
+        if self._tracer is None or answering == self._read:
+            return None
+        route = _CREATIONS if answering == self._create else _EVENTS
+        return _trace(self._tracer, route, headers)
 
     async def _send_event(
         self,
@@ -160,6 +230,7 @@ class HotRoutes:
         segments: list[str],
         headers: dict[bytes, bytes],
         receive: Receive,
+        trace: EventTrace | None,
     ) -> InstanceView:
         machine = machine_in_path(segments[2])
         instance = instance_in_path(segments[4])
@@ -170,6 +241,7 @@ class HotRoutes:
             instance,
             event_of(_read_event(body)),
             idempotency_key=idempotency_key_in(headers),
+            trace=trace,
         )
 
     async def _read(
@@ -178,6 +250,7 @@ class HotRoutes:
         segments: list[str],
         _headers: dict[bytes, bytes],
         _receive: Receive,
+        _trace: EventTrace | None,
     ) -> InstanceView:
         return await self._instances.read(
             caller, machine_in_path(segments[2]), instance_in_path(segments[4])
@@ -189,6 +262,7 @@ class HotRoutes:
         segments: list[str],
         headers: dict[bytes, bytes],
         receive: Receive,
+        trace: EventTrace | None,
     ) -> InstanceView:
         machine = machine_in_path(segments[2])
         body = await read_body(headers, receive, bytes_max=REQUEST_BYTES_MAX)
@@ -200,7 +274,17 @@ class HotRoutes:
             parse_instance_name(creation.slug),
             codecs.encode(creation.context),
             None if version_id is None else VersionId(version_id),
+            trace,
         )
+
+
+def _trace(tracer: Tracer, route: str, headers: dict[bytes, bytes]) -> EventTrace | None:
+    parent, state = headers.get(b"traceparent"), headers.get(b"tracestate")
+    caller = Caller(
+        None if parent is None else parent.decode("latin-1"),
+        None if state is None else state.decode("latin-1"),
+    )
+    return tracer.request(route, caller)
 
 
 def event_of(body: requests.SendEvent) -> Event:

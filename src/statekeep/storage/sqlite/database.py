@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import apsw
 import structlog
 
+from statekeep.ports.metrics import Metrics
 from statekeep.storage.sqlite.checkpoint import Checkpointer
 from statekeep.storage.sqlite.connection import (
     DATABASE_FILE_NAME,
@@ -47,11 +48,17 @@ class Database:
     """Open between `open` and `close`. `vfs` names one of SQLite's file systems other than the usual."""
 
     def __init__(
-        self, directory: Path, *, on_fatal: Callable[[Exception], None], vfs: str | None
+        self,
+        directory: Path,
+        *,
+        on_fatal: Callable[[Exception], None],
+        vfs: str | None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._directory = directory
         self._on_fatal = on_fatal
         self._vfs = vfs
+        self._metrics = metrics
         self._resources = ExitStack()
         self._writer: Writer | None = None
 
@@ -76,7 +83,7 @@ class Database:
         resources.callback(self._scanning.close)
         self._scanner = ThreadPoolExecutor(1, "statekeep-scanner")
         resources.callback(self._scanner.shutdown)
-        writer = Writer(Transactions(writing), on_fatal=self._on_fatal)
+        writer = Writer(Transactions(writing), on_fatal=self._on_fatal, metrics=self._metrics)
         checkpointing = open_checkpointer(path, vfs=self._vfs)
         checkpointer = Checkpointer(writing, checkpointing, writer.run_between)
         resources.callback(checkpointer.close)
@@ -89,6 +96,11 @@ class Database:
         if writer is not None:
             await writer.close()
         self._resources.close()
+
+    def sizes_bytes(self) -> tuple[int, int]:
+        """Of the database file and of its log, as they lie on the disk."""
+        path = self._directory / DATABASE_FILE_NAME
+        return _size_of(path), _size_of(path.with_name(f"{path.name}-wal"))
 
     @property
     def writer(self) -> Writer:
@@ -127,3 +139,10 @@ def _in_one_state(connection: apsw.Connection, work: Callable[[apsw.Connection],
         return work(connection)
     finally:
         connection.execute("COMMIT")
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from statekeep.ports.metrics import Metrics
 from statekeep.ports.store import Store
 from statekeep.storage.sqlite.catalog import SqliteCatalog
 from statekeep.storage.sqlite.database import Database, exit_at_once
@@ -27,9 +28,19 @@ class SqliteStore(SqliteInstances, SqliteCatalog, SqliteIndexes, SqliteLogs, Sto
         *,
         on_fatal: Callable[[Exception], None] = exit_at_once,
         vfs: str | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(Database(directory, on_fatal=on_fatal, vfs=vfs))
+        super().__init__(Database(directory, on_fatal=on_fatal, vfs=vfs, metrics=metrics))
         self._log_file = LogFile(directory, vfs=vfs)
+
+    @property
+    def writes_waiting(self) -> int:
+        """Writes that no transaction has begun with."""
+        return self._database.writer.waiting
+
+    def sizes_bytes(self) -> tuple[int, int]:
+        """Of the database file and of its log (WAL), as they lie on the disk."""
+        return self._database.sizes_bytes()
 
     async def open(self) -> None:
         await self._database.open()

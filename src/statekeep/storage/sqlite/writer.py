@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import apsw
 
+from statekeep.ports.metrics import Metrics
 from statekeep.storage.sqlite.pace import Pace
 from statekeep.storage.sqlite.transaction import CommitUncertain, Failed, Transactions, Write
 
@@ -31,12 +32,17 @@ class Writer:
     """The queue in front of the one connection that writes. Used from one event loop."""
 
     def __init__(
-        self, transactions: Transactions, *, on_fatal: Callable[[Exception], None]
+        self,
+        transactions: Transactions,
+        *,
+        on_fatal: Callable[[Exception], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self.after_batch: Callable[[], None] = _nothing
         """Called on the loop when a batch is durable."""
         self._transactions = transactions
         self._on_fatal = on_fatal
+        self._metrics = metrics or Metrics()
         self._pace = Pace()
         self._loop = asyncio.get_running_loop()
         self._thread: Final = ThreadPoolExecutor(1, "statekeep-writer")
@@ -48,6 +54,11 @@ class Writer:
         self._is_thread_busy = False
         self._is_closed = False
         self._broken: CommitUncertain | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Writes that no transaction has begun with."""
+        return len(self._writes)
 
     def enqueue(self, write: Write) -> asyncio.Future[Any]:
         """Put a write into the next batch. The future has its result once that is durable."""
@@ -116,7 +127,11 @@ class Writer:
 
     def _complete(self, futures: Sequence[asyncio.Future[Any]], written: _Written) -> None:
         self._pace.observe(written.seconds)
+        self._metrics.batch_writes.observe(len(futures))
+        self._metrics.commit_seconds.observe(written.seconds)
         for future, result in zip(futures, written.results, strict=True):
+            if type(result) is Failed:
+                self._metrics.writes_failed += 1
             if future.done():
                 continue  # Its caller has been cancelled. It was written all the same.
             if type(result) is Failed:
