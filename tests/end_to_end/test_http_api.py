@@ -167,7 +167,8 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(logs: Path) -> Iterator[RunningServer]:
-    with server_process(logs.with_suffix(""), "--step-timeout", "1s") as server:
+    options = ("--step-timeout", "1s", "--log-machine-output")
+    with server_process(logs.with_suffix(""), *options) as server:
         yield server
 
 

@@ -245,7 +245,9 @@ async def test_a_loop_in_a_promise_is_not_tried_again(
     """Nobody knows what it did outside. Whoever asks next meets the silent host and gets an answer from the one after it."""
     looping = asyncio.ensure_future(asked(bench, version, "loopLater"))
     await until(lambda: (host := bench.runtime.pool.warm(version.id)) and host.pending)
-    assert (await asked(bench, version, "echo")).instance == "n"
+    # The first may be answered before the loop begins.
+    while not looping.done():
+        assert (await asked(bench, version, "echo")).instance == "n"
     with pytest.raises(Overloaded):
         await looping
 
