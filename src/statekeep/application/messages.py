@@ -20,7 +20,7 @@ from statekeep.application.resident import Letter, Resident
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.domain.errors import Overloaded, StatekeepError
-from statekeep.domain.event import Delivery, Event, Origin, Receipt
+from statekeep.domain.event import Delivery, EndedChild, Event, Origin, Receipt
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.message import (
     Address,
@@ -171,16 +171,16 @@ class Messages:
 
     def _delivery(self, mail: _Mail, receiver: Resident) -> Delivery:
         event = Event("(message)", mail.timer.event)
-        is_done = mail.message.kind is MessageKind.DONE
-        if is_done:
-            child_id, output = mail.message.child_id, mail.timer.event
-            event = self._runtime.done_event(receiver.version, child_id, output)
+        ended = None
+        if mail.message.kind is MessageKind.DONE:
+            ended = EndedChild(mail.message.child_id, mail.timer.event)
+            event = self._runtime.done_event(receiver.version, *ended)
         return Delivery(
             event,
             Origin.MESSAGE,
             mail.claims,
             receipt=mail.receipt,
-            is_done_event=is_done,
+            ended_child=ended,
             hops=mail.timer.hops,
         )
 

@@ -416,6 +416,15 @@ class Turns:
         if resident.desired_version is not None and resident.desired_version.id == version.id:
             resident.desired_version = None
         resident.retry_upgrade()
+        for letter in resident.mailbox:
+            self._address(letter, version)
+
+    def _address(self, letter: Letter, version: MachineVersion) -> None:
+        """Each major of XState has its own name for the end of a child."""
+        ended = letter.delivery.ended_child
+        if ended is not None:
+            event = self._runtime.done_event(version, *ended)
+            letter.delivery = letter.delivery._replace(event=event)
 
     def _publish(self, resident: Resident, batch: Batch) -> None:
         try:

@@ -43,6 +43,13 @@ class LostChild(NamedTuple):
     why: str
 
 
+class EndedChild(NamedTuple):
+    """A persistent child that has come to its end. `output` is JSON."""
+
+    id: str
+    output: bytes
+
+
 class Receipt(NamedTuple):
     """Which message of which instance a delivery brings. `sender` is that instance's number."""
 
@@ -55,8 +62,8 @@ class Delivery(NamedTuple):
 
         `auth` is the JSON of the auth context for which `allowWrite` has to answer; None where no question is asked. `handle` is the host's
         number of a child's live event, `child` the name of that child. `timer_seq` is the timer it is. `lost_child` stands for the error event of that child, which only the host
-        can make; `event` is then only its description. `receipt` is the message that it is; `is_done_event`: an event of XState's own, made by the server
-    for a child that has ended. `hops` counts the messages that led to it, since somebody outside did something.
+        can make; `event` is then only its description. `receipt` is the message that it is. `ended_child`: it is the event of XState's own by which that child's end is
+    told, as the version that the instance has names it. `hops` counts the messages that led to it, since somebody outside did something.
     """
 
     event: Event
@@ -67,5 +74,5 @@ class Delivery(NamedTuple):
     lost_child: LostChild | None = None
     child: str | None = None
     receipt: Receipt | None = None
-    is_done_event: bool = False
+    ended_child: EndedChild | None = None
     hops: int = 0

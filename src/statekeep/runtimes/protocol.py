@@ -189,7 +189,7 @@ PING: Final = b'"op":"ping"'
 
 def _delivery(delivery: Delivery) -> bytes:
     if delivery.auth is not None:
-        done = b',"done":true' if delivery.is_done_event else b""
+        done = b',"done":true' if delivery.ended_child is not None else b""
         return b'{"event":%b,"auth":%b%b}' % (delivery.event.json, delivery.auth, done)
     if delivery.lost_child is not None:
         return msgspec.json.encode({"lost": delivery.lost_child.id, "why": delivery.lost_child.why})

@@ -93,7 +93,7 @@ export class Subject {
       if ("cancel" in op) {
         const n = this.timers.findLastIndex((timer) => timer.id === op.cancel);
         if (n >= 0) this.timers.splice(n, 1);
-      } else {
+      } else if ("set" in op) {
         const { set: id, event, after } = op;
         this.timers.push({ seq: this.#seq++, id, event, ...(after && { after }) });
       }
@@ -151,6 +151,18 @@ export async function upgraded(
   };
   const result = upgrade(target, migrations, origin, surroundings, 400_000);
   return { ...result, snapshot: JSON.parse(result.snapshotText), surroundings };
+}
+
+/** The same for a snapshot that no subject has. */
+export async function upgradedFrom(
+  snapshot: Snapshot,
+  major: Major,
+  target: Driver,
+  code: string,
+): Promise<Upgraded & { snapshot: Snapshot }> {
+  const origin = { snapshot, major, timers: [] };
+  const result = upgrade(target, [await load(code)], origin, new Quiet(), 400_000);
+  return { ...result, snapshot: JSON.parse(result.snapshotText) };
 }
 
 /** Runs a test for 4 to 4, 5 to 5 and 4 to 5. */

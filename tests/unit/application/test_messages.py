@@ -225,3 +225,15 @@ async def test_a_delayed_message_can_be_taken_back(world):
     world.timers._changed.set()
     await until(lambda: log_of(world, "two") == ["HI"])
     assert pending(world) == []
+
+
+async def test_a_done_event_fits_the_version_that_handles_it(world):
+    """The parent is upgraded to another major of XState by the very event: it gets the event under the name that the new version knows."""
+    await world.add_version("ver_2", xstate_major=4)
+    await world.add_migration("ver_1", "ver_2")
+    await world.send("MAKE", to="three", child="kid")
+    await until(lambda: world.resident(InstanceName("three")) is not None)
+    await world.desire("ver_2", name="one")
+    await world.send("DONE", name=InstanceName("three"))
+    await until(lambda: len(log_of(world, "one")) == 3)
+    assert log_of(world, "one") == ["MAKE", "upgraded to ver_2", "done.invoke.kid"]

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from statekeep.domain.errors import InvalidCode, MachineError, TooLarge
-from statekeep.domain.event import Delivery, Event, LostChild, Origin
+from statekeep.domain.event import Delivery, EndedChild, Event, LostChild, Origin
 from statekeep.domain.limits import SNAPSHOT_BYTES_MAX
 from statekeep.domain.message import Address, Message, MessageKind, Parent
 from statekeep.domain.names import InstanceId, InstanceName, MachineName, VersionId
@@ -103,7 +103,7 @@ def test_step() -> None:
     """Each kind of delivery has its form, and the snapshot comes only where it is wanted."""
     deliveries = [
         Delivery(GO, Origin.CLIENT, b'{"sub":"me"}'),
-        Delivery(GO, Origin.MESSAGE, b"{}", is_done_event=True),
+        Delivery(GO, Origin.MESSAGE, b"{}", ended_child=EndedChild("kid", b"1")),
         Delivery(GO, Origin.TIMER, timer_seq=4),
         Delivery(GO, Origin.CHILD, handle=9),
         Delivery(GO, Origin.LOST_CHILD, lost_child=LostChild('a "child"', "why")),

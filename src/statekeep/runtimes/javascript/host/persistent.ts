@@ -4,7 +4,7 @@
  */
 
 import { currentActivity } from "./activity.ts";
-import type { Address, Child, JsonObject, MessageOp, TimerOp } from "./frames.ts";
+import type { Address, Child, JsonObject, MessageOp, Parent, TimerOp } from "./frames.ts";
 import { native, parse, stringify } from "./natives.ts";
 
 /** What @statebacked/machine marks its references and its sources of invocations with. */
@@ -99,6 +99,11 @@ export function recordOf(address: Address): Child {
 /** The address in such a record; undefined for a child of another kind. */
 export function recordedAddress({ kind, machineName, machineInstanceName }: Child) {
   return kind === "instance" ? { machineName, machineInstanceName } as Address : undefined;
+}
+
+/** The text of a snapshot, with what no machine knows about its instance. */
+export function withParent(snapshotText: string, parent: Parent | undefined): string {
+  return parent ? `${snapshotText.slice(0, -1)},"parent":${stringify(parent)}}` : snapshotText;
 }
 
 /** `spawnPersistentInstance` of @statebacked/machine: `__statebacked_rt.spawn`. */

@@ -12,6 +12,7 @@ import type { MachineEvent, Parent, Snapshot } from "./frames.ts";
 import { eventText } from "./json_text.ts";
 import type { Logs } from "./logs.ts";
 import { parse, stringify } from "./natives.ts";
+import { withParent } from "./persistent.ts";
 import type { PendingStep } from "./pending_step.ts";
 import type { ChildrenNow } from "./replies.ts";
 import { childrenNow, childrenText } from "./replies.ts";
@@ -103,10 +104,8 @@ export class Session implements Surroundings {
 
   /** The live instance as JSON text, with what the driver does not know. */
   snapshot(live: LiveInstance): { text: string; contextText: string } {
-    const snapshot = live.snapshot();
-    if (!this.parent) return snapshot;
-    const { text, contextText } = snapshot;
-    return { text: `${text.slice(0, -1)},"parent":${stringify(this.parent)}}`, contextText };
+    const { text, contextText } = live.snapshot();
+    return { text: withParent(text, this.parent), contextText };
   }
 
   /** A delivery is decided. `children` as told in its answer. */

@@ -6,7 +6,7 @@ import type { Activity } from "../activity.ts";
 import { runAs } from "../activity.ts";
 import type { Driver, Surroundings } from "../driver.ts";
 import { failure, HostError } from "../errors.ts";
-import type { Limits, UpgradeRequest } from "../frames.ts";
+import type { Limits, Parent, UpgradeRequest } from "../frames.ts";
 import type { Logs } from "../logs.ts";
 import { stringify } from "../natives.ts";
 import { PendingStep } from "../pending_step.ts";
@@ -38,13 +38,13 @@ export class Upgrades {
   }
 
   async upgrade(request: UpgradeRequest): Promise<void> {
-    const { id, i, name } = request;
+    const { id, i, name, snapshot: { parent } } = request;
     const step = new PendingStep();
     const activity: Activity = { i, step, budget: this.#logs.newBudget() };
     try {
       const migrations = await runAs(activity, () => this.#load(request));
       if (!migrations) return this.#send(`{"re":${id},"need":"code"}`);
-      const surroundings = this.#surroundings(name, activity);
+      const surroundings = this.#surroundings(name, parent, activity);
       const { contextBytes } = this.#limits;
       const upgraded = runAs(
         activity,
@@ -82,9 +82,10 @@ export class Upgrades {
   }
 
   /** For the moment in which the new snapshot is tried. Nobody outside hears of it. */
-  #surroundings(name: string, activity: Activity): Surroundings {
+  #surroundings(name: string, parent: Parent | undefined, activity: Activity): Surroundings {
     return {
       name,
+      parent,
       eventForRoot() {},
       childrenChanged() {},
       warn: (text) => this.#logs.write(activity, 2, text),

@@ -19,6 +19,7 @@ import type {
   UpgradeRequest,
 } from "../frames.ts";
 import { exceedsBytes, parse, stringify } from "../natives.ts";
+import { withParent } from "../persistent.ts";
 import { viewText } from "../replies.ts";
 import { boundedTimer } from "../timers.ts";
 import { keepActivities, keepChildren } from "./children.ts";
@@ -51,7 +52,7 @@ export function upgrade(
   const plan = new Plan(driver, origin, carried);
   const live = takeUp(driver, surroundings, plan.snapshot);
   try {
-    const { text } = live.snapshot();
+    const text = withParent(live.snapshot().text, origin.snapshot.parent);
     const view = viewText(live);
     const timers = plan.timers(live.context, (warning) => surroundings.warn(warning));
     return { snapshotText: text, viewText: view, timers, lost: plan.lost };
