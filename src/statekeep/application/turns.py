@@ -44,9 +44,9 @@ from statekeep.domain.limits import (
     PIPELINED_BURSTS_MAX,
 )
 from statekeep.domain.machine import MachineVersion
-from statekeep.domain.names import InstanceId
+from statekeep.domain.names import InstanceId, OrganizationId
 from statekeep.domain.step import Effects, Failed, Ignored, Later, Outcome, Refused, Stepped
-from statekeep.domain.timer import NO_TIMER_CHANGES, Timer
+from statekeep.domain.timer import NO_TIMER_CHANGES, TimerChanges
 from statekeep.domain.turn import TS_STEP_MS, CommitDraft, Published, lost_child_delivery
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock
@@ -71,7 +71,7 @@ class Batch(NamedTuple):
     snapshot: bytes
     due: tuple[str, ...]
     effects: Effects
-    timers_set: tuple[Timer, ...]
+    timers: TimerChanges
     is_settled: bool
     upgraded_to: MachineVersion | None = None
 
@@ -90,7 +90,7 @@ class Turns:
         indexing: Indexing,
         *,
         settle_timeout_seconds: float,
-        on_timers: Callable[[InstanceId, tuple[Timer, ...]], None],
+        on_timers: Callable[[OrganizationId, InstanceId, TimerChanges], None],
         on_growth: Callable[[Resident], None],
         on_void: Callable[[Resident], None],
         upgrades: Upgrades | None = None,
@@ -235,9 +235,9 @@ class Turns:
         draft.upgrade(decided.upgraded, decided.event, now_ms=round(self._clock.now_ms(), 3))
         commit = draft.commit()._replace(upgraded_to=decided.target.id)
         self._move_head(resident, draft)
-        published, timers_set = draft.published, commit.timers.set
+        published, timers = draft.published, commit.timers
         batch = Batch(
-            (), (), published, draft.snapshot, (), Effects.NONE, timers_set, True, decided.target
+            (), (), published, draft.snapshot, (), Effects.NONE, timers, True, decided.target
         )
         await asyncio.wait([self._submit(resident, commit, batch)])
 
@@ -358,7 +358,7 @@ class Turns:
             draft.snapshot,
             commit.due,
             draft.effects,
-            commit.timers.set,
+            commit.timers,
             is_settled,
         )
         committing = self._submit(resident, commit, batch)
@@ -400,8 +400,8 @@ class Turns:
         if abs(len(batch.snapshot) - resident.weighed_bytes) > _GROWTH_BYTES:
             self._on_growth(resident)
         self._publish(resident, batch)
-        if batch.timers_set:
-            self._on_timers(resident.id, batch.timers_set)
+        if batch.timers.set or batch.timers.removed:
+            self._on_timers(resident.key.organization_id, resident.id, batch.timers)
         if batch.effects is Effects.ACTIONS:
             self._runtime.perform(resident.version, resident.id, resident.view.revision)
             crash_points.reach(crash_points.AMID_EFFECTS)
@@ -663,7 +663,7 @@ class Turns:
         )
         resident.head_revision, resident.head_ts, resident.head_snapshot = revision, ts, snapshot
         published = [Published(InstanceView(revision, ts, view), is_silent=True)]
-        batch = Batch((), (), published, snapshot, due, Effects.NONE, (), True)
+        batch = Batch((), (), published, snapshot, due, Effects.NONE, NO_TIMER_CHANGES, True)
         await asyncio.wait([self._submit(resident, commit, batch)])
 
     def _answer(self, resident: Resident, letter: Letter) -> None:

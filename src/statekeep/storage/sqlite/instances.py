@@ -12,7 +12,7 @@ import apsw
 from statekeep.domain.commit import Commit
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
-from statekeep.domain.names import InstanceId, VersionId
+from statekeep.domain.names import InstanceId, OrganizationId, VersionId
 from statekeep.domain.timer import Timer
 from statekeep.ports.store import (
     DueTimer,
@@ -138,7 +138,7 @@ class SqliteInstances(InstanceStore):
     async def timers_due_before(
         self, until: float, *, after: DueTimer | None, limit: int
     ) -> Sequence[DueTimer]:
-        past = after or DueTimer(InstanceId(0), 0, float("-inf"))
+        past = after or DueTimer(InstanceId(0), 0, float("-inf"), OrganizationId(""))
         rows = await self._database.scan_rows(
             _QUERIES["timers_due_before"], {**past._asdict(), "until": until, "limit": limit}
         )

@@ -124,9 +124,11 @@ SELECT id, previous_id FROM walk WHERE revision > :revision LIMIT :limit;
 SELECT origin, revision, ts, event, snapshot FROM journal WHERE id = :journal_id;
 
 -- name: timers_due_before
-SELECT instance_id, seq, due_at FROM timers
-WHERE is_dead = 0 AND due_at < :until AND (due_at, instance_id, seq) > (:due_at, :instance_id, :seq)
-ORDER BY due_at, instance_id, seq LIMIT :limit;
+SELECT timers.instance_id, timers.seq, timers.due_at, machines.organization_id FROM timers
+CROSS JOIN instances ON instances.id = timers.instance_id
+CROSS JOIN machines ON machines.id = instances.machine_id
+WHERE is_dead = 0 AND due_at < :until AND (due_at, timers.instance_id, seq) > (:due_at, :instance_id, :seq)
+ORDER BY due_at, timers.instance_id, seq LIMIT :limit;
 
 -- name: update_timer
 UPDATE timers SET tries = :tries, due_at = :due_at, is_dead = :is_dead, failure = :failure WHERE instance_id = :instance_id AND seq = :seq;
