@@ -31,7 +31,11 @@ from statekeep.domain.instance import (
     InstanceStatus,
     InstanceView,
 )
-from statekeep.domain.limits import CHILD_LETTERS_MAX, DELIVERY_TRIES_MAX
+from statekeep.domain.limits import (
+    CHILD_LETTERS_MAX,
+    DEAD_LETTERS_PER_INSTANCE_MAX,
+    DELIVERY_TRIES_MAX,
+)
 from statekeep.domain.machine import MachineVersion, VersionInfo
 from statekeep.domain.message import Message, MessageKind
 from statekeep.domain.names import (
@@ -272,16 +276,27 @@ class Instances:
     async def put_off_timer(
         self, instance_id: InstanceId, seq: int, *, due_at: float, failure: str
     ) -> Timer | None:
-        """Count a failed delivery: the timer is due again at `due_at`, or dead after its last try. None where it is gone meanwhile."""
+        """Count a failed delivery: the timer is due again at `due_at`, or dead after its last try. None where it is gone meanwhile.
+
+        A child that will not be made is lost by then: that its parent hears so is written together with the death. Raises Overloaded where
+        nothing was written.
+        """
         resident = await self._residents.find_by_id(instance_id)
         timer = None if resident is None else resident.timers.get(seq)
         if resident is None or timer is None:
             return None
+        undeliverable = self._messages.why_undeliverable(timer)
         tries = timer.tries + 1
         timer = timer._replace(
-            tries=tries, is_dead=tries >= DELIVERY_TRIES_MAX, due_at=due_at, failure=failure
+            tries=tries,
+            is_dead=undeliverable is not None or tries >= DELIVERY_TRIES_MAX,
+            due_at=due_at,
+            failure=undeliverable or failure,
         )
-        await self._update_timer(resident, timer)
+        if timer.is_dead:
+            await self._bury(resident, timer)
+        else:
+            await self._update_timer(resident, timer)
         return timer
 
     async def recover(self, instance_id: InstanceId) -> None:
@@ -375,15 +390,25 @@ class Instances:
         failure = self._messages.why_undeliverable(timer)
         if failure is None:
             return self._messages.post(sender, timer, on_handled)
-        await self._update_timer(sender, timer._replace(is_dead=True, failure=failure))
-        return False
+        on_handled(StatekeepError(failure))
+        return True
+
+    async def _bury(self, resident: Resident, timer: Timer) -> None:
+        message = timer.message
+        is_child = message is not None and message.kind is MessageKind.SPAWN
+        if not (is_child and await self._messages.lose_child(resident, timer)):
+            await self._update_timer(resident, timer)
+        self._log_death(resident, timer)
+        dead = [seq for seq, timer in resident.timers.items() if timer.is_dead]
+        for seq in dead[:-DEAD_LETTERS_PER_INSTANCE_MAX]:
+            await self._store.remove_timer(resident.id, seq)
+            resident.timers.pop(seq, None)
 
     async def _update_timer(self, resident: Resident, timer: Timer) -> None:
-        resident.timers = {**resident.timers, timer.seq: timer}
         await self._store.update_timer(resident.id, timer)
-        if timer.is_dead:
-            self._log_death(resident, timer)
-            self._messages.died(resident, timer)
+        # The instance may have cancelled it meanwhile.
+        if timer.seq in resident.timers:
+            resident.timers[timer.seq] = timer
 
     def _log_death(self, resident: Resident, timer: Timer) -> None:
         what = "a delayed event" if timer.message is None else _describe(timer.message)

@@ -111,16 +111,30 @@ class Messages:
             " do these instances send to each other for ever?"
         )
 
-    def died(self, sender: Resident, timer: Timer) -> None:
-        """The message will not be tried again. A child that was to be made is lost, and its parent hears so."""
-        message = timer.message
-        if message is not None and message.kind is MessageKind.SPAWN:
-            delivery = lost_child_delivery(
-                message.child_id,
-                timer.failure or "it could not be made",
-                xstate_major=sender.version.xstate_major,
-            )
-            self._turns.post(sender, Letter(delivery))
+    async def lose_child(self, sender: Resident, timer: Timer) -> bool:
+        """The creation of a child is a dead letter, as `timer` is: let its parent hear so, in one commit. False where the parent
+        could not take it, and nothing was written.
+
+        A paused parent hears of it when it goes on. Raises Overloaded.
+        """
+        assert timer.message is not None
+        delivery = lost_child_delivery(
+            timer.message.child_id,
+            timer.failure or "it could not be made",
+            xstate_major=sender.version.xstate_major,
+        )
+        handled: asyncio.Future[StatekeepError | None] = self._loop.create_future()
+
+        def on_handled(error: StatekeepError | None) -> None:
+            if not handled.done():
+                handled.set_result(error)
+
+        letter = Letter(delivery._replace(dead_letter=timer), on_handled=on_handled)
+        self._turns.post(sender, letter)
+        error = await handled
+        if isinstance(error, Overloaded):
+            raise error
+        return letter.is_recorded
 
     async def close(self) -> None:
         """Carry nothing further: what was not delivered is in the store."""
@@ -198,10 +212,9 @@ class Messages:
         self._under_way.discard(mail.receipt)
         if error is None:
             sender = self._residents.at_hand_by_id(mail.receipt.sender)
-            if sender is not None and mail.receipt.seq in sender.timers:
-                sender.timers = {
-                    seq: timer for seq, timer in sender.timers.items() if seq != mail.receipt.seq
-                }
+            if sender is not None:
+                # In place: it may be one of thousands.
+                sender.timers.pop(mail.receipt.seq, None)
         mail.on_handled(error)
 
     async def _forget(self, receipt: Receipt) -> None:

@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from statekeep.domain.names import InstanceId
+from statekeep.domain.timer import Timer
 
 
 class Origin(IntEnum):
@@ -63,7 +64,8 @@ class Delivery(NamedTuple):
         `auth` is the JSON of the auth context for which `allowWrite` has to answer; None where no question is asked. `handle` is the host's
         number of a child's live event, `child` the name of that child. `timer_seq` is the timer it is. `lost_child` stands for the error event of that child, which only the host
         can make; `event` is then only its description. `receipt` is the message that it is. `ended_child`: it is the event of XState's own by which that child's end is
-    told, as the version that the instance has names it. `hops` counts the messages that led to it, since somebody outside did something.
+    told, as the version that the instance has names it. `hops` counts the messages that led to it, since somebody outside did something. `dead_letter` is a message of
+    the instance's own that is given up with this event.
     """
 
     event: Event
@@ -76,3 +78,4 @@ class Delivery(NamedTuple):
     receipt: Receipt | None = None
     ended_child: EndedChild | None = None
     hops: int = 0
+    dead_letter: Timer | None = None

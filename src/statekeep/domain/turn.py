@@ -41,7 +41,7 @@ class CommitDraft:
         *,
         revision: int,
         ts: float,
-        timers: Mapping[int, Timer],
+        timers: dict[int, Timer],
         next_timer_seq: int,
         hops: int = 0,
         index_entries: IndexEntries = NO_INDEX_ENTRIES,
@@ -84,6 +84,8 @@ class CommitDraft:
             entries = self._entries_of(stepped.macrosteps[-1].snapshot)
         if stepped.timer_ops or delivery.timer_seq is not None:
             self._change_timers(delivery.timer_seq, stepped.timer_ops, now_ms, hops)
+        if delivery.dead_letter is not None:
+            self._bury(delivery.dead_letter)
         self.hops = hops
         if delivery.receipt is not None:
             self._received.append(delivery.receipt)
@@ -145,6 +147,13 @@ class CommitDraft:
         view = InstanceView(self.revision, self.ts, macrostep.view)
         self.published.append(Published(view, macrostep.is_silent))
 
+    def _bury(self, dead: Timer) -> None:
+        if dead.seq in self.timers:
+            # No number is used twice.
+            buried = dead._replace(seq=self.next_timer_seq)
+            self.next_timer_seq += 1
+            self._apply(TimerChanges((buried,), (dead.seq,)))
+
     def _drop_timers(self, now_ms: float) -> None:
         """A finished machine takes no events, its own delayed ones included, and sends none. What it has sent arrives."""
         dropped = [seq for seq, timer in self.timers.items() if not timer.is_out(now_ms)]
@@ -153,7 +162,7 @@ class CommitDraft:
     def _change_timers(
         self, fired: int | None, ops: tuple[TimerOp, ...], now_ms: float, hops: int
     ) -> None:
-        pending = self.timers
+        pending: Mapping[int, Timer] = self.timers
         if fired is not None:
             pending = {seq: timer for seq, timer in pending.items() if seq != fired}
         changes = apply_timer_ops(
