@@ -449,6 +449,24 @@ async def test_one_place_is_made_for_one_version(make_bench) -> None:
     assert [pool.warm(version.id) is not None for version in versions] == [False, True, True]
 
 
+async def test_whoever_leaves_when_woken_wakes_the_next(make_bench) -> None:
+    """A place that comes free just as the first in the line gives up is not lost for the second."""
+    runtime = make_bench(hosts_max=0, wait_seconds=60).runtime
+    looking = [
+        asyncio.create_task(runtime.inspect(OrganizationId("org_a"), b"")) for _ in range(2)
+    ]
+    waiting = runtime.pool._waiting
+    while len(waiting) < 2:
+        await asyncio.sleep(0)
+    second = waiting[1]
+    runtime.pool.settled()
+    looking[0].cancel()
+    await asyncio.wait(looking[:1])
+    assert second.done()
+    looking[1].cancel()
+    await asyncio.wait(looking)
+
+
 async def test_code_that_is_looked_at_takes_a_place(make_bench, monkeypatch) -> None:
     """Many who publish at once start no more hosts than there may be."""
     bench = make_bench(hosts_max=1, wait_seconds=20)
