@@ -233,7 +233,9 @@ export class XState5Instance implements LiveInstance {
     const { children } = next;
     const remote: Record<string, Actor> = {};
     for (const [id, child] of Object.entries(children)) {
-      if (child && isUnborn(child)) remote[id] = this.#remote(id, addressOfUnborn(child), child);
+      if (!child || !isUnborn(child)) continue;
+      this.#system._unregister(child);
+      remote[id] = this.#remote(id, addressOfUnborn(child), child);
     }
     for (const { id, isNamed, address } of this.#recorder.spawned) {
       if (isNamed) remote[id] = this.#remote(id, address);
@@ -243,7 +245,9 @@ export class XState5Instance implements LiveInstance {
   }
 
   #remote(id: string, address: Address, record?: Pick<Child, "systemId">): RemoteActor {
-    return new RemoteActor(id, address, this.#system, this.#root, record as Child);
+    const remote = new RemoteActor(id, address, this.#system, this.#root, record as Child);
+    if (remote.systemId !== undefined) this.#system.rename(remote.systemId, remote);
+    return remote;
   }
 
   #setContext(contextText: string) {

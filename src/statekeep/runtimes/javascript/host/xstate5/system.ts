@@ -7,6 +7,7 @@
 
 import type { MachineEvent } from "../frames.ts";
 import { native, now } from "../natives.ts";
+import { isUnborn } from "./persistent.ts";
 import type { Actor, ActorSnapshot } from "./shapes.ts";
 import { isMachineSnapshot } from "./shapes.ts";
 
@@ -55,7 +56,15 @@ export class ActorSystem {
 
   _unregister(actor: Actor): void {
     this.#running.delete(actor);
-    this.#freeName(actor);
+    // XState gives up at once what it cannot run; a persistent child goes on elsewhere, under its name.
+    if (!isUnborn(actor)) this.#freeName(actor);
+  }
+
+  /** Let `actor` have this name, whoever had it. */
+  rename(name: string, actor: Actor): void {
+    const former = this.#actors.get(name);
+    if (former && former !== actor) this.#freeName(former);
+    this._set(name, actor);
   }
 
   /** Every actor that was started and not stopped. */
