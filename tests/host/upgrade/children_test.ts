@@ -102,24 +102,27 @@ Deno.test("a spawned machine and a reducer stay with the references to them (XSt
   assert.deepEqual(less.lost.children, ["two"]);
 });
 
-forAllMajors("an instance keeps its parent, and the instances that it has made", async (from, to) => {
-  const parent = { machineName: "boss", machineInstanceName: "b1", id: "kid" };
-  const room = { machineName: "room", machineInstanceName: "r1" };
-  const config: Config = {
-    id: "m",
-    initial: "a",
-    states: { a: { invoke: { id: "h", src: { type: "statebacked.invoke", ...room } } }, b: {} },
-  };
-  const subject = new Subject(driverOf(from, config));
-  const saved: Snapshot = { ...subject.snapshot, parent };
-  saved.children = { ...saved.children, named: { kind: "instance", ...room } };
-  const instance = { kind: "instance", ...room };
-  assert.deepEqual(saved.children, { h: instance, named: instance });
-  const target = driverOf(to, config);
-  const { snapshot, lost } = await upgradedFrom(saved, from, target, IDENTITY);
-  assert.deepEqual(snapshot.parent, parent);
-  assert.deepEqual(snapshot.children, saved.children);
-  assert.deepEqual(lost.children, []);
-  const left = await upgradedFrom(saved, from, target, renaming({ a: "b" }));
-  assert.deepEqual(left.snapshot.children, { named: instance });
-});
+forAllMajors(
+  "an instance keeps its parent, and the instances that it has made",
+  async (from, to) => {
+    const parent = { machineName: "boss", machineInstanceName: "b1", id: "kid" };
+    const room = { machineName: "room", machineInstanceName: "r1" };
+    const config: Config = {
+      id: "m",
+      initial: "a",
+      states: { a: { invoke: { id: "h", src: { type: "statebacked.invoke", ...room } } }, b: {} },
+    };
+    const subject = new Subject(driverOf(from, config));
+    const saved: Snapshot = { ...subject.snapshot, parent };
+    saved.children = { ...saved.children, named: { kind: "instance", ...room } };
+    const instance = { kind: "instance", ...room };
+    assert.deepEqual(saved.children, { h: instance, named: instance });
+    const target = driverOf(to, config);
+    const { snapshot, lost } = await upgradedFrom(saved, from, target, IDENTITY);
+    assert.deepEqual(snapshot.parent, parent);
+    assert.deepEqual(snapshot.children, saved.children);
+    assert.deepEqual(lost.children, []);
+    const left = await upgradedFrom(saved, from, target, renaming({ a: "b" }));
+    assert.deepEqual(left.snapshot.children, { named: instance });
+  },
+);

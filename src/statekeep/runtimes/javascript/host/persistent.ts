@@ -113,7 +113,10 @@ export function spawnInstance(
 ): InstanceRef {
   const step = currentActivity()?.step;
   if (!step || step.isSettled) {
-    throw new Error("spawnPersistentInstance can only be called within an assign action");
+    throw new Error(
+      "spawnPersistentInstance can only be called within an assign action, " +
+        "and of the instance's own machine: those that run within it cannot make instances",
+    );
   }
   const { machineInstanceName = native.randomUUID() } = descriptor;
   const address = addressOf({ ...descriptor, machineInstanceName });

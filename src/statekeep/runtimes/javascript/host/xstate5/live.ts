@@ -9,7 +9,7 @@ import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.t
 import { describeError, HostError } from "../errors.ts";
 import type { Address, Child, JsonObject, MachineEvent, Snapshot } from "../frames.ts";
 import { stringify } from "../natives.ts";
-import { recordedAddress, takeSpawned } from "../persistent.ts";
+import { isInstanceRef, recordedAddress, takeSpawned } from "../persistent.ts";
 import type { AfterTable } from "./after.ts";
 import { isActive, isDue, kindOf, parseContext } from "./children.ts";
 import type { InitialContext } from "./initial_context.ts";
@@ -276,6 +276,13 @@ export class XState5Instance implements LiveInstance {
     if (target instanceof RemoteActor) {
       this.#surroundings.warn(
         `"${event?.type}" was not sent to the instance "${target.id}": send it with the action sendTo`,
+      );
+      return false;
+    }
+    if (isInstanceRef(target)) {
+      this.#surroundings.warn(
+        `"${event?.type}" was not sent to the instance "${target.machineInstanceName}": ` +
+          "only the instance's own machine sends to others, and those that run within it to their parent",
       );
       return false;
     }
