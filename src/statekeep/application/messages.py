@@ -122,6 +122,7 @@ class Messages:
             timer.message.child_id,
             timer.failure or "it could not be made",
             xstate_major=sender.version.xstate_major,
+            address=timer.message.to,
         )
         handled: asyncio.Future[StatekeepError | None] = self._loop.create_future()
 
@@ -187,8 +188,8 @@ class Messages:
         event = Event("(message)", mail.timer.event)
         ended = None
         if mail.message.kind is MessageKind.DONE:
-            ended = EndedChild(mail.message.child_id, mail.timer.event)
-            event = self._runtime.done_event(receiver.version, *ended)
+            ended = EndedChild(mail.message.child_id, mail.timer.event, mail.address)
+            event = self._runtime.done_event(receiver.version, ended.id, ended.output)
         return Delivery(
             event,
             Origin.MESSAGE,

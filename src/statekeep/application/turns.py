@@ -423,7 +423,7 @@ class Turns:
         """Each major of XState has its own name for the end of a child."""
         ended = letter.delivery.ended_child
         if ended is not None:
-            event = self._runtime.done_event(version, *ended)
+            event = self._runtime.done_event(version, ended.id, ended.output)
             letter.delivery = letter.delivery._replace(event=event)
 
     def _publish(self, resident: Resident, batch: Batch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+from statekeep.domain.message import Address
 from statekeep.domain.names import InstanceId
 from statekeep.domain.timer import Timer
 
@@ -38,10 +39,11 @@ class Event(NamedTuple):
 
 
 class LostChild(NamedTuple):
-    """A child that was due and never answered."""
+    """A child that was due and never answered, or (then `address` says which) an instance that could not be made."""
 
     id: str
     why: str
+    address: Address | None = None
 
 
 class EndedChild(NamedTuple):
@@ -49,6 +51,7 @@ class EndedChild(NamedTuple):
 
     id: str
     output: bytes
+    address: Address
 
 
 class Receipt(NamedTuple):

@@ -10,6 +10,7 @@ from statekeep.domain.event import Delivery, Event, LostChild, Origin, Receipt
 from statekeep.domain.index import NO_INDEX_ENTRIES, IndexEntries, index_changes
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.migration import Upgraded, timer_changes
+from statekeep.domain.message import Address
 from statekeep.domain.names import InstanceId
 from statekeep.domain.step import Effects, Macrostep, Stepped
 from statekeep.domain.timer import SetTimer, Timer, TimerChanges, TimerOp, apply_timer_ops
@@ -185,8 +186,11 @@ class CommitDraft:
         self.timers = timers
 
 
-def lost_child_delivery(child_id: str, why: str, *, xstate_major: int) -> Delivery:
-    """The error event of a child that was due and never answered (SPEC 6)."""
+def lost_child_delivery(
+    child_id: str, why: str, *, xstate_major: int, address: Address | None = None
+) -> Delivery:
+    """The error event of a child that was due and never answered (SPEC 6), or of the instance with that address that could not be made."""
     name = f"xstate.error.actor.{child_id}" if xstate_major == 5 else f"error.platform.{child_id}"
     # Names of children may hold anything that JSON has to escape; the host sends the real event along with its answer.
-    return Delivery(Event(name, b"{}"), Origin.LOST_CHILD, lost_child=LostChild(child_id, why))
+    lost = LostChild(child_id, why, address)
+    return Delivery(Event(name, b"{}"), Origin.LOST_CHILD, lost_child=lost)

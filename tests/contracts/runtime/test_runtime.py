@@ -452,9 +452,7 @@ async def test_one_place_is_made_for_one_version(make_bench) -> None:
 async def test_whoever_leaves_when_woken_wakes_the_next(make_bench) -> None:
     """A place that comes free just as the first in the line gives up is not lost for the second."""
     runtime = make_bench(hosts_max=0, wait_seconds=60).runtime
-    looking = [
-        asyncio.create_task(runtime.inspect(OrganizationId("org_a"), b"")) for _ in range(2)
-    ]
+    looking = [asyncio.create_task(runtime.inspect(OrganizationId("org_a"), b"")) for _ in range(2)]
     waiting = runtime.pool._waiting
     while len(waiting) < 2:
         await asyncio.sleep(0)

@@ -230,18 +230,27 @@ for (const [name, { major, code }] of Object.entries(copies)) {
 
   test("the done event and the loss of a child reach their transitions", async (host) => {
     await host.create(1);
-    await host.one(1, 1, "BUILD");
+    const built = await host.one(1, 1, "BUILD");
     await host.perform(1, 2);
+    const { kitchen } = built.steps[0].snapshot.children;
+    const at = { machineName: "kitchen", machineInstanceName: kitchen.machineInstanceName };
+    const former = { machineName: "kitchen", machineInstanceName: "former" };
     const done = major === 4
       ? { type: "done.invoke.kitchen", data: { good: 1 } }
       : { type: "xstate.done.actor.kitchen", output: { good: 1 }, actorId: "kitchen" };
     const [refused] = await host.step(1, 2, [{ event: done, auth: {} }]);
     assert.equal(refused.error.code, "reserved-event");
-    const heard = await host.one(1, 2, { event: done, auth: {}, done: true });
+    const ofFormer = { event: done, auth: {}, done: { id: "kitchen", at: former } };
+    const unheard = await host.one(1, 2, ofFormer);
+    assert.equal(unheard.steps[0].silent, true);
+    assert.equal(unheard.steps[0].snapshot.context.out, undefined);
+    const lostFormer = { lost: "second", why: "no", at: former };
+    assert.equal((await host.one(1, 3, lostFormer)).steps[0].silent, true);
+    const heard = await host.one(1, 4, { event: done, auth: {}, done: { id: "kitchen", at } });
     assert.deepEqual(heard.steps[0].snapshot.context.out, { good: 1 });
-    const lost = await host.one(1, 3, { lost: "second", why: "it could not be made" });
+    const lost = await host.one(1, 5, { lost: "second", why: "it could not be made" });
     assert.equal(lost.steps[0].snapshot.context.why, "it could not be made");
-    const dropped = await host.one(1, 4, { lost: "kitchen", why: "it could not be made" });
+    const dropped = await host.one(1, 6, { lost: "kitchen", why: "it could not be made" });
     assert.equal(dropped.steps[0].silent, true);
   });
 }

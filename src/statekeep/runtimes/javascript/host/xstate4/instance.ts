@@ -7,7 +7,15 @@
  */
 
 import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.ts";
-import type { Child, Json, JsonObject, MachineEvent, Snapshot, StateValue } from "../frames.ts";
+import type {
+  Address,
+  Child,
+  Json,
+  JsonObject,
+  MachineEvent,
+  Snapshot,
+  StateValue,
+} from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
 import { takeSpawned } from "../persistent.ts";
 import { traitsOf } from "./children.ts";
@@ -123,7 +131,9 @@ export class Instance4 implements LiveInstance {
   lost(childId: string, why: string): Decided | null {
     this.#service.silenceChild(childId);
     const event = childError(childId, { name: "Error", message: why });
-    return this.handles(event) ? this.step(event) : null;
+    if (this.handles(event)) return this.step(event);
+    this.#instances.remove(childId);
+    return null;
   }
 
   handles(event: MachineEvent): boolean {
@@ -164,6 +174,10 @@ export class Instance4 implements LiveInstance {
     return this.#entries()
       .filter(([, { actor }]) => !(actor instanceof Tombstone))
       .map(([id, { kind, due }]) => ({ id, kind, due }));
+  }
+
+  instanceOf(childId: string): Address | undefined {
+    return this.#instances.find(childId);
   }
 
   stopDue(): void {

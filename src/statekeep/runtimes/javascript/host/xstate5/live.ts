@@ -192,6 +192,11 @@ export class XState5Instance implements LiveInstance {
     });
   }
 
+  instanceOf(childId: string): Address | undefined {
+    const child = this.#snapshot.children[childId];
+    return child instanceof RemoteActor ? child.address : undefined;
+  }
+
   stopDue() {
     for (const { id, due } of this.children()) {
       if (due) this.#stopSilently(this.#snapshot.children[id]!);
