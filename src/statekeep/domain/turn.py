@@ -9,8 +9,8 @@ from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.event import Delivery, Event, LostChild, Origin, Receipt
 from statekeep.domain.index import NO_INDEX_ENTRIES, IndexEntries, index_changes
 from statekeep.domain.instance import InstanceView
-from statekeep.domain.migration import Upgraded, timer_changes
 from statekeep.domain.message import Address
+from statekeep.domain.migration import Upgraded, timer_changes
 from statekeep.domain.names import InstanceId
 from statekeep.domain.step import Effects, Macrostep, Stepped
 from statekeep.domain.timer import SetTimer, Timer, TimerChanges, TimerOp, apply_timer_ops

@@ -22,6 +22,7 @@ from statekeep.domain.step import Effects, Failed, Ignored, Later, Refused, Step
 from statekeep.domain.turn import lost_child_delivery
 from statekeep.ports.runtime import HostLost
 from tests.contracts.runtime.conftest import ME, Bench, sent, view_of
+from tests.support.world import until
 
 MACHINE = """
 import { assign, createMachine, fromPromise, sendTo } from "npm:xstate@5";
@@ -454,8 +455,7 @@ async def test_whoever_leaves_when_woken_wakes_the_next(make_bench) -> None:
     runtime = make_bench(hosts_max=0, wait_seconds=60).runtime
     looking = [asyncio.create_task(runtime.inspect(OrganizationId("org_a"), b"")) for _ in range(2)]
     waiting = runtime.pool._waiting
-    while len(waiting) < 2:
-        await asyncio.sleep(0)
+    await until(lambda: len(waiting) == 2)
     second = waiting[1]
     runtime.pool.settled()
     looking[0].cancel()
