@@ -184,6 +184,8 @@ DESCRIBE: Final = b'"op":"describe"'
 """Ask for the states of the version."""
 PING: Final = b'"op":"ping"'
 """Ask for a sign of life."""
+REST: Final = b'"op":"ping","rest":true'
+"""Ask for one when no request of the author's code to somebody else is under way."""
 
 
 def _delivery(delivery: Delivery) -> bytes:

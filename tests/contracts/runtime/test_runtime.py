@@ -22,7 +22,6 @@ from statekeep.domain.step import Effects, Failed, Ignored, Later, Refused, Step
 from statekeep.domain.turn import lost_child_delivery
 from statekeep.ports.runtime import HostLost
 from tests.contracts.runtime.conftest import ME, Bench, sent, view_of
-from tests.support.world import until
 
 MACHINE = """
 import { assign, createMachine, fromPromise, sendTo } from "npm:xstate@5";
@@ -448,6 +447,42 @@ async def test_one_place_is_made_for_one_version(make_bench) -> None:
     await bench.created(bench.version(MACHINE), 9)
     pool = bench.runtime.pool
     assert [pool.warm(version.id) is not None for version in versions] == [False, True, True]
+
+
+async def test_a_request_that_an_action_made_comes_to_its_end(make_bench) -> None:
+    """Its host gives its place to another version only then."""
+    bench = make_bench(hosts_max=1, wait_seconds=10, private_network=True)
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        is_asked.set()
+        await may_answer.wait()
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        version = bench.version(FETCHING % port)
+        await bench.created(version)
+        await bench.step(version, sent("fetch"))
+        bench.runtime.perform(version, InstanceId(1), 2)
+        await is_asked.wait()
+        creating = asyncio.ensure_future(bench.created(bench.version(MACHINE), 2))
+        await until(lambda: bench.runtime.pool._retiring)
+        may_answer.set()
+        assert isinstance(await creating, Stepped)
+    assert bench.listener.logs == [(InstanceId(1), 1, "answered 204")]
+
+
+FETCHING = """
+import { createMachine } from "npm:xstate@5";
+export default createMachine({ on: { fetch: { actions: () => {
+  fetch("http://127.0.0.1:%d").then(({ status }) => console.log("answered", status));
+} } } });
+export const allowRead = () => true;
+export const allowWrite = () => true;
+"""
 
 
 async def test_whoever_leaves_when_woken_wakes_the_next(make_bench) -> None:

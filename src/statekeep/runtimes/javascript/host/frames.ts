@@ -71,7 +71,7 @@ export type Request =
   | { op: "respond"; id: number; i: number; slug: string; snapshot: Snapshot; bounds: JsonBounds }
   | { op: "describe"; id: number }
   | UpgradeRequest
-  | { op: "ping"; id: number };
+  | { op: "ping"; id: number; rest?: true };
 
 export type JsonBounds = { bytes: number; depth: number };
 
