@@ -139,7 +139,7 @@ class ToyRuntime:
         return Stepped((_macrostep({"log": [], **given}, is_done=False),))
 
     def done_event(self, version: MachineVersion, child_id: str, output: bytes) -> Event:
-        return protocol.done_event(child_id, output, xstate_major=5)
+        return protocol.done_event(child_id, output, xstate_major=version.xstate_major)
 
     async def step(
         self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]

@@ -201,12 +201,12 @@ class World:
         await self.store.create_version(version, b"code", make_current=True)
         return self
 
-    async def add_version(self, name):
+    async def add_version(self, name, *, xstate_major=5):
         """Another one of the machine, not current."""
         machine = await self.store.machine(ORGANIZATION, MACHINE)
         assert machine is not None
         version = MachineVersion(
-            VersionId(name), machine.id, ORGANIZATION, MACHINE, THEN, None, {}, 5, b"h"
+            VersionId(name), machine.id, ORGANIZATION, MACHINE, THEN, None, {}, xstate_major, b"h"
         )
         await self.store.create_version(version, b"code", make_current=False)
         return version

@@ -19,8 +19,8 @@ from statekeep.domain.errors import NotFound
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.limits import DEAD_LETTERS_RETRIED_AT_ONCE, PAGE_SIZE
 from statekeep.domain.machine import Machine
-from statekeep.domain.names import InstanceId, InstanceName, MachineName
-from statekeep.domain.timer import Timer
+from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId
+from statekeep.domain.timer import Timer, TimerChanges
 from statekeep.ports.clock import Clock
 from statekeep.ports.store import Page, Store
 
@@ -41,7 +41,7 @@ class DeadLetters:
         residents: Residents,
         clock: Clock,
         *,
-        on_timers: Callable[[InstanceId, tuple[Timer, ...]], None],
+        on_timers: Callable[[OrganizationId, InstanceId, TimerChanges], None],
     ) -> None:
         self._store = store
         self._residents = residents
@@ -134,7 +134,8 @@ class DeadLetters:
     async def _revive(self, resident: Resident, timer: Timer) -> None:
         living = revived(timer, self._clock.now_ms())
         await self._change(resident, timer, living)
-        self._on_timers(resident.id, (living,))
+        changes = TimerChanges((living,), ())
+        self._on_timers(resident.key.organization_id, resident.id, changes)
 
     async def _change(self, resident: Resident, before: Timer, after: Timer | None) -> None:
         """Put `after` in place of `before`, or nothing. Raises Overloaded, and then nothing has changed."""

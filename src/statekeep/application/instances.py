@@ -309,18 +309,27 @@ class Instances:
     async def put_off_timer(
         self, instance_id: InstanceId, seq: int, *, due_at: float, failure: str
     ) -> Timer | None:
-        """Count a failed delivery: the timer is due again at `due_at`, or dead after its last try. None where it is gone meanwhile."""
+        """Count a failed delivery: the timer is due again at `due_at`, or dead after its last try. None where it is gone meanwhile.
+
+        A child that will not be made is lost by then: that its parent hears so is written together with the death. Raises Overloaded where
+        nothing was written.
+        """
         resident = await self._residents.find_by_id(instance_id)
         timer = None if resident is None else resident.timers.get(seq)
         if resident is None or timer is None:
             return None
+        undeliverable = self._messages.why_undeliverable(timer)
         tries = timer.tries + 1
         self._metrics.timers_failed += 1
-        is_dead = tries >= DELIVERY_TRIES_MAX
+        is_dead = undeliverable is not None or tries >= DELIVERY_TRIES_MAX
         # A dead letter says when it was due, not when it would have been.
         due_at = timer.due_at if is_dead else due_at
+        failure = undeliverable or failure
         timer = timer._replace(tries=tries, is_dead=is_dead, due_at=due_at, failure=failure)
-        await self._update_timer(resident, timer)
+        if is_dead:
+            await self._bury(resident, timer)
+        else:
+            await self._update_timer(resident, timer)
         return timer
 
     async def recover(self, instance_id: InstanceId) -> None:
@@ -415,23 +424,29 @@ class Instances:
         failure = self._messages.why_undeliverable(timer)
         if failure is None:
             return self._messages.post(sender, timer, on_handled)
-        await self._update_timer(sender, timer._replace(is_dead=True, failure=failure))
-        return False
+        on_handled(StatekeepError(failure))
+        return True
+
+    async def _bury(self, resident: Resident, timer: Timer) -> None:
+        message = timer.message
+        is_child = message is not None and message.kind is MessageKind.SPAWN
+        if not (is_child and await self._messages.lose_child(resident, timer)):
+            await self._update_timer(resident, timer)
+        self._metrics.dead_timers += message is None
+        self._metrics.dead_messages += message is not None
+        self._log_death(resident, timer)
+        await self._bound_dead_letters(resident)
 
     async def _update_timer(self, resident: Resident, timer: Timer) -> None:
-        resident.timers = {**resident.timers, timer.seq: timer}
         await self._store.update_timer(resident.id, timer)
-        if timer.is_dead:
-            self._metrics.dead_timers += timer.message is None
-            self._metrics.dead_messages += timer.message is not None
-            self._log_death(resident, timer)
-            self._messages.died(resident, timer)
-            await self._bound_dead_letters(resident)
+        # The instance may have cancelled it meanwhile.
+        if timer.seq in resident.timers:
+            resident.timers[timer.seq] = timer
 
     async def _bound_dead_letters(self, resident: Resident) -> None:
         oldest = one_too_many(resident.timers)
         if oldest is not None:
-            resident.timers = {s: t for s, t in resident.timers.items() if s != oldest.seq}
+            resident.timers.pop(oldest.seq, None)
             what = _what(oldest)
             most = f"an instance keeps {DEAD_LETTERS_PER_INSTANCE_MAX}"
             self._write_log(resident, f"the oldest dead letter ({what}) was dropped: {most}")

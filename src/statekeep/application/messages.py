@@ -20,7 +20,7 @@ from statekeep.application.resident import Letter, Resident
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.domain.errors import Overloaded, StatekeepError
-from statekeep.domain.event import Delivery, Event, Origin, Receipt
+from statekeep.domain.event import Delivery, EndedChild, Event, Origin, Receipt
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.message import (
     Address,
@@ -117,16 +117,31 @@ class Messages:
             " do these instances send to each other for ever?"
         )
 
-    def died(self, sender: Resident, timer: Timer) -> None:
-        """The message will not be tried again. A child that was to be made is lost, and its parent hears so."""
-        message = timer.message
-        if message is not None and message.kind is MessageKind.SPAWN:
-            delivery = lost_child_delivery(
-                message.child_id,
-                timer.failure or "it could not be made",
-                xstate_major=sender.version.xstate_major,
-            )
-            self._turns.post(sender, Letter(delivery))
+    async def lose_child(self, sender: Resident, timer: Timer) -> bool:
+        """The creation of a child is a dead letter, as `timer` is: let its parent hear so, in one commit. False where the parent
+        could not take it, and nothing was written.
+
+        A paused parent hears of it when it goes on. Raises Overloaded.
+        """
+        assert timer.message is not None
+        delivery = lost_child_delivery(
+            timer.message.child_id,
+            timer.failure or "it could not be made",
+            xstate_major=sender.version.xstate_major,
+            address=timer.message.to,
+        )
+        handled: asyncio.Future[StatekeepError | None] = self._loop.create_future()
+
+        def on_handled(error: StatekeepError | None) -> None:
+            if not handled.done():
+                handled.set_result(error)
+
+        letter = Letter(delivery._replace(dead_letter=timer), on_handled=on_handled)
+        self._turns.post(sender, letter)
+        error = await handled
+        if isinstance(error, Overloaded):
+            raise error
+        return letter.is_recorded
 
     async def close(self) -> None:
         """Carry nothing further: what was not delivered is in the store."""
@@ -177,16 +192,16 @@ class Messages:
 
     def _delivery(self, mail: _Mail, receiver: Resident) -> Delivery:
         event = Event("(message)", mail.timer.event)
-        is_done = mail.message.kind is MessageKind.DONE
-        if is_done:
-            child_id, output = mail.message.child_id, mail.timer.event
-            event = self._runtime.done_event(receiver.version, child_id, output)
+        ended = None
+        if mail.message.kind is MessageKind.DONE:
+            ended = EndedChild(mail.message.child_id, mail.timer.event, mail.address)
+            event = self._runtime.done_event(receiver.version, ended.id, ended.output)
         return Delivery(
             event,
             Origin.MESSAGE,
             mail.claims,
             receipt=mail.receipt,
-            is_done_event=is_done,
+            ended_child=ended,
             hops=mail.timer.hops,
         )
 
@@ -209,10 +224,9 @@ class Messages:
         if error is None:
             self._metrics.messages_delivered += 1
             sender = self._residents.at_hand_by_id(mail.receipt.sender)
-            if sender is not None and mail.receipt.seq in sender.timers:
-                sender.timers = {
-                    seq: timer for seq, timer in sender.timers.items() if seq != mail.receipt.seq
-                }
+            if sender is not None:
+                # In place: it may be one of thousands.
+                sender.timers.pop(mail.receipt.seq, None)
         else:
             self._metrics.messages_failed += 1
         mail.on_handled(error)

@@ -192,7 +192,8 @@ class Resident:
         self.snapshot = b""
         self.view = InstanceView(0, 0.0, b"")
         """Committed. Its `view` is empty until somebody had to compute it."""
-        self.timers: Mapping[int, Timer] = {}
+        self.timers: dict[int, Timer] = {}
+        """Of the head, once whatever other instances have taken is gone."""
         self.next_timer_seq = 0
         self.hops = 0
         """Messages that led to the newest event, since somebody outside did something."""

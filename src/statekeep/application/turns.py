@@ -44,9 +44,9 @@ from statekeep.domain.limits import (
     PIPELINED_BURSTS_MAX,
 )
 from statekeep.domain.machine import MachineVersion
-from statekeep.domain.names import InstanceId
+from statekeep.domain.names import InstanceId, OrganizationId
 from statekeep.domain.step import Effects, Failed, Ignored, Later, Outcome, Refused, Stepped
-from statekeep.domain.timer import NO_TIMER_CHANGES, Timer
+from statekeep.domain.timer import NO_TIMER_CHANGES, TimerChanges
 from statekeep.domain.turn import TS_STEP_MS, CommitDraft, Published, lost_child_delivery
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock
@@ -73,7 +73,7 @@ class Batch(NamedTuple):
     snapshot: bytes
     due: tuple[str, ...]
     effects: Effects
-    timers_set: tuple[Timer, ...]
+    timers: TimerChanges
     is_settled: bool
     upgraded_to: MachineVersion | None = None
 
@@ -92,7 +92,7 @@ class Turns:
         indexing: Indexing,
         *,
         settle_timeout_seconds: float,
-        on_timers: Callable[[InstanceId, tuple[Timer, ...]], None],
+        on_timers: Callable[[OrganizationId, InstanceId, TimerChanges], None],
         on_growth: Callable[[Resident], None],
         on_void: Callable[[Resident], None],
         upgrades: Upgrades | None = None,
@@ -257,9 +257,9 @@ class Turns:
         draft.upgrade(decided.upgraded, decided.event, now_ms=round(self._clock.now_ms(), 3))
         commit = draft.commit()._replace(upgraded_to=decided.target.id)
         self._move_head(resident, draft)
-        published, timers_set = draft.published, commit.timers.set
+        published, timers = draft.published, commit.timers
         batch = Batch(
-            (), (), published, draft.snapshot, (), Effects.NONE, timers_set, True, decided.target
+            (), (), published, draft.snapshot, (), Effects.NONE, timers, True, decided.target
         )
         await asyncio.wait([self._submit(resident, commit, batch)])
 
@@ -382,7 +382,7 @@ class Turns:
             draft.snapshot,
             commit.due,
             draft.effects,
-            commit.timers.set,
+            commit.timers,
             is_settled,
         )
         committing = self._submit(resident, commit, batch)
@@ -426,8 +426,8 @@ class Turns:
         self._publish(resident, batch)
         if self._tracer is not None:
             self._trace_commit(self._tracer, resident, batch)
-        if batch.timers_set:
-            self._on_timers(resident.id, batch.timers_set)
+        if batch.timers.set or batch.timers.removed:
+            self._on_timers(resident.key.organization_id, resident.id, batch.timers)
         if batch.effects is Effects.ACTIONS:
             self._runtime.perform(resident.version, resident.id, resident.view.revision)
             crash_points.reach(crash_points.AMID_EFFECTS)
@@ -442,14 +442,23 @@ class Turns:
         if resident.desired_version is not None and resident.desired_version.id == version.id:
             resident.desired_version = None
         resident.retry_upgrade()
+        for letter in resident.mailbox:
+            self._address(letter, version)
+
+    def _address(self, letter: Letter, version: MachineVersion) -> None:
+        """Each major of XState has its own name for the end of a child."""
+        ended = letter.delivery.ended_child
+        if ended is not None:
+            event = self._runtime.done_event(version, ended.id, ended.output)
+            letter.delivery = letter.delivery._replace(event=event)
 
     def _trace_commit(self, tracer: Tracer, resident: Resident, batch: Batch) -> None:
         _mark([letter for letter, _ in batch.accepted], Stage.EFFECTS)
-        if batch.timers_set:
+        if batch.timers.set:
             # Which of the batch's events set them is not known any more; nearly always there is one.
             causes = [letter.trace for letter, _ in batch.accepted if letter.trace is not None]
             if causes:
-                tracer.caused(causes[-1], resident.id, batch.timers_set)
+                tracer.caused(causes[-1], resident.id, batch.timers.set)
 
     def _publish(self, resident: Resident, batch: Batch) -> None:
         try:
@@ -716,7 +725,7 @@ class Turns:
         )
         resident.head_revision, resident.head_ts, resident.head_snapshot = revision, ts, snapshot
         published = [Published(InstanceView(revision, ts, view), is_silent=True)]
-        batch = Batch((), (), published, snapshot, due, Effects.NONE, (), True)
+        batch = Batch((), (), published, snapshot, due, Effects.NONE, NO_TIMER_CHANGES, True)
         await asyncio.wait([self._submit(resident, commit, batch)])
 
     def _answer(self, resident: Resident, letter: Letter) -> None:

@@ -130,7 +130,8 @@ class Upgrades:
 
 
 def _require_timers(leaving: Leaving, upgraded: Upgraded) -> None:
-    if len(leaving.timers) + len(upgraded.started) > TIMERS_PER_INSTANCE_MAX:
+    living = sum(not timer.is_dead for timer in leaving.timers)
+    if living + len(upgraded.started) > TIMERS_PER_INSTANCE_MAX:
         raise UpgradeFailed(f"an instance has at most {TIMERS_PER_INSTANCE_MAX} pending timers")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+from statekeep.domain.message import Address
 from statekeep.domain.names import InstanceId
+from statekeep.domain.timer import Timer
 
 
 class Origin(IntEnum):
@@ -37,10 +39,19 @@ class Event(NamedTuple):
 
 
 class LostChild(NamedTuple):
-    """A child that was due and never answered."""
+    """A child that was due and never answered, or (then `address` says which) an instance that could not be made."""
 
     id: str
     why: str
+    address: Address | None = None
+
+
+class EndedChild(NamedTuple):
+    """A persistent child that has come to its end. `output` is JSON."""
+
+    id: str
+    output: bytes
+    address: Address
 
 
 class Receipt(NamedTuple):
@@ -55,8 +66,9 @@ class Delivery(NamedTuple):
 
         `auth` is the JSON of the auth context for which `allowWrite` has to answer; None where no question is asked. `handle` is the host's
         number of a child's live event, `child` the name of that child. `timer_seq` is the timer it is. `lost_child` stands for the error event of that child, which only the host
-        can make; `event` is then only its description. `receipt` is the message that it is; `is_done_event`: an event of XState's own, made by the server
-    for a child that has ended. `hops` counts the messages that led to it, since somebody outside did something.
+        can make; `event` is then only its description. `receipt` is the message that it is. `ended_child`: it is the event of XState's own by which that child's end is
+    told, as the version that the instance has names it. `hops` counts the messages that led to it, since somebody outside did something. `dead_letter` is a message of
+    the instance's own that is given up with this event.
     """
 
     event: Event
@@ -67,5 +79,6 @@ class Delivery(NamedTuple):
     lost_child: LostChild | None = None
     child: str | None = None
     receipt: Receipt | None = None
-    is_done_event: bool = False
+    ended_child: EndedChild | None = None
     hops: int = 0
+    dead_letter: Timer | None = None

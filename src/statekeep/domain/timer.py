@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from statekeep.domain.errors import MachineError
@@ -68,7 +68,7 @@ NO_TIMER_CHANGES = TimerChanges((), ())
 
 def apply_timer_ops(
     pending: Mapping[int, Timer],
-    ops: Iterable[TimerOp],
+    ops: Sequence[TimerOp],
     *,
     next_seq: int,
     now_ms: float,
@@ -81,18 +81,17 @@ def apply_timer_ops(
     """
     added: dict[int, Timer] = {}
     removed: list[int] = []
+    cancellable = _by_id(pending, now_ms) if CancelTimer in map(type, ops) else {}
     for op in ops:
         if isinstance(op, SetTimer):
-            added[next_seq] = _timer(next_seq, op, now_ms, hops)
+            timer = added[next_seq] = _timer(next_seq, op, now_ms, hops)
+            if not timer.is_out(now_ms):
+                cancellable.setdefault(op.send_id, []).append(next_seq)
             next_seq += 1
-            continue
-        seq = _newest(added, op.send_id, now_ms)
-        if seq is not None:
-            del added[seq]
-            continue
-        seq = _newest(pending, op.send_id, now_ms, without=removed)
-        if seq is not None:
-            removed.append(seq)
+        elif seqs := cancellable.get(op.send_id):
+            seq = seqs.pop()
+            if added.pop(seq, None) is None:
+                removed.append(seq)
     if _is_too_many(pending, len(added) - len(removed)):
         raise MachineError(f"an instance has at most {TIMERS_PER_INSTANCE_MAX} pending timers")
     return TimerChanges(tuple(added.values()), tuple(removed))
@@ -115,14 +114,11 @@ def _timer(seq: int, op: SetTimer, now_ms: float, hops: int) -> Timer:
     return Timer(seq, op.send_id, due_at, op.event, message=op.message, hops=hops + 1)
 
 
-def _newest(
-    timers: Mapping[int, Timer], send_id: str, now_ms: float, without: Iterable[int] = ()
-) -> int | None:
-    candidates = [
-        seq
-        for seq, timer in timers.items()
-        if timer.send_id == send_id
-        and not (timer.is_dead or timer.is_out(now_ms))
-        and seq not in without
-    ]
-    return max(candidates, default=None)
+def _by_id(timers: Mapping[int, Timer], now_ms: float) -> dict[str, list[int]]:
+    """Those that can be cancelled, the newest last."""
+    found: dict[str, list[int]] = {}
+    for seq in sorted(timers):
+        timer = timers[seq]
+        if not (timer.is_dead or timer.is_out(now_ms)):
+            found.setdefault(timer.send_id, []).append(seq)
+    return found

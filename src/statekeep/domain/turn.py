@@ -9,6 +9,7 @@ from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.event import Delivery, Event, LostChild, Origin, Receipt
 from statekeep.domain.index import NO_INDEX_ENTRIES, IndexEntries, index_changes
 from statekeep.domain.instance import InstanceView
+from statekeep.domain.message import Address
 from statekeep.domain.migration import Upgraded, timer_changes
 from statekeep.domain.names import InstanceId
 from statekeep.domain.step import Effects, Macrostep, Stepped
@@ -41,7 +42,7 @@ class CommitDraft:
         *,
         revision: int,
         ts: float,
-        timers: Mapping[int, Timer],
+        timers: dict[int, Timer],
         next_timer_seq: int,
         hops: int = 0,
         index_entries: IndexEntries = NO_INDEX_ENTRIES,
@@ -84,6 +85,8 @@ class CommitDraft:
             entries = self._entries_of(stepped.macrosteps[-1].snapshot)
         if stepped.timer_ops or delivery.timer_seq is not None:
             self._change_timers(delivery.timer_seq, stepped.timer_ops, now_ms, hops)
+        if delivery.dead_letter is not None:
+            self._bury(delivery.dead_letter)
         self.hops = hops
         if delivery.receipt is not None:
             self._received.append(delivery.receipt)
@@ -145,6 +148,13 @@ class CommitDraft:
         view = InstanceView(self.revision, self.ts, macrostep.view)
         self.published.append(Published(view, macrostep.is_silent))
 
+    def _bury(self, dead: Timer) -> None:
+        if dead.seq in self.timers:
+            # No number is used twice.
+            buried = dead._replace(seq=self.next_timer_seq)
+            self.next_timer_seq += 1
+            self._apply(TimerChanges((buried,), (dead.seq,)))
+
     def _drop_timers(self, now_ms: float) -> None:
         """A finished machine takes no events, its own delayed ones included, and sends none. What it has sent arrives."""
         dropped = [seq for seq, timer in self.timers.items() if not timer.is_out(now_ms)]
@@ -153,7 +163,7 @@ class CommitDraft:
     def _change_timers(
         self, fired: int | None, ops: tuple[TimerOp, ...], now_ms: float, hops: int
     ) -> None:
-        pending = self.timers
+        pending: Mapping[int, Timer] = self.timers
         if fired is not None:
             pending = {seq: timer for seq, timer in pending.items() if seq != fired}
         changes = apply_timer_ops(
@@ -176,8 +186,11 @@ class CommitDraft:
         self.timers = timers
 
 
-def lost_child_delivery(child_id: str, why: str, *, xstate_major: int) -> Delivery:
-    """The error event of a child that was due and never answered (SPEC 6)."""
+def lost_child_delivery(
+    child_id: str, why: str, *, xstate_major: int, address: Address | None = None
+) -> Delivery:
+    """The error event of a child that was due and never answered (SPEC 6), or of the instance with that address that could not be made."""
     name = f"xstate.error.actor.{child_id}" if xstate_major == 5 else f"error.platform.{child_id}"
     # Names of children may hold anything that JSON has to escape; the host sends the real event along with its answer.
-    return Delivery(Event(name, b"{}"), Origin.LOST_CHILD, lost_child=LostChild(child_id, why))
+    lost = LostChild(child_id, why, address)
+    return Delivery(Event(name, b"{}"), Origin.LOST_CHILD, lost_child=lost)

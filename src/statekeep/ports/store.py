@@ -62,6 +62,7 @@ class DueTimer(NamedTuple):
     instance_id: InstanceId
     seq: int
     due_at: float
+    organization_id: OrganizationId
 
 
 class StoredKeyUse(NamedTuple):

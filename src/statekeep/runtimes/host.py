@@ -7,6 +7,7 @@ step timeout is ended.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -140,9 +141,11 @@ class Host:
             self.process.send(b"{%b}\n" % request)
 
     async def retire(self) -> None:
-        """End it once it has done all it was asked."""
+        """End it once it has done all it was asked, and what its actions have asked of others is answered, or too late."""
         try:
-            await self.ask(protocol.PING)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._step_timeout):
+                    await self.ask(protocol.REST)
         except HostDied:
             return
         self.process.kill("it was no longer needed")

@@ -234,16 +234,20 @@ class Pool:
             try:
                 async with asyncio.timeout_at(deadline):
                     await place
-            except TimeoutError:
-                raise Overloaded(
-                    "all hosts for machine code are busy", retry_after_seconds=5
-                ) from None
-            finally:
+            except BaseException as error:
                 self._stop_waiting(place)
+                if isinstance(error, TimeoutError):
+                    raise Overloaded(
+                        "all hosts for machine code are busy", retry_after_seconds=5
+                    ) from None
+                raise
 
     def _stop_waiting(self, place: asyncio.Future[None]) -> None:
         if place in self._waiting:
             self._waiting.remove(place)
+        elif not place.cancelled():
+            # It was woken, and leaves all the same: the place is for the next one.
+            self._wake_one()
 
     def _size(self) -> int:
         live = len(self._hosts) + len(self._starting)

@@ -21,7 +21,7 @@ from statekeep.domain.errors import (
     TooLarge,
     UpgradeFailed,
 )
-from statekeep.domain.event import Delivery, Event
+from statekeep.domain.event import Delivery, EndedChild, Event
 from statekeep.domain.limits import OUTLINE_BYTES_MAX, SNAPSHOT_BYTES_MAX
 from statekeep.domain.message import Address, Message, MessageKind, Parent
 from statekeep.domain.migration import Losses, RenamedTimer, Upgraded
@@ -129,8 +129,7 @@ def create(
     )
     if parent is None:
         return request
-    (machine_name, parent_name), child_id = parent
-    names = {"machineName": machine_name, "machineInstanceName": parent_name, "id": child_id}
+    names = {**_names_of(parent.address), "id": parent.child_id}
     return b'%b,"parent":%b' % (request, msgspec.json.encode(names))
 
 
@@ -185,17 +184,29 @@ DESCRIBE: Final = b'"op":"describe"'
 """Ask for the states of the version."""
 PING: Final = b'"op":"ping"'
 """Ask for a sign of life."""
+REST: Final = b'"op":"ping","rest":true'
+"""Ask for one when no request of the author's code to somebody else is under way."""
 
 
 def _delivery(delivery: Delivery) -> bytes:
     if delivery.auth is not None:
-        done = b',"done":true' if delivery.is_done_event else b""
+        done = b"" if delivery.ended_child is None else b',"done":%b' % _ended(delivery.ended_child)
         return b'{"event":%b,"auth":%b%b}' % (delivery.event.json, delivery.auth, done)
     if delivery.lost_child is not None:
-        return msgspec.json.encode({"lost": delivery.lost_child.id, "why": delivery.lost_child.why})
+        child_id, why, address = delivery.lost_child
+        at = {} if address is None else {"at": _names_of(address)}
+        return msgspec.json.encode({"lost": child_id, "why": why, **at})
     if delivery.handle is not None:
         return b'{"event":%b,"h":%d}' % (delivery.event.json, delivery.handle)
     return b'{"event":%b}' % delivery.event.json
+
+
+def _ended(child: EndedChild) -> bytes:
+    return msgspec.json.encode({"id": child.id, "at": _names_of(child.address)})
+
+
+def _names_of(address: Address) -> dict[str, str]:
+    return {"machineName": address.machine_name, "machineInstanceName": address.name}
 
 
 def done_event(child_id: str, output: bytes, *, xstate_major: int) -> Event:

@@ -130,7 +130,13 @@ async def make_bench() -> AsyncIterator[Callable[..., Bench]]:
     benches: list[Bench] = []
     with tempfile.TemporaryDirectory(prefix="statekeep-") as folder:
 
-        def make(*, hosts_max: int = 2, pinned_max: int = 2, wait_seconds: float = 5) -> Bench:
+        def make(
+            *,
+            hosts_max: int = 2,
+            pinned_max: int = 2,
+            wait_seconds: float = 5,
+            private_network: bool = False,
+        ) -> Bench:
             place = Path(folder) / str(len(benches))
             place.mkdir()
             runtime, listener = HostRuntime(), Listener()
@@ -153,13 +159,13 @@ async def make_bench() -> AsyncIterator[Callable[..., Bench]]:
                     limits.LOG_BYTES_PER_EVENT_MAX,
                     limits.HOST_SESSIONS_MAX,
                     limits.HOST_SESSION_BYTES_MAX,
-                    deny_private_network=True,
+                    deny_private_network=not private_network,
                 ),
             )
             launcher = DenoLauncher(
                 cache_dir=Path(folder) / "cache",
                 heap_mib=limits.HOST_HEAP_MIB_MAX,
-                allow_private_network=False,
+                allow_private_network=private_network,
             )
             runtime.listener = listener
             runtime.pool = Pool(launcher, code_of, runtime, settings, place)

@@ -449,6 +449,57 @@ async def test_one_place_is_made_for_one_version(make_bench) -> None:
     assert [pool.warm(version.id) is not None for version in versions] == [False, True, True]
 
 
+async def test_a_request_that_an_action_made_comes_to_its_end(make_bench) -> None:
+    """Its host gives its place to another version only then."""
+    bench = make_bench(hosts_max=1, wait_seconds=10, private_network=True)
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        is_asked.set()
+        await may_answer.wait()
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        version = bench.version(FETCHING % port)
+        await bench.created(version)
+        await bench.step(version, sent("fetch"))
+        bench.runtime.perform(version, InstanceId(1), 2)
+        await is_asked.wait()
+        creating = asyncio.ensure_future(bench.created(bench.version(MACHINE), 2))
+        await until(lambda: bench.runtime.pool._retiring)
+        may_answer.set()
+        assert isinstance(await creating, Stepped)
+    assert bench.listener.logs == [(InstanceId(1), 1, "answered 204")]
+
+
+FETCHING = """
+import { createMachine } from "npm:xstate@5";
+export default createMachine({ on: { fetch: { actions: () => {
+  fetch("http://127.0.0.1:%d").then(({ status }) => console.log("answered", status));
+} } } });
+export const allowRead = () => true;
+export const allowWrite = () => true;
+"""
+
+
+async def test_whoever_leaves_when_woken_wakes_the_next(make_bench) -> None:
+    """A place that comes free just as the first in the line gives up is not lost for the second."""
+    runtime = make_bench(hosts_max=0, wait_seconds=60).runtime
+    looking = [asyncio.create_task(runtime.inspect(OrganizationId("org_a"), b"")) for _ in range(2)]
+    waiting = runtime.pool._waiting
+    await until(lambda: len(waiting) == 2)
+    second = waiting[1]
+    runtime.pool.settled()
+    looking[0].cancel()
+    await asyncio.wait(looking[:1])
+    assert second.done()
+    looking[1].cancel()
+    await asyncio.wait(looking)
+
+
 async def test_code_that_is_looked_at_takes_a_place(make_bench, monkeypatch) -> None:
     """Many who publish at once start no more hosts than there may be."""
     bench = make_bench(hosts_max=1, wait_seconds=20)

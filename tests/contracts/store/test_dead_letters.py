@@ -42,6 +42,15 @@ async def test_the_last_to_die_comes_first(store, ground):
     assert page.items == [DeadLetter(two, InstanceName("two"), dead(0))]
 
 
+async def test_a_commit_can_bury(store, ground, instance_id):
+    """What dies together with what comes of it is listed like any other."""
+    await set_timers(store, instance_id, 2)
+    await store.update_timer(instance_id, dead(0))
+    buried = TimerChanges((dead(9),), (1,))
+    await store.commit(a_commit(instance_id, 2)._replace(timers=buried, next_timer_seq=99))
+    assert [seq for _, seq in await listed(store, ground.machine.id)] == [9, 0]
+
+
 async def test_what_lives_again_is_not_listed(store, ground, instance_id):
     """Nor what was removed; and what dies again has died last."""
     await set_timers(store, instance_id, 4)

@@ -9,10 +9,12 @@ import pytest
 from statekeep.domain.event import Receipt
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.message import Address, Message, MessageKind
-from statekeep.domain.names import InstanceId, InstanceName, MachineName, VersionId
+from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId, VersionId
 from statekeep.domain.timer import TimerChanges
 from statekeep.ports.store import ConflictingRevision, DueTimer
 from tests.support.builders import NOW_MS, a_commit, a_timer, create_instances
+
+OWNER = OrganizationId("org_acme")
 
 
 async def set_timers(store, instance_id, *due_times, base=1):
@@ -50,12 +52,12 @@ async def test_what_is_due_comes_by_time_instance_and_number(store, ground, limi
     await set_timers(store, two, 5.0, 3.0, 5.0)
     await set_timers(store, one, 5.0, 1.0, 9.0, 5.0)
     assert await all_due(store, 9.0, limit=limit) == [
-        DueTimer(one, 1, 1.0),
-        DueTimer(two, 1, 3.0),
-        DueTimer(one, 0, 5.0),
-        DueTimer(one, 3, 5.0),
-        DueTimer(two, 0, 5.0),
-        DueTimer(two, 2, 5.0),
+        DueTimer(one, 1, 1.0, OWNER),
+        DueTimer(two, 1, 3.0, OWNER),
+        DueTimer(one, 0, 5.0, OWNER),
+        DueTimer(one, 3, 5.0, OWNER),
+        DueTimer(two, 0, 5.0, OWNER),
+        DueTimer(two, 2, 5.0, OWNER),
     ]
 
 
@@ -71,7 +73,7 @@ async def test_a_timer_that_was_removed_is_not_due(store, instance_id):
     await set_timers(store, instance_id, 1.0, 2.0)
     commit = a_commit(instance_id, 2)._replace(timers=TimerChanges((), (0, 99)), next_timer_seq=2)
     await store.commit(commit)
-    assert await all_due(store, 9.0, limit=10) == [DueTimer(instance_id, 1, 2.0)]
+    assert await all_due(store, 9.0, limit=10) == [DueTimer(instance_id, 1, 2.0, OWNER)]
 
 
 async def test_a_failed_delivery_is_remembered(store, instance_id):
@@ -84,7 +86,7 @@ async def test_a_failed_delivery_is_remembered(store, instance_id):
     assert (await store.claim_by_id(instance_id)).timers == (
         a_timer(0, due_at=31.5)._replace(tries=1, failure="it threw"),
     )
-    assert await all_due(store, 99.0, limit=10) == [DueTimer(instance_id, 0, 31.5)]
+    assert await all_due(store, 99.0, limit=10) == [DueTimer(instance_id, 0, 31.5, OWNER)]
 
 
 def a_message(seq, *, kind=MessageKind.EVENT, version=None):
@@ -149,7 +151,7 @@ async def test_a_dead_timer_is_never_due_and_stays_visible(store, instance_id):
     assert await all_due(store, 9.0, limit=10) == []
     assert (await store.claim_by_id(instance_id)).timers == (dead,)
     await store.update_timer(instance_id, dead._replace(tries=0, is_dead=False))
-    assert await all_due(store, 9.0, limit=10) == [DueTimer(instance_id, 0, 1.0)]
+    assert await all_due(store, 9.0, limit=10) == [DueTimer(instance_id, 0, 1.0, OWNER)]
 
 
 async def test_updating_a_timer_that_is_gone_does_nothing(store, instance_id):

@@ -195,3 +195,26 @@ Deno.test("performing up to a revision releases no step beyond it", async () => 
   await settle();
   assert.deepEqual(neighbour.asked, ["/1", "/2"]);
 });
+
+Deno.test("what cannot even begin once its step is durable keeps nothing else from happening", async () => {
+  await using neighbour = new Neighbour();
+  await using host = await neighbour.host(`
+    const machine = createMachine({ context: {}, on: { go: { actions: [
+      assign(() => {
+        setTimeout(() => {}, 1n);
+        fetch(url + "/assign");
+        setTimeout(() => console.log("later"), { valueOf() { throw new Error("no number"); } });
+      }),
+      () => console.log("acted"),
+      spawnChild(fromPromise(async () => 1), { id: "p" }),
+    ] } } });
+  `);
+  await host.create(1);
+  await host.one(1, 1, "go");
+  await host.perform(1, 2);
+  const logs = await host.logs(1);
+  assert.match(logs, /acted/);
+  assert.match(logs, /no number/);
+  await host.event("xstate.done.actor.p");
+  assert.deepEqual(neighbour.asked, ["/assign"]);
+});

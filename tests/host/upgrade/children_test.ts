@@ -3,7 +3,17 @@
 import assert from "node:assert/strict";
 import { createMachine as createMachine4 } from "xstate4";
 import { createMachine as createMachine5, fromTransition } from "xstate5";
-import { driverOf, forMajors, IDENTITY, renaming, Subject, upgraded } from "./support.ts";
+import type { Snapshot } from "../../../src/statekeep/runtimes/javascript/host/frames.ts";
+import {
+  driverOf,
+  forAllMajors,
+  forMajors,
+  IDENTITY,
+  renaming,
+  Subject,
+  upgraded,
+  upgradedFrom,
+} from "./support.ts";
 import type { Config, Major } from "./support.ts";
 
 const CHILD: Config = { initial: "idle", states: { idle: { on: { poke: "poked" } }, poked: {} } };

@@ -156,6 +156,18 @@ export async function upgraded(
   return { ...result, snapshot: JSON.parse(result.snapshotText), surroundings };
 }
 
+/** The same for a snapshot that no subject has. */
+export async function upgradedFrom(
+  snapshot: Snapshot,
+  major: Major,
+  target: Driver,
+  code: string,
+): Promise<Upgraded & { snapshot: Snapshot }> {
+  const origin = { snapshot, major, timers: [] };
+  const result = upgrade(target, [await load(code)], origin, new Quiet(), 400_000);
+  return { ...result, snapshot: JSON.parse(result.snapshotText) };
+}
+
 /** Runs a test for 4 to 4, 5 to 5 and 4 to 5. */
 export function forMajors(name: string, run: (from: Major, to: Major) => Promise<void>) {
   for (const [from, to] of [[4, 4], [5, 5], [4, 5]] as const) {

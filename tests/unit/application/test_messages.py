@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
+from statekeep.domain import dead_letter
+from statekeep.domain import timer as timer_module
+from statekeep.domain.errors import Overloaded
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.limits import DELIVERY_TRIES_MAX
@@ -225,3 +230,85 @@ async def test_a_delayed_message_can_be_taken_back(world):
     world.timers._changed.set()
     await until(lambda: log_of(world, "two") == ["HI"])
     assert pending(world) == []
+
+
+async def test_a_done_event_fits_the_version_that_handles_it(world):
+    """The parent is upgraded to another major of XState by the very event: it gets the event under the name that the new version knows."""
+    await world.add_version("ver_2", xstate_major=4)
+    await world.add_migration("ver_1", "ver_2")
+    await world.send("MAKE", to="three", child="kid")
+    await until(lambda: world.resident(InstanceName("three")) is not None)
+    await world.desire("ver_2", name="one")
+    await world.send("DONE", name=InstanceName("three"))
+    await until(lambda: len(log_of(world, "one")) == 3)
+    assert log_of(world, "one") == ["MAKE", "upgraded to ver_2", "done.invoke.kid"]
+
+
+async def test_a_death_that_cannot_be_written_is_tried_again(world):
+    """As on a full disk: the message is not forgotten until the next start, and its end is said."""
+    await world.send("TELL", to="two", events=[{"type": "DENY"}])
+    await tries(world, DELIVERY_TRIES_MAX - 1)
+    update, failures = world.store.update_timer, iter([Overloaded("no room on the disk")])
+
+    async def full(*args):
+        for error in failures:
+            raise error
+        await update(*args)
+
+    world.store.update_timer = full
+    await pass_time(world, lambda: any(timer.is_dead for timer in pending(world)))
+    assert "was given up" in world.recorder.logs[-1]
+
+
+async def tries(world, count, name="one"):
+    await pass_time(world, lambda: [timer.tries for timer in pending(world, name)] == [count])
+
+
+async def pass_time(world, condition):
+    """Let time pass until `condition()` holds."""
+    for _ in range(100):
+        for _ in range(100):
+            await asyncio.sleep(0)
+        if condition():
+            return
+        world.clock.ms += 1_000
+        world.timers._changed.set()
+    raise AssertionError("it never came about")
+
+
+async def test_the_end_of_a_child_that_was_never_made_is_heard_once(world):
+    """The server may die at any time: what is durable either knows of both, the dead letter and the error event, or of neither."""
+    await world.send("MAKE", to="bad", child="kid", context={"fail": True})
+    await tries(world, DELIVERY_TRIES_MAX - 1)
+    world.store.is_slow = True
+    await pass_time(world, lambda: len(world.store.waiting) == 1)
+    assert not any(timer.is_dead for timer in pending(world))
+    world.store.is_slow = False
+    world.store.release()
+    await until(lambda: log_of(world, "one") == ["MAKE", "lost.kid"])
+    [letter] = pending(world)
+    assert (letter.is_dead, letter.failure) == (True, "no such start")
+    assert dict(world.resident(InstanceName("one")).timers) == {letter.seq: letter}
+
+
+async def test_a_paused_parent_hears_of_its_child_later(world):
+    """When it goes on."""
+    one = InstanceName("one")
+    await world.send("MAKE", to="bad", child="kid", context={"fail": True})
+    await world.instances.set_status(CALLER, MACHINE, one, InstanceStatus.PAUSED)
+    await pass_time(world, lambda: world.resident(one).held)
+    await world.instances.set_status(CALLER, MACHINE, one, InstanceStatus.RUNNING)
+    await until(lambda: log_of(world, "one") == ["MAKE", "lost.kid"])
+    assert [timer.is_dead for timer in pending(world)] == [True]
+
+
+async def test_dead_letters_do_not_use_up_what_an_instance_may_send(world, monkeypatch):
+    """They are bounded by themselves: the oldest are forgotten."""
+    monkeypatch.setattr(timer_module, "TIMERS_PER_INSTANCE_MAX", 3)
+    monkeypatch.setattr(dead_letter, "DEAD_LETTERS_PER_INSTANCE_MAX", 3)
+    for n in range(5):
+        await world.send("TELL", to=f"nobody{n}", events=[{"type": "HI"}])
+        await pass_time(world, lambda: all(timer.is_dead for timer in pending(world)))
+    assert [timer.message.to.name for timer in pending(world)] == ["nobody2", "nobody3", "nobody4"]
+    await world.send("TELL", to="two", events=[{"type": "HI"}])
+    await until(lambda: log_of(world, "two") == ["HI"])

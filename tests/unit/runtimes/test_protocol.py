@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from statekeep.domain.errors import InvalidCode, MachineError, TooLarge
-from statekeep.domain.event import Delivery, Event, LostChild, Origin
+from statekeep.domain.event import Delivery, EndedChild, Event, LostChild, Origin
 from statekeep.domain.limits import SNAPSHOT_BYTES_MAX
 from statekeep.domain.message import Address, Message, MessageKind, Parent
 from statekeep.domain.names import InstanceId, InstanceName, MachineName, VersionId
@@ -28,6 +28,7 @@ from statekeep.runtimes import protocol
 from statekeep.runtimes.protocol import BadFrame, HostLimits
 
 STANDING = Standing(InstanceId(7), InstanceName("a|b~c"), 3, b'{"value":"on","context":{}}')
+KID = Address(MachineName("room"), InstanceName("r1"))
 GO = Event("go", b'{"type":"go","n":1}')
 VIEW = {"state": "on", "tags": [], "done": False}
 STEP = {"snapshot": {"value": "on", "context": {}}, "view": VIEW}
@@ -103,13 +104,15 @@ def test_step() -> None:
     """Each kind of delivery has its form, and the snapshot comes only where it is wanted."""
     deliveries = [
         Delivery(GO, Origin.CLIENT, b'{"sub":"me"}'),
-        Delivery(GO, Origin.MESSAGE, b"{}", is_done_event=True),
+        Delivery(GO, Origin.MESSAGE, b"{}", ended_child=EndedChild("kid", b"1", KID)),
         Delivery(GO, Origin.TIMER, timer_seq=4),
         Delivery(GO, Origin.CHILD, handle=9),
         Delivery(GO, Origin.LOST_CHILD, lost_child=LostChild('a "child"', "why")),
+        Delivery(GO, Origin.LOST_CHILD, lost_child=LostChild("kid", "why", KID)),
     ]
     request = protocol.step(deliveries)
     event = {"type": "go", "n": 1}
+    at = {"machineName": "room", "machineInstanceName": "r1"}
     expected = {
         "op": "step",
         "i": 7,
@@ -117,10 +120,11 @@ def test_step() -> None:
         "rev": 3,
         "events": [
             {"event": event, "auth": {"sub": "me"}},
-            {"event": event, "auth": {}, "done": True},
+            {"event": event, "auth": {}, "done": {"id": "kid", "at": at}},
             {"event": event},
             {"event": event, "h": 9},
             {"lost": 'a "child"', "why": "why"},
+            {"lost": "kid", "why": "why", "at": at},
         ],
     }
     assert sent(protocol.on(STANDING, request, with_snapshot=False)) == expected

@@ -7,8 +7,13 @@ import pytest
 from statekeep.domain import limits
 from statekeep.domain.errors import Overloaded
 from statekeep.domain.instance import InstanceStatus
+from statekeep.domain.names import InstanceId, OrganizationId
+from statekeep.domain.timer import TimerChanges
 from statekeep.system import SystemClock
+from statekeep.workers import crowds
 from statekeep.workers import timers as timers_module
+from statekeep.workers.crowds import FIRING_PER_INSTANCE_MAX, WAITING_MAX
+from tests.support.builders import a_timer
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, MACHINE, NAME, World, log_of, until
 
@@ -227,3 +232,55 @@ async def until_async(condition):
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.wait([asyncio.ensure_future(asyncio.sleep(0.001))])
+
+
+async def test_slow_machines_of_others_hold_nobody_up():
+    """However much of one organization is due and waits for its machines, what another one has due fires."""
+    world, started = await World(ToyRuntime()).set_up(), []
+    fire = world.instances.fire_timer
+
+    async def slow(instance_id, seq, on_handled):
+        if instance_id == OTHERS:
+            started.append(seq)
+            return True
+        return await fire(instance_id, seq, on_handled)
+
+    world.instances.fire_timer = slow
+    await world.timers.start()
+    due = tuple(a_timer(seq, due_at=0.0) for seq in range(2 * WAITING_MAX))
+    world.timers.schedule(OrganizationId("org_b"), OTHERS, TimerChanges(due, ()))
+    await until(lambda: len(started) == FIRING_PER_INSTANCE_MAX)
+    await world.create()
+    await world.send("SET", id="t", delay=0, event="ding")
+    world.timers._changed.set()
+    await until(lambda: log_of(world.resident().view) == ["SET", "ding"])
+    assert len(started) == FIRING_PER_INSTANCE_MAX
+    await world.timers.stop()
+
+
+OTHERS = InstanceId(1_000_000)
+
+
+async def test_more_than_may_wait_is_read_from_the_store_again(monkeypatch):
+    """In the order in which it is due, nothing twice."""
+    monkeypatch.setattr(crowds, "WAITING_MAX", 4)
+    monkeypatch.setattr(crowds, "FIRING_PER_INSTANCE_MAX", 1)
+    world = with_timers(await World(ToyRuntime()).set_up())
+    await world.create()
+    for n in range(30):
+        await world.send("SET", id=str(n), delay=1, event=f"ding{n}")
+    watch = Watch(world)
+    await world.timers.start()
+    await watch.log_becomes(["SET"] * 30 + [f"ding{n}" for n in range(30)])
+    await world.timers.stop()
+    assert not world.timers._crowds
+
+
+async def test_cancelled_timers_do_not_pile_up(world, monkeypatch):
+    """Long ones that are set and cancelled again and again take no more memory than a few."""
+    monkeypatch.setattr(timers_module, "STALE_TIMERS_MAX", 10)
+    for _ in range(100):
+        await world.send("SET", id="t", delay=20_000, event="never")
+        await world.send("CANCEL", id="t")
+    assert world.timers._held == {}
+    assert len(world.timers._heap) <= 10

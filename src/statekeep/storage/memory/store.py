@@ -19,7 +19,7 @@ from statekeep.domain.index import NO_INDEX_ENTRIES
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.limits import PAGE_SIZE
 from statekeep.domain.machine import VersionInfo
-from statekeep.domain.names import InstanceId, VersionId
+from statekeep.domain.names import InstanceId, OrganizationId, VersionId
 from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
 from statekeep.ports.store import (
@@ -127,6 +127,9 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         stored.due = commit.due
         stored.next_timer_seq = commit.next_timer_seq
         stored.timers.update({timer.seq: timer for timer in commit.timers.set})
+        stored.deaths.update(
+            {timer.seq: next(self._deaths) for timer in commit.timers.set if timer.is_dead}
+        )
         for seq in commit.timers.removed:
             stored.timers.pop(seq, None)
         for receipt in commit.received:
@@ -280,7 +283,13 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         )
         past = after and _TimerPlace(after.due_at, after.instance_id, after.seq)
         due = [place for place in places if past is None or place > past]
-        return [DueTimer(place.instance_id, place.seq, place.due_at) for place in due[:limit]]
+        return [
+            DueTimer(place.instance_id, place.seq, place.due_at, self._owner(place.instance_id))
+            for place in due[:limit]
+        ]
+
+    def _owner(self, instance_id: InstanceId) -> OrganizationId:
+        return self._instances[instance_id].created.key.organization_id
 
     async def update_timer(self, instance_id: InstanceId, timer: Timer) -> None:
         stored = self._instances.get(instance_id)

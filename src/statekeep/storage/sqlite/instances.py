@@ -14,7 +14,7 @@ from statekeep.domain.commit import Commit
 from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
-from statekeep.domain.names import InstanceId, VersionId
+from statekeep.domain.names import InstanceId, OrganizationId, VersionId
 from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
 from statekeep.ports.store import (
@@ -185,7 +185,7 @@ class SqliteInstances(InstanceStore):
     async def timers_due_before(
         self, until: float, *, after: DueTimer | None, limit: int
     ) -> Sequence[DueTimer]:
-        past = after or DueTimer(InstanceId(0), 0, float("-inf"))
+        past = after or DueTimer(InstanceId(0), 0, float("-inf"), OrganizationId(""))
         rows = await self._database.scan_rows(
             _QUERIES["timers_due_before"], {**past._asdict(), "until": until, "limit": limit}
         )

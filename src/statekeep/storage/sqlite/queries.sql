@@ -24,8 +24,16 @@ VALUES (?1, ?2, ?3, (SELECT number FROM versions WHERE id = ?4), ?5);
 INSERT INTO standings (revision, journal_id, due, next_timer_seq, instance_id) VALUES (?1, ?2, ?3, ?4, ?5);
 
 -- name: set_timer
-INSERT INTO timers (instance_id, seq, send_id, due_at, event, after, tries, is_dead, message, hops, failure)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
+INSERT INTO timers (instance_id, seq, send_id, due_at, event, after, tries, is_dead, message, hops, failure, machine_id, died)
+VALUES (
+  ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+  CASE WHEN ?8 THEN (SELECT machine_id FROM instances WHERE id = ?1) END,
+  CASE WHEN ?8 THEN 1 + coalesce((
+    SELECT other.died FROM timers AS other
+    WHERE other.machine_id = (SELECT machine_id FROM instances WHERE id = ?1) AND other.died IS NOT NULL
+    ORDER BY other.died DESC LIMIT 1
+  ), 0) END
+);
 
 -- name: remove_timer
 DELETE FROM timers WHERE instance_id = ?1 AND seq = ?2;
@@ -153,9 +161,11 @@ WHERE instances.machine_id = :machine_id AND instances.id > :after ORDER BY inst
 SELECT origin, revision, ts, event, snapshot FROM journal WHERE id = :journal_id;
 
 -- name: timers_due_before
-SELECT instance_id, seq, due_at FROM timers
-WHERE is_dead = 0 AND due_at < :until AND (due_at, instance_id, seq) > (:due_at, :instance_id, :seq)
-ORDER BY due_at, instance_id, seq LIMIT :limit;
+SELECT timers.instance_id, timers.seq, timers.due_at, machines.organization_id FROM timers
+CROSS JOIN instances ON instances.id = timers.instance_id
+CROSS JOIN machines ON machines.id = instances.machine_id
+WHERE is_dead = 0 AND due_at < :until AND (due_at, timers.instance_id, seq) > (:due_at, :instance_id, :seq)
+ORDER BY due_at, timers.instance_id, seq LIMIT :limit;
 
 -- name: update_timer
 UPDATE timers SET tries = :tries, due_at = :due_at, is_dead = :is_dead, failure = :failure, hops = :hops,

@@ -8,6 +8,7 @@
 
 import type { Chart } from "./chart.ts";
 import type {
+  Address,
   ChildKind,
   JsonObject,
   MachineEvent,
@@ -103,6 +104,8 @@ export interface LiveInstance {
    */
   rollBack(): void;
   children(): LiveChild[];
+  /** Which instance the persistent child of that id is now; undefined where there is none. */
+  instanceOf(childId: string): Address | undefined;
   /** Stop every child that is due, silently: no event of theirs reaches `eventForRoot` afterwards. */
   stopDue(): void;
   /** Stop everything that lives. */

@@ -20,9 +20,15 @@ export type Address = { machineName: string; machineInstanceName: string };
 export type Parent = Address & { id: string };
 
 export type Delivery =
-  | { event: MachineEvent; auth: Json; done?: true }
+  | { event: MachineEvent; auth: Json; done?: Ended }
   | { event: MachineEvent; h?: number }
-  | { lost: string; why: string };
+  | { lost: string; why: string; at?: Address };
+
+/** What a persistent child is called by its parent, and which instance it is. */
+export interface Ended {
+  id: string;
+  at: Address;
+}
 
 export type Request =
   | { op: "load"; id: number; code: string; limits: Limits; kind?: "migration" }
@@ -62,7 +68,7 @@ export type Request =
   | { op: "respond"; id: number; i: number; slug: string; snapshot: Snapshot; bounds: JsonBounds }
   | { op: "describe"; id: number }
   | UpgradeRequest
-  | { op: "ping"; id: number };
+  | { op: "ping"; id: number; rest?: true };
 
 export type JsonBounds = { bytes: number; depth: number };
 

@@ -42,6 +42,32 @@ function refusePrivate(url: string) {
   }
 }
 
+let requestsUnderWay = 0;
+let whenNoneIs: (() => void)[] = [];
+
+/** Call `ready` once no request of author code waits for its response. */
+export function afterRequests(ready: () => void) {
+  if (requestsUnderWay === 0) ready();
+  else whenNoneIs.push(ready);
+}
+
+async function fetchCounted(request: Request): Promise<Response> {
+  requestsUnderWay++;
+  try {
+    return await native.fetch.call(globalThis, request);
+  } finally {
+    // Whoever waits for the response goes on first.
+    native.setTimeout(requestEnded, 0);
+  }
+}
+
+function requestEnded() {
+  if (--requestsUnderWay > 0) return;
+  const ready = whenNoneIs;
+  whenNoneIs = [];
+  for (const each of ready) each();
+}
+
 function gatedFetch(check: (url: string) => void): typeof fetch {
   // Async, so that whatever is wrong with the arguments rejects, as the standard says.
   return async function fetch(input, init) {
@@ -49,9 +75,9 @@ function gatedFetch(check: (url: string) => void): typeof fetch {
     const request = new native.Request(input, init);
     check(native.requestUrl.call(request) as string);
     const step = gatingStep();
-    if (!step) return await native.fetch.call(globalThis, request);
+    if (!step) return await fetchCounted(request);
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
-    const start = () => native.fetch.call(globalThis, request).then(resolve, reject);
+    const start = () => fetchCounted(request).then(resolve, reject);
     step.keep({ start, refuse: reject }, "fetch()");
     return await promise;
   };

@@ -8,6 +8,7 @@ import type { Activity } from "./activity.ts";
 import { runAs } from "./activity.ts";
 import { failure } from "./errors.ts";
 import type { Limits, Loaded, Request } from "./frames.ts";
+import { afterRequests } from "./gate.ts";
 import { HttpApi } from "./http_api.ts";
 import type { LoadedModule } from "./load.ts";
 import { loadModule, UnusableModule } from "./load.ts";
@@ -41,7 +42,7 @@ export class Host {
   handle(frame: string): void | Promise<void> {
     const request = parse(frame) as Request;
     if (request.op === "load") return this.#load(request);
-    if (request.op === "ping") return this.#outlet.send(`{"re":${request.id},"pong":true}`);
+    if (request.op === "ping") return this.#pong(request);
     const operations = this.#operations;
     if (!operations) throw new Error(`"${request.op}" without a module`);
     this.#logs.refillUnattributed();
@@ -69,6 +70,11 @@ export class Host {
       case "upgrade":
         return operations.upgrades.upgrade(request);
     }
+  }
+
+  #pong({ id, rest }: Of<"ping">) {
+    const pong = () => this.#outlet.send(`{"re":${id},"pong":true}`);
+    rest ? afterRequests(pong) : pong();
   }
 
   async #load({ id, code, limits, kind }: Of<"load">) {

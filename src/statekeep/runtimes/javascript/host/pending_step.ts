@@ -55,11 +55,18 @@ export class PendingStep {
     this.#state = willPerform ? "decided" : "closed";
   }
 
-  release(): void {
+  /** `onError` hears of what cannot even begin; the rest does. */
+  release(onError: (error: unknown) => void): void {
     this.#state = "released";
     const kept = this.#kept;
     this.#kept = null;
-    kept?.forEach((work) => work.start());
+    kept?.forEach((work) => {
+      try {
+        work.start();
+      } catch (error) {
+        onError(error);
+      }
+    });
   }
 
   discard(): void {

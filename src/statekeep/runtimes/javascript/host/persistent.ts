@@ -49,7 +49,8 @@ export function deciding<T>(step: DecidingStep, run: () => T): T {
 export function spawnInstance(descriptor: unknown, options: unknown): JsonObject {
   if (current === undefined) {
     throw new Error(
-      "spawnPersistentInstance() works only within assign, in a transition of the instance's own machine.",
+      "spawnPersistentInstance() works only within assign, in a transition of the instance's own machine: " +
+        "those that run within it cannot make instances.",
     );
   }
   const given = asObject(descriptor);

@@ -115,11 +115,14 @@ export class Session implements Surroundings {
     this.#isQuiet = true;
     while (this.#undone.length > 0 && this.#undone[0]!.rev <= rev) {
       const { step, effects } = this.#undone.shift()!;
-      step.release();
+      step.release(this.#onUnstarted);
       for (const effect of effects) runAs(this.activity, this.#run, effect);
     }
     this.#isQuiet = false;
   }
+
+  readonly #onUnstarted = (error: unknown) =>
+    this.#host.logs.error(this.activity, "A timer that a step had set could not begin", error);
 
   readonly #run = (effect: Effect) => {
     try {

@@ -11,7 +11,9 @@ import { isAllowed } from "./authorize.ts";
 import type { Decided, Driver, Effect, LiveInstance } from "./driver.ts";
 import { failure, HostError } from "./errors.ts";
 import type {
+  Address,
   Delivery,
+  Ended,
   Json,
   JsonObject,
   Limits,
@@ -115,7 +117,7 @@ export class Turns {
   #fromCaller(
     session: Session,
     live: LiveInstance,
-    { event, auth, done }: { event: MachineEvent; auth: Json; done?: true },
+    { event, auth, done }: { event: MachineEvent; auth: Json; done?: Ended },
     step: PendingStep,
   ): string {
     const reserved = done ? /^$/ : RESERVED[this.#author.driver.major];
@@ -134,6 +136,9 @@ export class Turns {
       event,
       authContext: auth,
     };
+    if (done && isFormer(live, done.id, done.at)) {
+      return this.#complete(session, live, null, step);
+    }
     if (!isAllowed("allowWrite", this.#author.allowWrite, question, this.#logs)) return DENIED;
     return this.#complete(session, live, live.step(event), step);
   }
@@ -141,9 +146,10 @@ export class Turns {
   #lost(
     session: Session,
     live: LiveInstance,
-    { lost, why }: { lost: string; why: string },
+    { lost, why, at }: { lost: string; why: string; at?: Address },
     step: PendingStep,
   ): string {
+    if (at && isFormer(live, lost, at)) return this.#complete(session, live, null, step);
     const decided = live.lost(lost, why);
     if (!decided) session.warn(`"${lost}" was lost and dropped: no transition handles that`);
     // Only the host knows how such an event looks.
@@ -243,6 +249,13 @@ function lastTimers(timers: TimerOp[], { output }: LiveInstance, parent?: Parent
   if (parent === undefined) return now;
   const { id, machineName, machineInstanceName } = parent;
   return [...now, { done: id, to: { machineName, machineInstanceName }, output }];
+}
+
+/** Has another instance taken the place of the child that this is about? Its state was left and entered again then. */
+function isFormer(live: LiveInstance, childId: string, at: Address): boolean {
+  const now = live.instanceOf(childId);
+  return now !== undefined && (now.machineName !== at.machineName ||
+    now.machineInstanceName !== at.machineInstanceName);
 }
 
 function lostEvent(major: 4 | 5, child: string, why: string): MachineEvent {

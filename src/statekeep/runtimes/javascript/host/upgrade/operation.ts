@@ -38,13 +38,13 @@ export class Upgrades {
   }
 
   async upgrade(request: UpgradeRequest): Promise<void> {
-    const { id, i, name } = request;
+    const { id, i, name, snapshot: { parent } } = request;
     const step = new PendingStep();
     const activity: Activity = { i, step, budget: this.#logs.newBudget() };
     try {
       const migrations = await runAs(activity, () => this.#load(request));
       if (!migrations) return this.#send(`{"re":${id},"need":"code"}`);
-      const surroundings = this.#surroundings(name, request.snapshot.parent, activity);
+      const surroundings = this.#surroundings(name, parent, activity);
       const { contextBytes } = this.#limits;
       const upgraded = runAs(
         activity,

@@ -7,7 +7,15 @@
  */
 
 import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.ts";
-import type { Child, Json, JsonObject, MachineEvent, Snapshot, StateValue } from "../frames.ts";
+import type {
+  Address,
+  Child,
+  Json,
+  JsonObject,
+  MachineEvent,
+  Snapshot,
+  StateValue,
+} from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
 import { childAddress, deciding } from "../persistent.ts";
 import { traitsOf } from "./children.ts";
@@ -159,6 +167,10 @@ export class Instance4 implements LiveInstance {
     return this.#entries()
       .filter(([, { actor }]) => !(actor instanceof Tombstone))
       .map(([id, { kind, due }]) => ({ id, kind, due }));
+  }
+
+  instanceOf(childId: string): Address | undefined {
+    return this.#basis.instances.get(childId);
   }
 
   stopDue(): void {

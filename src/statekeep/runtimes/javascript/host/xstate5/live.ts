@@ -7,7 +7,7 @@
 
 import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.ts";
 import { describeError, HostError } from "../errors.ts";
-import type { Child, JsonObject, MachineEvent, Snapshot } from "../frames.ts";
+import type { Address, Child, JsonObject, MachineEvent, Snapshot } from "../frames.ts";
 import { stringify } from "../natives.ts";
 import { childAddress, deciding } from "../persistent.ts";
 import type { AfterTable } from "./after.ts";
@@ -202,6 +202,10 @@ export class XState5Instance implements LiveInstance {
       if (!child || addressOf(child) || !isActive(child)) return [];
       return [{ id, kind: kindOf(child), due: isDue(child, this.#system.scheduler) }];
     });
+  }
+
+  instanceOf(childId: string): Address | undefined {
+    return addressOf(this.#snapshot.children[childId]);
   }
 
   stopDue() {
