@@ -216,5 +216,6 @@ Deno.test("what cannot even begin once its step is durable keeps nothing else fr
   assert.match(logs, /acted/);
   assert.match(logs, /no number/);
   await host.event("xstate.done.actor.p");
+  while (neighbour.asked.length === 0) await settle();
   assert.deepEqual(neighbour.asked, ["/assign"]);
 });
