@@ -124,5 +124,12 @@ forAllMajors(
     assert.deepEqual(lost.children, []);
     const left = await upgradedFrom(saved, from, target, renaming({ a: "b" }));
     assert.deepEqual(left.snapshot.children, { named: instance });
+    const ended = driverOf(to, { ...config, states: { ...config.states, b: { type: "final" } } });
+    const { timers } = await upgradedFrom(saved, from, ended, renaming({ a: "b" }));
+    const { id, ...boss } = parent;
+    assert.deepEqual(timers.started, [{ done: id, to: boss }]);
+    const over: Snapshot = { ...saved, value: "b", status: "done" };
+    const again = await upgradedFrom(over, from, ended, IDENTITY);
+    assert.deepEqual(again.timers.started, []);
   },
 );

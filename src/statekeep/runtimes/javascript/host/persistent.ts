@@ -106,6 +106,14 @@ export function withParent(snapshotText: string, parent: Parent | undefined): st
   return parent ? `${snapshotText.slice(0, -1)},"parent":${stringify(parent)}}` : snapshotText;
 }
 
+/** A machine that has come to its end takes no more events, so this is said once. */
+export function lastWord(
+  { id, ...to }: Parent,
+  { outputText }: { readonly outputText: string | undefined },
+): Extract<MessageOp, { done: string }> {
+  return outputText === undefined ? { done: id, to } : { done: id, to, output: parse(outputText) };
+}
+
 /** `spawnPersistentInstance` of @statebacked/machine: `__statebacked_rt.spawn`. */
 export function spawnInstance(
   descriptor: { machineName: unknown; machineInstanceName?: unknown; machineVersionId?: unknown },

@@ -18,11 +18,11 @@ import type {
   JsonObject,
   Limits,
   MachineEvent,
-  Parent,
   TimerOp,
 } from "./frames.ts";
 import type { Logs } from "./logs.ts";
 import { exceedsBytes, parse, stringify } from "./natives.ts";
+import { lastWord } from "./persistent.ts";
 import { PendingStep } from "./pending_step.ts";
 import {
   decidedResult,
@@ -249,11 +249,6 @@ function isFormer(live: LiveInstance, childId: string, at: Address): boolean {
   const now = live.instanceOf(childId);
   return now !== undefined && (now.machineName !== at.machineName ||
     now.machineInstanceName !== at.machineInstanceName);
-}
-
-/** A machine that has come to its end takes no more events, so this is said once. */
-function lastWord({ id, ...to }: Parent, { outputText }: LiveInstance): TimerOp {
-  return outputText === undefined ? { done: id, to } : { done: id, to, output: parse(outputText) };
 }
 
 function lostEvent(major: 4 | 5, child: string, why: string): MachineEvent {

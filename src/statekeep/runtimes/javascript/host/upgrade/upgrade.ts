@@ -19,7 +19,7 @@ import type {
   UpgradeRequest,
 } from "../frames.ts";
 import { exceedsBytes, parse, stringify } from "../natives.ts";
-import { withParent } from "../persistent.ts";
+import { lastWord, withParent } from "../persistent.ts";
 import { viewText } from "../replies.ts";
 import { boundedTimer } from "../timers.ts";
 import { keepActivities, keepChildren } from "./children.ts";
@@ -55,6 +55,8 @@ export function upgrade(
     const text = withParent(live.snapshot().text, origin.snapshot.parent);
     const view = viewText(live);
     const timers = plan.timers(live.context, (warning) => surroundings.warn(warning));
+    const { parent, status } = origin.snapshot;
+    if (live.isDone && parent && status !== "done") timers.started = [lastWord(parent, live)];
     return { snapshotText: text, viewText: view, timers, lost: plan.lost };
   } finally {
     live.dispose();
