@@ -166,3 +166,22 @@ for (const major of [4, 5] as const) {
     assert.equal(sends(passed)[0].to.machineInstanceName, "r");
   });
 }
+
+Deno.test("XState 4 knows what XState 5 left as a reference to a persistent child", async () => {
+  const code = await bundle(`${FOUR}
+    export default createMachine({ predictableActionArguments: true, context: {}, on: {
+      LIGHT: { actions: sendTo((c) => c.room, { type: "ON" }) },
+      TELL: { actions: tell((c) => c.room, { type: "ON" }) },
+    } });`);
+  await using host = await HostProcess.start(code, { xstate: 4 });
+  const snapshot = {
+    value: {},
+    context: { room: { xstate$$type: 1, id: "r" } },
+    children: { r: { kind: "instance", machineName: "room", machineInstanceName: "r1" } },
+  };
+  const lit = await host.one(1, 5, "LIGHT", { snapshot });
+  assert.equal(sends(lit)[0]?.to.machineInstanceName, "r1");
+  const told = await host.one(1, 6, "TELL");
+  assert.equal(sends(told)[0]?.to.machineInstanceName, "r1");
+  assert.deepEqual(told.steps[0].snapshot.context, snapshot.context);
+});

@@ -21,7 +21,7 @@ import { type Copy, inScope, type SpawnScope } from "./copies.ts";
 import type { Definition } from "./definition.ts";
 import { type Instances, invokedContext } from "./instances.ts";
 import type { PendingChanges, Prospect, StartDetails } from "./pending.ts";
-import { actorBehind, SpawnedRef } from "./refs.ts";
+import { actorBehind, SpawnedRef, Tombstone } from "./refs.ts";
 import type { RootService } from "./service.ts";
 import { setTimer } from "./timers.ts";
 import {
@@ -142,7 +142,8 @@ export class Plan implements SpawnScope {
   }
 
   #send(action: SendAction): void {
-    const { to, delay, _event } = action;
+    const { delay, _event } = action;
+    const to = this.#named(action.to);
     // It may be for one that an assign before it has spawned.
     this.addSpawned(takeSpawned());
     if (isInstanceRef(to)) {
@@ -172,6 +173,12 @@ export class Plan implements SpawnScope {
       const { machineName, machineInstanceName } = parent;
       this.#message({ machineName, machineInstanceName }, action);
     }
+  }
+
+  /** XState 5 refers to persistent children as to any other, and an upgrade may have brought such a reference along. */
+  #named(to: unknown): unknown {
+    const isChild = to instanceof Tombstone && this.basis.instances.find(to.id) !== undefined;
+    return isChild ? to.id : to;
   }
 
   /** A persistent child, perhaps one that the rest of the step invokes. Others of that id come first. */
