@@ -111,6 +111,25 @@ Deno.test("XState 4: a lazy context and the initial state make and tell children
   });
 });
 
+Deno.test("XState 4: a source of persistent children may be given by its name", async () => {
+  const code = await bundle(`${FOUR}
+    export default createMachine({
+      predictableActionArguments: true,
+      context: { n: 1 },
+      entry: sendTo("r", { type: "A" }),
+      invoke: { id: "r", src: "room", data: { n: (c) => c.n } },
+    }, { services: { room } });`);
+  await using host = await HostProcess.start(code, { xstate: 4 });
+  const created = await host.create(1);
+  const { r } = created.steps[0].snapshot.children;
+  const to = { machineName: "room", machineInstanceName: r.machineInstanceName };
+  assert.deepEqual(created.timers, [
+    { spawn: "r", to, context: { n: 1 } },
+    { send: "", to, event: { type: "A" } },
+  ]);
+  assert.deepEqual([created.due, created.effects], [undefined, undefined]);
+});
+
 const NESTED = {
   5: `${FIVE}
     const other = { type: "statebacked.instance", id: "o", machineName: "room", machineInstanceName: "r" };

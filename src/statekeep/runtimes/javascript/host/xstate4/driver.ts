@@ -42,7 +42,7 @@ function prepare(machine: Machine): Machine {
   void machine.initialStateValue;
   definitionOf(machine);
   for (const node of allNodes(machine)) {
-    if (!node.activities.some(forwardsToInstance)) continue;
+    if (!node.activities.some((each) => forwardsToInstance(machine, each))) continue;
     throw new Error(
       `state "${node.id}" forwards all events to a persistent instance, which is not possible: send it those that it needs`,
     );
@@ -50,6 +50,9 @@ function prepare(machine: Machine): Machine {
   return machine;
 }
 
-function forwardsToInstance({ src, autoForward, forward }: Activity): boolean {
-  return isInstanceSource(src) && Boolean(autoForward ?? forward);
+function forwardsToInstance(machine: Machine, activity: Activity): boolean {
+  const { src, autoForward, forward } = activity;
+  if (!src || !(autoForward ?? forward)) return false;
+  const service = machine.options.services?.[typeof src === "string" ? src : src.type];
+  return isInstanceSource(src) || isInstanceSource(service);
 }

@@ -100,7 +100,8 @@ export class Plan implements SpawnScope {
     else if (action.type === "xstate.cancel") this.#cancel(action.sendId);
     else if (action.type === "xstate.start") {
       const activity = action.activity as Activity;
-      if (isInstanceSource(activity.src)) this.#invokeInstance(activity, context, event);
+      const source = this.#instanceSourceOf(activity);
+      if (source) this.#invokeInstance(source, activity, context, event);
       else this.#startActivity(activity, perform);
     } else if (action.type === "xstate.stop") this.#stop(action.activity, perform);
     else this.#warn(`no implementation found for action "${action.type}"`);
@@ -187,7 +188,7 @@ export class Plan implements SpawnScope {
     const { service, pending, instances, definition } = this.basis;
     if (service.children.has(to) || pending.starts(to)) return false;
     return instances.find(to) !== undefined ||
-      isInstanceSource(definition.activities.get(to)?.src);
+      this.#instanceSourceOf(definition.activities.get(to)) !== undefined;
   }
 
   #messageTo(id: string, action: SendAction): void {
@@ -212,8 +213,20 @@ export class Plan implements SpawnScope {
     return op;
   }
 
-  #invokeInstance({ id, src, data }: Activity, context: unknown, event: ScxmlEvent): void {
-    const source = src as unknown as InstanceSource;
+  /** Given in place, or by its name among the services. */
+  #instanceSourceOf(activity: Activity | undefined): InstanceSource | undefined {
+    const src: unknown = activity?.src;
+    if (isInstanceSource(src)) return src;
+    const service = src ? this.#serviceOf(activity!) : undefined;
+    return isInstanceSource(service) ? service : undefined;
+  }
+
+  #invokeInstance(
+    source: InstanceSource,
+    { id, data }: Activity,
+    context: unknown,
+    event: ScxmlEvent,
+  ): void {
     const address = invokedAddress(source);
     this.basis.instances.add(id, address);
     const given = invokedContext(data, context, event);
