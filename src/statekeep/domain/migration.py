@@ -107,11 +107,12 @@ def timer_changes(
 ) -> TimerChanges:
     """What an upgrade does to the timers of an instance. One that gets another name gets another number; its due time and its tries stay.
 
-    A finished instance keeps none but messages that are on their way.
+    A finished instance keeps none but messages that are on their way, and the news of its end.
     """
     if upgraded.is_done:
         dropped = [seq for seq, timer in pending.items() if not timer.is_out(now_ms)]
-        return TimerChanges((), tuple(dropped))
+        words = [op for op in upgraded.started if op.message is not None]
+        return TimerChanges(tuple(_begun(words, next_seq, now_ms)), tuple(dropped))
     # Whatever a host names: each timer once, and only those that there are.
     renamed = {timer.seq: timer for timer in upgraded.renamed if timer.seq in pending}
     cancelled = dict.fromkeys(
@@ -123,7 +124,20 @@ def timer_changes(
             seq=next_seq + len(added), send_id=send_id, event=event, after=after
         )
         added.append(moved)
-    for op in upgraded.started:
-        seq = next_seq + len(added)
-        added.append(Timer(seq, op.send_id, now_ms + op.delay_ms, op.event, op.after))
+    added += _begun(upgraded.started, next_seq + len(added), now_ms)
     return TimerChanges(tuple(added), (*renamed, *cancelled))
+
+
+def _begun(ops: Sequence[SetTimer], next_seq: int, now_ms: float) -> list[Timer]:
+    return [
+        Timer(
+            seq,
+            op.send_id,
+            now_ms + op.delay_ms,
+            op.event,
+            op.after,
+            message=op.message,
+            hops=0 if op.message is None else 1,
+        )
+        for seq, op in enumerate(ops, next_seq)
+    ]

@@ -143,6 +143,7 @@ class Host:
     async def retire(self) -> None:
         """End it once it has done all it was asked, and what its actions have asked of others is answered, or too late."""
         try:
+            await self.ask(protocol.PING)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._step_timeout):
                     await self.ask(protocol.REST)

@@ -111,6 +111,25 @@ Deno.test("XState 4: a lazy context and the initial state make and tell children
   });
 });
 
+Deno.test("XState 4: a source of persistent children may be given by its name", async () => {
+  const code = await bundle(`${FOUR}
+    export default createMachine({
+      predictableActionArguments: true,
+      context: { n: 1 },
+      entry: sendTo("r", { type: "A" }),
+      invoke: { id: "r", src: "room", data: { n: (c) => c.n } },
+    }, { services: { room } });`);
+  await using host = await HostProcess.start(code, { xstate: 4 });
+  const created = await host.create(1);
+  const { r } = created.steps[0].snapshot.children;
+  const to = { machineName: "room", machineInstanceName: r.machineInstanceName };
+  assert.deepEqual(created.timers, [
+    { spawn: "r", to, context: { n: 1 } },
+    { send: "A", to, event: { type: "A" } },
+  ]);
+  assert.deepEqual([created.due, created.effects], [undefined, undefined]);
+});
+
 const NESTED = {
   5: `${FIVE}
     const other = { type: "statebacked.instance", id: "o", machineName: "room", machineInstanceName: "r" };
@@ -164,3 +183,22 @@ for (const major of [4, 5] as const) {
     assert.equal(sends(passed)[0].to.machineInstanceName, "r");
   });
 }
+
+Deno.test("XState 4 knows what XState 5 left as a reference to a persistent child", async () => {
+  const code = await bundle(`${FOUR}
+    export default createMachine({ predictableActionArguments: true, context: {}, on: {
+      LIGHT: { actions: sendTo((c) => c.room, { type: "ON" }) },
+      TELL: { actions: tell((c) => c.room, { type: "ON" }) },
+    } });`);
+  await using host = await HostProcess.start(code, { xstate: 4 });
+  const snapshot = {
+    value: {},
+    context: { room: { xstate$$type: 1, id: "r" } },
+    children: { r: { kind: "instance", machineName: "room", machineInstanceName: "r1" } },
+  };
+  const lit = await host.one(1, 5, "LIGHT", { snapshot });
+  assert.equal(sends(lit)[0]?.to.machineInstanceName, "r1");
+  const told = await host.one(1, 6, "TELL");
+  assert.equal(sends(told)[0]?.to.machineInstanceName, "r1");
+  assert.deepEqual(told.steps[0].snapshot.context, snapshot.context);
+});

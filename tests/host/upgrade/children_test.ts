@@ -103,25 +103,34 @@ Deno.test("a spawned machine and a reducer stay with the references to them (XSt
   assert.deepEqual(less.lost.children, ["two"]);
 });
 
-forMajors("instances that are children are kept, and so is the parent", async (from, to) => {
-  const kitchen = { kind: "instance", machineName: "kitchen", machineInstanceName: "k" } as const;
-  const room = { kind: "instance", machineName: "room", machineInstanceName: "r" } as const;
-  const parent = { machineName: "boss", machineInstanceName: "b", id: "kid" };
-  const src = { type: "statebacked.invoke", machineName: "kitchen", machineInstanceName: "k" };
-  const config: Config = {
-    id: "m",
-    initial: "a",
-    states: { a: { invoke: { id: "kitchen", src } }, b: {} },
-  };
-  const children = { kitchen, room };
-  const saved = { value: "a", context: {}, children, parent };
-  const subject = new Subject(driver(from, config), [], saved);
-  const { snapshot } = await upgraded(subject, driver(to, config), IDENTITY);
-  assert.deepEqual([snapshot.children, snapshot.parent], [children, parent]);
-  const left = await upgraded(
-    subject,
-    driver(to, config),
-    `export const upgradeState = () => ["b"]; export const upgradeContext = (a, b, c) => c;`,
-  );
-  assert.deepEqual([left.snapshot.children, left.lost.children], [{ room }, ["kitchen"]]);
-});
+forAllMajors(
+  "an instance keeps its parent, and the instances that it has made",
+  async (from, to) => {
+    const parent = { machineName: "boss", machineInstanceName: "b1", id: "kid" };
+    const room = { machineName: "room", machineInstanceName: "r1" };
+    const config: Config = {
+      id: "m",
+      initial: "a",
+      states: { a: { invoke: { id: "h", src: { type: "statebacked.invoke", ...room } } }, b: {} },
+    };
+    const subject = new Subject(driverOf(from, config));
+    const saved: Snapshot = { ...subject.snapshot, parent };
+    saved.children = { ...saved.children, named: { kind: "instance", ...room } };
+    const instance = { kind: "instance", ...room };
+    assert.deepEqual(saved.children, { h: instance, named: instance });
+    const target = driverOf(to, config);
+    const { snapshot, lost } = await upgradedFrom(saved, from, target, IDENTITY);
+    assert.deepEqual(snapshot.parent, parent);
+    assert.deepEqual(snapshot.children, saved.children);
+    assert.deepEqual(lost.children, []);
+    const left = await upgradedFrom(saved, from, target, renaming({ a: "b" }));
+    assert.deepEqual(left.snapshot.children, { named: instance });
+    const ended = driverOf(to, { ...config, states: { ...config.states, b: { type: "final" } } });
+    const { timers } = await upgradedFrom(saved, from, ended, renaming({ a: "b" }));
+    const { id, ...boss } = parent;
+    assert.deepEqual(timers.started, [{ done: id, to: boss }]);
+    const over: Snapshot = { ...saved, value: "b", status: "done" };
+    const again = await upgradedFrom(over, from, ended, IDENTITY);
+    assert.deepEqual(again.timers.started, []);
+  },
+);

@@ -15,6 +15,7 @@ import type {
   Parent,
   PendingTimer,
   Snapshot,
+  TimerMoves,
   TimerOp,
 } from "../../../src/statekeep/runtimes/javascript/host/frames.ts";
 import { Migration } from "../../../src/statekeep/runtimes/javascript/host/upgrade/migration.ts";
@@ -139,12 +140,18 @@ function load(code: string): Promise<Migration> {
   return migration;
 }
 
+/** An upgrade of an instance without a parent. */
+type Told = Omit<Upgraded, "timers"> & {
+  timers: Omit<TimerMoves, "started"> & { started: Extract<TimerOp, { set: string }>[] };
+  snapshot: Snapshot;
+};
+
 export async function upgraded(
   subject: Subject,
   target: Driver,
   codes: string | string[],
   { isKnown = true, surroundings = new Quiet(subject.surroundings.parent) } = {},
-): Promise<Upgraded & { snapshot: Snapshot; surroundings: Quiet }> {
+): Promise<Told & { surroundings: Quiet }> {
   const migrations = await Promise.all([codes].flat().map(load));
   const origin = {
     snapshot: subject.snapshot,
@@ -153,7 +160,9 @@ export async function upgraded(
     ...(isKnown && { states: subject.states }),
   };
   const result = upgrade(target, migrations, origin, surroundings, 400_000);
-  return { ...result, snapshot: JSON.parse(result.snapshotText), surroundings };
+  const { renamed, cancelled, started } = result.timers;
+  const timers = { renamed, cancelled, started: started.filter((op) => "set" in op) };
+  return { ...result, timers, snapshot: JSON.parse(result.snapshotText), surroundings };
 }
 
 /** The same for a snapshot that no subject has. */
@@ -164,7 +173,7 @@ export async function upgradedFrom(
   code: string,
 ): Promise<Upgraded & { snapshot: Snapshot }> {
   const origin = { snapshot, major, timers: [] };
-  const result = upgrade(target, [await load(code)], origin, new Quiet(), 400_000);
+  const result = upgrade(target, [await load(code)], origin, new Quiet(snapshot.parent), 400_000);
   return { ...result, snapshot: JSON.parse(result.snapshotText) };
 }
 

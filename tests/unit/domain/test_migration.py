@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statekeep.domain.limits import MIGRATION_PATH_LENGTH_MAX
+from statekeep.domain.message import Address, Message, MessageKind
 from statekeep.domain.migration import (
     Migration,
     RenamedTimer,
@@ -17,7 +18,7 @@ from statekeep.domain.migration import (
     timer_changes,
     upgrade_event,
 )
-from statekeep.domain.names import MigrationId, VersionId
+from statekeep.domain.names import InstanceName, MachineName, MigrationId, VersionId
 from statekeep.domain.timer import NO_TIMER_CHANGES, SetTimer, Timer, TimerChanges
 from tests.support.builders import NOW
 
@@ -156,3 +157,12 @@ class TestTimerChanges:
         upgraded = Upgraded(b"", b"", is_done=True, started=(SetTimer("s", 50, b"S", None),))
         changes = timer_changes(upgraded, pending(1, 2), next_seq=3, now_ms=5)
         assert changes == TimerChanges((), (1, 2))
+
+    def test_a_finished_instance_tells_its_parent(self):
+        """Where the upgrade has ended it."""
+        to = Address(MachineName("boss"), InstanceName("b1"))
+        message = Message(to, MessageKind.DONE, "kid")
+        upgraded = Upgraded(b"", b"", is_done=True, started=(SetTimer("", 0, b"1", None, message),))
+        changes = timer_changes(upgraded, pending(1), next_seq=3, now_ms=5)
+        word = Timer(3, "", 5, b"1", message=message, hops=1)
+        assert changes == TimerChanges((word,), (1,))

@@ -167,7 +167,8 @@ export type TimerOp =
 export type TimerMoves = {
   renamed: (PendingTimer & { after: After })[];
   cancelled: number[];
-  started: Extract<TimerOp, { set: string }>[];
+  /** With the news for its parent, where the upgrade has ended the instance. */
+  started: Extract<TimerOp, { set: string } | { done: string }>[];
 };
 
 /** What an upgrade leaves behind. */

@@ -6,7 +6,7 @@
  */
 
 import { HostError } from "./errors.ts";
-import type { Address, Child, Json, JsonObject, MachineEvent, TimerOp } from "./frames.ts";
+import type { Address, Child, Json, JsonObject, MachineEvent, Parent, TimerOp } from "./frames.ts";
 import { parse, randomUUID, stringify } from "./natives.ts";
 
 /** What `@statebacked/machine` calls a reference to an instance, and an invocation of one. */
@@ -109,6 +109,15 @@ export function childAddress(child: Child): Address | undefined {
 
 export function spawnOp({ id, to, version, context }: Spawned): TimerOp {
   return version === undefined ? { spawn: id, to, context } : { spawn: id, to, version, context };
+}
+
+/** A machine that has come to its end takes no more events, so this is said once. */
+export function lastWord(
+  { id, machineName, machineInstanceName }: Parent,
+  { output }: { readonly output: unknown },
+): Extract<TimerOp, { done: string }> {
+  const word = { done: id, to: { machineName, machineInstanceName } };
+  return output === undefined ? word : { ...word, output: output as Json };
 }
 
 /**

@@ -23,6 +23,7 @@ import type {
 } from "./frames.ts";
 import type { Logs } from "./logs.ts";
 import { exceedsBytes, parse, stringify } from "./natives.ts";
+import { lastWord } from "./persistent.ts";
 import { PendingStep } from "./pending_step.ts";
 import {
   decidedResult,
@@ -244,11 +245,9 @@ class Whole {
 }
 
 /** A finished instance sends nothing later, and tells its parent what it leaves. */
-function lastTimers(timers: TimerOp[], { output }: LiveInstance, parent?: Parent): TimerOp[] {
+function lastTimers(timers: TimerOp[], live: LiveInstance, parent?: Parent): TimerOp[] {
   const now = timers.filter((timer) => !("send" in timer && timer.delay !== undefined));
-  if (parent === undefined) return now;
-  const { id, machineName, machineInstanceName } = parent;
-  return [...now, { done: id, to: { machineName, machineInstanceName }, output }];
+  return parent === undefined ? now : [...now, lastWord(parent, live)];
 }
 
 /** Has another instance taken the place of the child that this is about? Its state was left and entered again then. */

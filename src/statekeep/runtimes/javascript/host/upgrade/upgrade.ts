@@ -19,6 +19,7 @@ import type {
   UpgradeRequest,
 } from "../frames.ts";
 import { exceedsBytes, parse, stringify } from "../natives.ts";
+import { lastWord } from "../persistent.ts";
 import { viewText } from "../replies.ts";
 import { boundedTimer } from "../timers.ts";
 import { keepActivities, keepChildren } from "./children.ts";
@@ -54,6 +55,8 @@ export function upgrade(
     const { text } = live.snapshot();
     const view = viewText(live);
     const timers = plan.timers(live.context, (warning) => surroundings.warn(warning));
+    const { parent, status } = origin.snapshot;
+    if (live.isDone && parent && status !== "done") timers.started = [lastWord(parent, live)];
     return { snapshotText: text, viewText: view, timers, lost: plan.lost };
   } finally {
     live.dispose();

@@ -155,9 +155,11 @@ export class Plan implements SpawnScope, DecidingStep {
   #instanceAt(to: unknown): Address | undefined {
     const { instances, surroundings } = this.basis;
     if (to === PARENT) return surroundings.parent;
-    if (isObject(to)) return referenced(to);
+    // XState 5 refers to persistent children as to any other, and an upgrade may have brought such a reference along.
+    const isReference = to instanceof Tombstone;
+    if (isObject(to) && !isReference) return referenced(to);
     if (!to || instances.size === 0) return undefined;
-    const id = String(to);
+    const id = isReference ? to.id : String(to);
     return this.#runsHere(id) ? undefined : instances.get(id);
   }
 
