@@ -469,13 +469,13 @@ class Instances:
         letter.key = key
         letter.body_hash = hashlib.sha256(letter.delivery.event.json).digest()
         first = resident.keys_under_way.get(key)
+        assert letter.answer is not None
         if first is None:
             resident.keys_under_way[key] = letter
             try:
                 used = await self._store.find_key(resident.id, key, now_ms=self._clock.now_ms())
                 if used is None:
                     self._turns.post(resident, letter)
-                    assert letter.answer is not None
                     return await letter.answer
                 _require_same(used.body_hash, letter.body_hash)
                 view = await self._first_answer(resident, used.answer)
@@ -486,6 +486,9 @@ class Instances:
                     if isinstance(error, StatekeepError)
                     else Overloaded("the first request with this key was given up")
                 )
+                if not letter.answer.cancelled():
+                    # There may be nobody else.
+                    letter.answer.exception()
                 raise
             finally:
                 del resident.keys_under_way[key]
