@@ -22,6 +22,7 @@ from statekeep.domain.machine import (
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
 from statekeep.domain.token_exchange import AnonymousAccess
+from statekeep.domain.transfer import ImportId
 from statekeep.ports.store import Catalog, Page, Upload
 from statekeep.storage.memory.lists import read_page
 from statekeep.storage.memory.migrations import MemoryMigrations
@@ -52,6 +53,8 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
         self._machines: dict[int, Machine] = {}
         self._versions: dict[VersionId, _Published] = {}
         self._uploads: dict[CodeId, _Uploaded] = {}
+        self._staged: dict[int, ImportId] = {}
+        """Machines that are being imported."""
 
     async def create_organization(
         self, organization: Organization, admin: UserId, anonymous: AnonymousAccess | None = None
@@ -130,22 +133,26 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
         self._machines[machine.id] = machine
 
     async def machine(self, organization_id: OrganizationId, name: MachineName) -> Machine | None:
-        wanted = (organization_id, name)
-        machines = self._machines.values()
-        return next((m for m in machines if (m.organization_id, m.name) == wanted), None)
+        machines = self._machines_of(organization_id)
+        return next((machine for machine in machines if machine.name == name), None)
+
+    def _machines_of(self, organization_id: OrganizationId) -> list[Machine]:
+        """Without those that are being imported."""
+        return [
+            machine
+            for machine in self._machines.values()
+            if machine.organization_id == organization_id and machine.id not in self._staged
+        ]
 
     async def list_machines(
         self, organization_id: OrganizationId, *, cursor: str | None
     ) -> Page[Machine]:
-        machines = (
-            (machine.id, machine)
-            for machine in self._machines.values()
-            if machine.organization_id == organization_id
-        )
+        machines = ((machine.id, machine) for machine in self._machines_of(organization_id))
         return read_page(machines, f"machines of {organization_id}", cursor)
 
     async def delete_machine(self, machine_id: int) -> None:
         self._machines.pop(machine_id, None)
+        self._staged.pop(machine_id, None)
         for published in list(self._versions.values()):
             if published.version.machine_id == machine_id:
                 del self._versions[published.version.id]

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
+from statekeep.domain.commit import Commit, NewInstance
 from statekeep.domain.errors import AlreadyExists, InvalidState, NotFound
 from statekeep.domain.event import Origin, Receipt
 from statekeep.domain.index import NO_INDEX_ENTRIES
@@ -30,9 +29,11 @@ from statekeep.ports.store import (
     VersionSpan,
 )
 from statekeep.storage.memory.catalog import info_of
-from statekeep.storage.memory.indexes import IndexedFacts, MemoryIndexes
+from statekeep.storage.memory.indexes import IndexedFacts
 from statekeep.storage.memory.lists import read_page
 from statekeep.storage.memory.logs import MemoryLogs
+from statekeep.storage.memory.stored import Stored
+from statekeep.storage.memory.transfers import MemoryTransfers
 
 
 class _TimerPlace(NamedTuple):
@@ -41,30 +42,12 @@ class _TimerPlace(NamedTuple):
     seq: int
 
 
-@dataclass(slots=True)
-class _Stored:
-    """An instance."""
-
-    created: NewInstance
-    status: InstanceStatus = InstanceStatus.RUNNING
-    journal: list[JournalEntry] = field(default_factory=list)
-    due: tuple[str, ...] = ()
-    timers: dict[int, Timer] = field(default_factory=dict)
-    next_timer_seq: int = 0
-    keys: dict[str, KeyUse] = field(default_factory=dict)
-    versions: list[tuple[int, VersionId]] = field(default_factory=list)
-    """From which revision on it had which."""
-    desired_version: VersionId | None = None
-
-
-class MemoryStore(MemoryIndexes, MemoryLogs, Store):
+class MemoryStore(MemoryTransfers, MemoryLogs, Store):
     """Keeps every promise of the port but durability."""
 
     def __init__(self) -> None:
         super().__init__()
         MemoryLogs.__init__(self)
-        self._instances: dict[InstanceId, _Stored] = {}
-        self._ids: dict[InstanceKey, InstanceId] = {}
         self._instance_ids = itertools.count(1)
 
     async def open(self) -> None:
@@ -136,7 +119,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         sender = self._instances.get(receipt.sender)
         return sender is not None and receipt.seq in sender.timers
 
-    def _find_or_create(self, commit: Commit) -> _Stored:
+    def _find_or_create(self, commit: Commit) -> Stored:
         if commit.new is not None:
             return self._create(commit.instance_id, commit.new)
         stored = self._instances.get(commit.instance_id)
@@ -148,13 +131,18 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
             raise NotFound("the version is gone")
         return stored
 
-    def _create(self, instance_id: InstanceId, new: NewInstance) -> _Stored:
-        if new.key in self._ids:
+    def _create(self, instance_id: InstanceId, new: NewInstance) -> Stored:
+        is_staged = new.machine_id in self._staged
+        place = (new.machine_id, new.key.name)
+        if place in self._staged_ids if is_staged else new.key in self._ids:
             raise AlreadyExists("there is such an instance")
         if new.machine_id not in self._machines or new.version_id not in self._versions:
             raise NotFound("the machine is gone")
-        self._ids[new.key] = instance_id
-        self._instances[instance_id] = _Stored(new, versions=[(1, new.version_id)])
+        if is_staged:
+            self._staged_ids[place] = instance_id
+        else:
+            self._ids[new.key] = instance_id
+        self._instances[instance_id] = Stored(new, versions=[(1, new.version_id)])
         return self._instances[instance_id]
 
     async def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
@@ -174,14 +162,18 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
             for first, version_id in (stored.versions if stored else ())
         ]
 
-    def _desired(self, stored: _Stored) -> VersionInfo | None:
+    def _desired(self, stored: Stored) -> VersionInfo | None:
         desired = stored.desired_version
         return None if desired is None else info_of(self._versions[desired].version)
 
     async def delete_instance(self, instance_id: InstanceId) -> None:
         stored = self._instances.pop(instance_id, None)
         if stored is not None:
-            del self._ids[stored.created.key]
+            created = stored.created
+            if created.machine_id in self._staged:
+                del self._staged_ids[created.machine_id, created.key.name]
+            else:
+                del self._ids[created.key]
             self._entries.pop(instance_id, None)
 
     async def delete_machine(self, machine_id: int) -> None:
@@ -208,7 +200,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         )
         return read_page(infos, f"instances of {machine_id}", cursor)
 
-    def _info(self, stored: _Stored) -> InstanceInfo:
+    def _info(self, stored: Stored) -> InstanceInfo:
         created = stored.created
         version = info_of(self._versions[stored.versions[-1][1]].version)
         return InstanceInfo(
@@ -244,6 +236,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         places = sorted(
             _TimerPlace(timer.due_at, instance_id, timer.seq)
             for instance_id, stored in self._instances.items()
+            if stored.created.machine_id not in self._staged
             for timer in stored.timers.values()
             if not timer.is_dead and timer.due_at < until
         )
@@ -272,6 +265,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
             instance_id
             for instance_id, stored in self._instances.items()
             if stored.due and (after is None or instance_id > after)
+            if stored.created.machine_id not in self._staged
         )
         return owed[:limit]
 

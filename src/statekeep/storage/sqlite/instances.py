@@ -102,7 +102,7 @@ class SqliteInstances(InstanceStore):
 
     async def _remove_orphans(self) -> None:
         """Remove journals of deleted instances, piece by piece. Nobody can see them any more."""
-        while await self._database.write(_remove_orphans, is_long=True):
+        while await self._database.write(remove_some_orphans, is_long=True):
             pass
 
     async def list_instances(self, machine_id: int, *, cursor: str | None) -> Page[InstanceInfo]:
@@ -205,7 +205,7 @@ def _claim(connection: apsw.Connection, instance_id: InstanceId) -> ClaimedInsta
     return with_indexes(connection, claimed) if has_indexes else claimed
 
 
-def _remove_orphans(connection: apsw.Connection) -> bool:
+def remove_some_orphans(connection: apsw.Connection) -> bool:
     """Remove some entries of one deleted journal; returns whether there was one."""
     journal_id = connection.execute(_QUERIES["orphaned_journal"]).get
     if journal_id is None:
