@@ -41,6 +41,9 @@ class TimerService:
         self._retry_after_ms = retry_after_seconds * 1000
         self._heap: list[tuple[float, InstanceId, int]] = []
         self._held: set[tuple[InstanceId, int]] = set()
+        self._in_flight: set[tuple[InstanceId, int]] = set()
+        """Delivered and not yet handled: the store has them still."""
+        self._has_to_begin_again = False
         self._horizon = 0.0
         self._reading_until = 0.0
         """How far ahead a read that is under way looks. It may have begun before what has become durable meanwhile."""
@@ -69,6 +72,11 @@ class TimerService:
                 self._hold(timer.due_at, instance_id, timer.seq)
         self._changed.set()
 
+    def look_again(self) -> None:
+        """Timers have become durable that nobody could name, and some may have been due for long: read all from the beginning."""
+        self._has_to_begin_again = True
+        self._changed.set()
+
     def _hold(self, due_at: float, instance_id: InstanceId, seq: int) -> None:
         if (instance_id, seq) not in self._held:
             self._held.add((instance_id, seq))
@@ -89,10 +97,14 @@ class TimerService:
     async def _look_ahead(self) -> None:
         """Read timers from the store until the window is covered or the heap is full."""
         until = self._clock.now_ms() + WINDOW_MS
+        if self._has_to_begin_again:
+            self._has_to_begin_again = False
+            self._horizon, self._last_read = 0.0, None
         while self._horizon < until - WINDOW_MS / 2 and len(self._heap) < HEAP_TIMERS_MAX:
             page = await self._read(until)
             for timer in page:
-                self._hold(timer.due_at, timer.instance_id, timer.seq)
+                if (timer.instance_id, timer.seq) not in self._in_flight:
+                    self._hold(timer.due_at, timer.instance_id, timer.seq)
             if len(page) < PAGE_TIMERS:
                 self._horizon = until
                 self._last_read = DueTimer(InstanceId(0), 0, until)
@@ -132,7 +144,10 @@ class TimerService:
         """Put a timer into its mailbox. One after the other, so that timers of one instance arrive as they are due."""
         await self._firing.acquire()
 
+        self._in_flight.add((instance_id, seq))
+
         def on_handled(error: StatekeepError | None) -> None:
+            self._in_flight.discard((instance_id, seq))
             self._firing.release()
             if error is not None:
                 self._on_failed(instance_id, seq, error)
@@ -144,6 +159,7 @@ class TimerService:
             self._hold_back(instance_id, seq, error)
         finally:
             if not is_posted:
+                self._in_flight.discard((instance_id, seq))
                 self._firing.release()
 
     def _on_failed(self, instance_id: InstanceId, seq: int, error: StatekeepError) -> None:
