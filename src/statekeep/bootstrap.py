@@ -30,9 +30,11 @@ from statekeep.application.authenticate import Authenticator
 from statekeep.application.creation import Creation
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
+from statekeep.application.exports import Exports
 from statekeep.application.first_start import FirstStart
 from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
+from statekeep.application.imports import Imports
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexes import Indexes
 from statekeep.application.indexing import Indexing
@@ -193,9 +195,14 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
     filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
-    await _start_workers(
-        stack, timers, Recovery(store, instances), Housekeeping(store, clock), filling
+    recovery = Recovery(store, instances)
+    imports = Imports(
+        store,
+        runtime,
+        entropy,
+        on_published=(timers.look_again, recovery.look_again, filling.look),
     )
+    await _start_workers(stack, timers, recovery, Housekeeping(store, clock), filling, imports)
     await _start_log_retention(settings, store, clock, stack)
     authenticator = Authenticator(store, tokens, clock)
     subjects = _subject_tokens(settings, clock, stack)
@@ -217,6 +224,8 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
         token_providers=TokenProviders(store, authenticator, entropy),
         logs=Logs(store),
+        exports=Exports(store, clock),
+        imports=imports,
         exchange=TokenExchange(
             store, tokens, subjects, clock, valid_for=settings.exchanged_token_valid_for
         ),
@@ -321,7 +330,7 @@ def _pool_settings(settings: Settings) -> PoolSettings:
 
 
 async def _start_workers(
-    stack: AsyncExitStack, *workers: TimerService | Recovery | Housekeeping | IndexFilling
+    stack: AsyncExitStack, *workers: TimerService | Recovery | Housekeeping | IndexFilling | Imports
 ) -> None:
     for worker in workers:
         await worker.start()

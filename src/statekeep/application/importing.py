@@ -124,6 +124,10 @@ class Import:
             changed,
         )
 
+    async def settle(self) -> None:
+        """Wait until nothing of it is being written any more."""
+        await self._instances.settle()
+
     def _require_catalog(self) -> None:
         if self._instances.has_begun:
             raise InvalidParameter(

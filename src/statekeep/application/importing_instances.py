@@ -108,6 +108,11 @@ class InstanceImport:
         if instance.timers:
             raise InvalidParameter("the entries of an instance stand before its timers")
         _require_entry(instance, entry)
+        if instance.new is not None and instance.spans[0].first_revision > entry.revision:
+            raise InvalidParameter(
+                f"nothing says which version instance {instance.record.name} had at revision {entry.revision}",
+                parameter="versions",
+            )
         if _has_next_span(instance, entry):
             # An upgrade is a commit of its own.
             self._commit(instance)
@@ -131,6 +136,10 @@ class InstanceImport:
         """There are no more."""
         await self._end()
         await self._written()
+
+    async def settle(self) -> None:
+        """Wait until nothing is being written any more, whatever becomes of it."""
+        await asyncio.gather(*(it.done for it in self._writing), return_exceptions=True)
 
     def _current(self, what: str) -> _Instance:
         if self._instance is None:
@@ -237,10 +246,10 @@ class InstanceImport:
 
     async def _written(self) -> None:
         """Wait until everything is durable. Raises AlreadyExists where something was there twice."""
-        writing, self._writing = self._writing, []
         self._portion_bytes = 0
-        if writing:
-            await asyncio.wait([it.done for it in writing])
+        if self._writing:
+            await asyncio.wait([it.done for it in self._writing])
+        writing, self._writing = self._writing, []
         _raise_first(writing)
 
 

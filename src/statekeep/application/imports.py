@@ -82,15 +82,20 @@ class Imports:
                 yield running
             finally:
                 if not running.is_published:
-                    await self._discard(import_id)
+                    await self._discard(running, import_id)
         finally:
             self._under_way -= 1
         for tell in self._on_published if running.is_published else ():
             tell()
 
-    async def _discard(self, import_id: ImportId) -> None:
+    async def _discard(self, running: Import, import_id: ImportId) -> None:
         """Goes on where whoever waits for it is gone."""
-        task = asyncio.create_task(self._discard_until_done(import_id))
+
+        async def discard() -> None:
+            await running.settle()
+            await self._discard_until_done(import_id)
+
+        task = asyncio.create_task(discard())
         self._discarding.add(task)
         task.add_done_callback(self._discarding.discard)
         await asyncio.shield(task)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
+from statekeep.application.exports import Exports
 from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
+from statekeep.application.imports import Imports
 from statekeep.application.indexes import Indexes
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
@@ -43,4 +45,6 @@ class Services:
     exchange: TokenExchange
     http_api: HttpApi
     logs: Logs
+    exports: Exports
+    imports: Imports
     rate_limits: RateLimits = field(default_factory=unlimited)

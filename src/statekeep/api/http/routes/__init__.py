@@ -18,6 +18,7 @@ from statekeep.api.http.routes import (
     realtime,
     server,
     tokens,
+    transfers,
     versions,
 )
 
@@ -33,6 +34,7 @@ ALL: Final[tuple[Route, ...]] = (
     *providers.ROUTES,
     *tokens.ROUTES,
     *http_api.ROUTES,
+    *transfers.ROUTES,
     *organizations.ROUTES,
     *server.ROUTES,
 )
