@@ -34,7 +34,7 @@ async def make_door(api, name="door"):
     for instance in ("front", "back"):
         body = {"slug": instance, "context": {"owner": "ada"}}
         await api.expect(200, "POST", f"/machines/{name}", body)
-    await send(api, name, "front", {"type": "SET", "id": "t", "delay": 1e9, "event": "ring"})
+    await send(api, name, "front", {"type": "SET", "id": "t", "delay": 10**9, "event": "ring"})
     await send(api, name, "front", "knock")
     body = {"targetMachineVersionId": new}
     await api.expect(201, "PUT", f"/machines/{name}/i/back/v", body)

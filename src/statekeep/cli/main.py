@@ -13,6 +13,7 @@ from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, Un
 from statekeep import __version__
 from statekeep.cli.commands.demo import demo
 from statekeep.cli.commands.serve import serve
+from statekeep.cli.commands.transfer import export, import_
 from statekeep.cli.output import CommandFailed, complain, say
 from statekeep.settings import SOURCES
 
@@ -25,6 +26,8 @@ app = App(
 )
 app.command(serve)
 app.command(demo)
+app.command(export)
+app.command(import_, name="import")
 
 
 @app.command
