@@ -80,19 +80,12 @@ class _EndCheck:
 
     def add(self, part: bytes) -> None:
         """The next bytes."""
-        complete, newline, rest = part.rpartition(b"\n")
-        if not newline:
-            self._line += part
-            return
-        before, newline, last = complete.rpartition(b"\n")
-        if newline:
-            self._pass(self._line + before + b"\n")
-            self._line = bytearray()
-        # The last line that is complete may be the end, so it waits until there is another.
-        self._line += last + b"\n"
-        if rest:
-            self._pass(self._line)
-            self._line = bytearray(rest)
+        self._line += part
+        # The last line may be the end, so it waits until there is another, complete or not.
+        begin = self._line.rfind(b"\n", 0, -1) + 1
+        self._sum.update(self._line[:begin])
+        self._lines += self._line.count(b"\n", 0, begin)
+        del self._line[:begin]
 
     def finish(self) -> int:
         """The number of lines, the end among them."""
@@ -105,10 +98,6 @@ class _EndCheck:
         if (end.get("type"), end.get("sha256")) != ("end", self._sum.hexdigest()):
             raise CommandFailed("the export was cut off: try again")
         return self._lines + 1
-
-    def _pass(self, lines: bytes | bytearray) -> None:
-        self._sum.update(lines)
-        self._lines += lines.count(b"\n")
 
 
 @contextmanager
