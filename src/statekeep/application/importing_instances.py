@@ -54,6 +54,8 @@ class _Instance:
     record: InstanceRecord
     new: NewInstance | None
     spans: list[Span]
+    upgraded_to: VersionId | None = None
+    """By the first of the entries that are not written yet."""
     revision: int = 0
     ts: float = float("-inf")
     timers: int = 0
@@ -108,14 +110,16 @@ class InstanceImport:
         if instance.timers:
             raise InvalidParameter("the entries of an instance stand before its timers")
         _require_entry(instance, entry)
-        if instance.new is not None and instance.spans[0].first_revision > entry.revision:
+        version_id = _version_from(instance, entry.revision)
+        if version_id is not None:
+            # An upgrade is a commit of its own.
+            self._commit(instance)
+            instance.upgraded_to = version_id
+        elif not instance.revision:
             raise InvalidParameter(
                 f"nothing says which version instance {instance.record.name} had at revision {entry.revision}",
                 parameter="versions",
             )
-        if _has_next_span(instance, entry):
-            # An upgrade is a commit of its own.
-            self._commit(instance)
         instance.revision, instance.ts = entry.revision, entry.ts
         self._entries.append(entry)
         self.counts.entries += 1
@@ -218,9 +222,7 @@ class InstanceImport:
             return
         entries, self._entries = tuple(self._entries), []
         first = entries[0].revision
-        upgraded_to = None
-        while instance.spans and instance.spans[0].first_revision <= first:
-            upgraded_to = instance.spans.pop(0).version_id
+        upgraded_to, instance.upgraded_to = instance.upgraded_to, None
         new, instance.new = instance.new, None
         if new is not None and upgraded_to is not None:
             new, upgraded_to = new._replace(version_id=upgraded_to), None
@@ -281,9 +283,12 @@ def _require_entry(instance: _Instance, entry: JournalEntry) -> None:
         raise TooLarge(f"an event has at most {2 * REQUEST_BYTES_MAX} bytes")
 
 
-def _has_next_span(instance: _Instance, entry: JournalEntry) -> bool:
-    spans = instance.spans
-    return bool(spans) and spans[0].first_revision == entry.revision
+def _version_from(instance: _Instance, revision: int) -> VersionId | None:
+    """The version that the instance has from this revision on, where that is another than before it."""
+    version_id = None
+    while instance.spans and instance.spans[0].first_revision <= revision:
+        version_id = instance.spans.pop(0).version_id
+    return version_id
 
 
 def _require_timer(instance: _Instance, timer: Timer) -> None:
