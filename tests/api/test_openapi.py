@@ -31,6 +31,7 @@ BY_PROOF_OR_ID = ["deleteAMachine", "deleteAnInstance", "createAnInstance"]
 BY_UPLOAD = ["publishAVersion", "publishAMigration", "uploadCode"]
 BY_VERSION = ["beginAMigration", "setTheVersionThatAnInstanceIsToHave"]
 BY_RANGE = ["readLogs"]
+BY_LINES = ["exportTheOrganization", "exportAMachine", "importAnExport"]
 ENDLESS = ["followAnInstance", "openARealtimeSocket"]
 BY_CHARACTER = ["createAKey", "createAnOrganization"]
 BY_TRUST = [
@@ -53,6 +54,7 @@ CONFIG = schemathesis.Config.from_dict(
                     *BY_CHARACTER,
                     *BY_TRUST,
                     *BY_RANGE,
+                    *BY_LINES,
                 ],
                 "checks": {"positive_data_acceptance": {"enabled": False}},
             },

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from statekeep.api.http.route import QueryParameter, Route
+from statekeep.application.exports import EXPORT_SCOPES
+from statekeep.application.imports import IMPORT_SCOPES
 from statekeep.domain.errors import AlreadyExists, InvalidParameter, NotFound, Overloaded, TooLarge
 from statekeep.wire import answers
 
@@ -26,8 +28,9 @@ ROUTES: Final = (
         path=EXPORT_PATH,
         summary="Export the organization",
         tag="Exports",
-        description=_LINES + " Needs `instances.admin`, too.",
-        scope="machines.admin",
+        description=_LINES,
+        scope=EXPORT_SCOPES[0],
+        more_scopes=EXPORT_SCOPES[1:],
         query=(_JOURNAL,),
         errors=(InvalidParameter, NotFound, Overloaded),
     ),
@@ -36,8 +39,9 @@ ROUTES: Final = (
         path=MACHINE_EXPORT_PATH,
         summary="Export a machine",
         tag="Exports",
-        description=_LINES + " Needs `instances.admin`, too.",
-        scope="machines.admin",
+        description=_LINES,
+        scope=EXPORT_SCOPES[0],
+        more_scopes=EXPORT_SCOPES[1:],
         query=(_JOURNAL,),
         errors=(InvalidParameter, NotFound, Overloaded),
     ),
@@ -48,9 +52,10 @@ ROUTES: Final = (
         tag="Exports",
         description=(
             "Takes an export into the caller's organization: all of it at once, or nothing. Its machines must not exist yet. Versions keep their ids where these are"
-            " free on this server; `changedVersionIds` has the others. Needs `instances.admin` and `machine-versions.write`, too."
+            " free on this server; `changedVersionIds` has the others."
         ),
-        scope="machines.admin",
+        scope=IMPORT_SCOPES[0],
+        more_scopes=IMPORT_SCOPES[1:],
         form={"type": "string"},
         form_type="application/x-ndjson",
         answer=answers.Imported,
