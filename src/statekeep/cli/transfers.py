@@ -92,7 +92,8 @@ class _EndCheck:
         try:
             end = json.loads(self._line)
         except ValueError:
-            end = {}
+            end = None
+        end = end if isinstance(end, dict) else {}
         if end.get("type") == "error":
             raise CommandFailed(f"the server ended the export early: {end.get('error')}")
         if (end.get("type"), end.get("sha256")) != ("end", self._sum.hexdigest()):
