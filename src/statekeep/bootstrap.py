@@ -33,9 +33,11 @@ from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
+from statekeep.application.exports import Exports
 from statekeep.application.first_start import FirstStart
 from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
+from statekeep.application.imports import Imports
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexes import Indexes
 from statekeep.application.indexing import Indexing
@@ -231,7 +233,13 @@ async def _assemble(
     bounds = JournalBounds(settings.journal_max_age, settings.journal_max_entries)
     retention = RetentionWorker(store, clock, default=bounds)
     recovery, housekeeping = Recovery(store, instances), Housekeeping(store, clock)
-    await _start_workers(stack, timers, recovery, housekeeping, filling, retention)
+    imports = Imports(
+        store,
+        runtime,
+        entropy,
+        on_published=(timers.look_again, recovery.look_again, filling.look),
+    )
+    await _start_workers(stack, timers, recovery, housekeeping, filling, retention, imports)
     await _start_log_retention(settings, store, clock, stack)
     authenticator = Authenticator(store, tokens, clock)
     subjects = _subject_tokens(settings, clock, stack)
@@ -255,6 +263,8 @@ async def _assemble(
         identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
         token_providers=TokenProviders(store, authenticator, entropy),
         logs=Logs(store),
+        exports=Exports(store, clock),
+        imports=imports,
         exchange=TokenExchange(
             store,
             tokens,
@@ -438,7 +448,7 @@ def _pool_settings(settings: Settings) -> PoolSettings:
 
 async def _start_workers(
     stack: AsyncExitStack,
-    *workers: TimerService | Recovery | Housekeeping | IndexFilling | RetentionWorker,
+    *workers: TimerService | Recovery | Housekeeping | IndexFilling | RetentionWorker | Imports,
 ) -> None:
     for worker in workers:
         await worker.start()

@@ -452,9 +452,13 @@ SOURCES: Final = (
 """For `App(config=...)`: what is asked in this order for whatever the command line left open."""
 
 
+_OF_OTHER_COMMANDS: Final = ("URL", "TOKEN", "ORGANIZATION")
+"""Variables that say where the server is and who asks, for those commands that talk to one."""
+
+
 def misspelled_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str | None]:
     """Variables that begin like ours and set nothing, each with the one that may have been meant."""
-    known = [field.name.upper() for field in fields(Settings)]
+    known = [*(field.name.upper() for field in fields(Settings)), *_OF_OTHER_COMMANDS]
     ours = [name for name in environment if name.startswith(ENVIRONMENT_PREFIX)]
     unknown = [name for name in ours if name.removeprefix(ENVIRONMENT_PREFIX) not in known]
     return {name: _nearest(name.removeprefix(ENVIRONMENT_PREFIX), known) for name in unknown}

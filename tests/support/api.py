@@ -21,9 +21,11 @@ from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
+from statekeep.application.exports import Exports
 from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.ids import new_id
+from statekeep.application.imports import Imports
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexes import Indexes
 from statekeep.application.indexing import Indexing
@@ -226,6 +228,8 @@ async def running_api(
             identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
             token_providers=TokenProviders(store, authenticator, entropy),
             logs=Logs(store),
+            exports=Exports(store, clock),
+            imports=Imports(store, runtime, entropy, on_published=(filling.look,)),
             exchange=TokenExchange(
                 store,
                 tokens,

@@ -87,6 +87,8 @@ class ToyRuntime:
         """By which versions."""
         self.steps: list[str] = []
         """The same."""
+        self.met: set[VersionId] = set()
+        """Versions of which something is kept."""
         self.on_perform: Callable[[InstanceId], None] | None = None
 
     async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
@@ -97,6 +99,9 @@ class ToyRuntime:
     async def inspect_migration(self, organization_id: OrganizationId, code: bytes) -> None:
         if code == b"broken":
             raise InvalidCode("broken", parameter="code")
+
+    def has_met(self, version_id: VersionId) -> bool:
+        return version_id in self.met
 
     async def describe(self, version: MachineVersion) -> bytes:
         return b'{"major":5,"states":[]}'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statekeep.domain.errors import InvalidParameter
-from statekeep.domain.limits import LABEL_LENGTH_MAX
+from statekeep.domain.limits import CLIENT_INFO_LENGTH_MAX, LABEL_LENGTH_MAX
 
 
 def parse_label(text: str, *, parameter: str = "name") -> str:
@@ -14,3 +14,12 @@ def parse_label(text: str, *, parameter: str = "name") -> str:
             f"a name has 1 to {LABEL_LENGTH_MAX} printable characters", parameter=parameter
         )
     return label
+
+
+def checked_client_info(client_info: str | None) -> str | None:
+    """What an author says of a version. Raises InvalidParameter where it is too much."""
+    if client_info is not None and len(client_info) > CLIENT_INFO_LENGTH_MAX:
+        raise InvalidParameter(
+            f"clientInfo has at most {CLIENT_INFO_LENGTH_MAX} characters", parameter="clientInfo"
+        )
+    return client_info

@@ -36,7 +36,7 @@ class Machines:
         organization_id = require_scope(caller, "machines.write")
         now = datetime_of(self._clock.now_ms())
         try:
-            await self._catalog.create_machine(organization_id, name, _parse_indexes(indexes), now)
+            await self._catalog.create_machine(organization_id, name, parse_indexes(indexes), now)
         except AlreadyExists as error:
             raise AlreadyExists(f"machine {name} exists already") from error
 
@@ -66,7 +66,8 @@ class Machines:
         await self._catalog.delete_machine(machine.id)
 
 
-def _parse_indexes(names: Sequence[str]) -> tuple[str, ...]:
+def parse_indexes(names: Sequence[str]) -> tuple[str, ...]:
+    """Check the indexes of a machine. Raises InvalidParameter."""
     # The name of an index is a segment of a path, as a machine's is.
     indexes = tuple(parse_machine_name(name, parameter="indexes") for name in names)
     if len(indexes) > INDEXES_MAX:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from statekeep.application.code import unpack
 from statekeep.application.ids import new_id
 from statekeep.application.index_selectors import merge_selectors
+from statekeep.application.labels import checked_client_info
 from statekeep.application.machines import find_machine
 from statekeep.domain.access import AuthContext, require_scope
 from statekeep.domain.errors import AlreadyExists, InvalidParameter, InvalidState, NotFound
 from statekeep.domain.limits import (
-    CLIENT_INFO_LENGTH_MAX,
     SIGNED_ID_VALID_FOR,
     UPLOAD_URL_VALID_FOR,
 )
@@ -167,7 +167,7 @@ class Versions:
     async def _publish_upload(
         self, machine: Machine, version_id: VersionId, description: Description
     ) -> None:
-        client_info = _checked_client_info(description.client_info)
+        client_info = checked_client_info(description.client_info)
         selectors = merge_selectors(
             machine, await self._current_version(machine), description.index_selectors or {}
         )
@@ -205,14 +205,6 @@ def upload_token(tokens: Tokens, claims: dict[str, str], *, now: float) -> str:
     """Leave to upload code for what `claims` name. `now` in seconds since the epoch."""
     valid_for = int(UPLOAD_URL_VALID_FOR.total_seconds())
     return tokens.sign(_UPLOAD, claims, now=now, valid_for_seconds=valid_for)
-
-
-def _checked_client_info(client_info: str | None) -> str | None:
-    if client_info is not None and len(client_info) > CLIENT_INFO_LENGTH_MAX:
-        raise InvalidParameter(
-            f"clientInfo has at most {CLIENT_INFO_LENGTH_MAX} characters", parameter="clientInfo"
-        )
-    return client_info
 
 
 def _require_same(published: MachineVersion, description: Description) -> None:

@@ -14,6 +14,7 @@ from statekeep import __version__
 from statekeep.cli.commands.backup import backup
 from statekeep.cli.commands.demo import demo
 from statekeep.cli.commands.serve import serve
+from statekeep.cli.commands.transfer import export, import_
 from statekeep.cli.output import CommandFailed, complain, say
 from statekeep.settings import SOURCES
 
@@ -27,6 +28,8 @@ app = App(
 app.command(serve)
 app.command(demo)
 app.command(backup)
+app.command(export)
+app.command(import_, name="import")
 
 
 @app.command

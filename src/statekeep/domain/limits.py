@@ -303,3 +303,26 @@ TRACE_FLUSH_TIMEOUT = timedelta(seconds=2)
 """How long a server that ends still tries to get rid of its last traces, once everything else is done."""
 TRACED_NAME_LENGTH_MAX = 200
 """Characters of an event's type in a trace: authors and callers may make it as long as an event."""
+
+EXPORTS_MAX = 2
+"""Exports at once. Each has a connection and a thread, and makes the database keep what it looks at."""
+EXPORT_PORTION_BYTES_MAX = 256 * KIB
+"""What is read for an export at once, unless a single record is larger."""
+EXPORT_LOG_BYTES_MAX = 1024 * MIB
+"""How large the database's log may become while somebody exports: it cannot begin again before they are done."""
+EXPORT_STALL_TIMEOUT = timedelta(seconds=60)
+"""An export whose client takes nothing for so long ends."""
+IMPORTS_MAX = 2
+"""Imports at once."""
+IMPORT_LINE_BYTES_MAX = 16 * MIB
+"""One line: the largest code in base64, and what is said about it."""
+IMPORT_RECORD_BYTES_MAX = 4 * MIB
+"""One line that brings no code: an entry with the largest event and snapshot."""
+IMPORT_PORTION_BYTES_MAX = 256 * KIB
+"""What is written of an import at once."""
+IMPORT_PORTION_RECORDS_MAX = 500
+IMPORT_MACHINES_MAX = 10_000
+IMPORT_VERSIONS_MAX = 10_000
+"""Versions of one import, of all its machines: their ids are kept in mind."""
+IMPORT_NUMBER_MAX = 2**53
+"""Revisions and numbers of timers: what any reader of JSON keeps exact."""

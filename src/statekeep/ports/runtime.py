@@ -10,7 +10,7 @@ from statekeep.domain.http_mapping import HttpAnswer, HttpRequest, Meaning
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Parent
 from statekeep.domain.migration import Upgraded
-from statekeep.domain.names import InstanceId, InstanceName, OrganizationId
+from statekeep.domain.names import InstanceId, InstanceName, OrganizationId, VersionId
 from statekeep.domain.step import ChildrenState, Outcome
 from statekeep.domain.timer import Timer
 
@@ -113,6 +113,10 @@ class Runtime(Protocol):
 
     async def inspect_migration(self, organization_id: OrganizationId, code: bytes) -> None:
         """Load a migration that is not published yet, in a host of its own. Raises InvalidCode with the reason."""
+        ...
+
+    def has_met(self, version_id: VersionId) -> bool:
+        """Is anything kept of a version with this id, a running host perhaps? Nobody may give the id to another version then, though none has it any more."""
         ...
 
     async def describe(self, version: MachineVersion) -> bytes:

@@ -1,7 +1,7 @@
 """The store: all that must survive.
 
-Four protocols. `InstanceStore` is the path of an event, `IndexStore` how instances are found, `Catalog` the things people set up: organizations, members, keys,
-machines and versions, `LogStore` what author code had to say. One contract suite holds every adapter to all.
+Five protocols. `InstanceStore` is the path of an event, `IndexStore` how instances are found, `Catalog` the things people set up: organizations, members, keys,
+machines and versions, `LogStore` what author code had to say, `TransferStore` (transfers.py) how all of it goes elsewhere. One contract suite holds every adapter to all.
 
 What has been awaited is durable: it survives the end of the process and, log entries excepted, of the machine. Every method that finds things by name looks
 inside one organization only. Every list raises InvalidParameter for a cursor that it did not give out. Every method that writes raises
@@ -52,6 +52,7 @@ from statekeep.domain.token_exchange import (
     IdentityProvider,
     TokenProvider,
 )
+from statekeep.ports.transfers import TransferStore
 
 Item = TypeVar("Item")
 
@@ -514,7 +515,7 @@ class LogStore(Protocol):
         ...
 
 
-class Store(InstanceStore, Catalog, IndexStore, LogStore, Protocol):
+class Store(InstanceStore, Catalog, IndexStore, LogStore, TransferStore, Protocol):
     """All of them, with a life of their own."""
 
     async def open(self) -> None:

@@ -96,6 +96,10 @@ class Pool:
         """The running host of a version, if there is one."""
         return self._hosts.get(version_id)
 
+    def has(self, version_id: VersionId) -> bool:
+        """Is there a host of the version, or will there be one soon?"""
+        return version_id in self._hosts or version_id in self._starting
+
     async def host(self, version: MachineVersion) -> Host:
         """The running host of a version, started if need be.
 

@@ -82,6 +82,9 @@ class HostRuntime:
     async def inspect_migration(self, organization_id: OrganizationId, code: bytes) -> None:
         await self.pool.inspect_migration(_unpublished(organization_id), code)
 
+    def has_met(self, version_id: VersionId) -> bool:
+        return version_id in self._outlines or self.pool.has(version_id)
+
     async def describe(self, version: MachineVersion) -> bytes:
         outline = self._outlines.pop(version.id, None)
         if outline is None:

@@ -439,3 +439,15 @@ class Health(Answer):
     """Whether the server takes requests."""
 
     status: str
+
+
+class Imported(Answer):
+    """What an import brought. `changed_version_ids` lead from ids that were taken on this server to those that the versions have here."""
+
+    machines: list[MachineSlug]
+    versions: int
+    migrations: int
+    instances: int
+    entries: int
+    timers: int
+    changed_version_ids: dict[str, str]

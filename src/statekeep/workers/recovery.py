@@ -23,11 +23,17 @@ class Recovery:
     def __init__(self, store: InstanceStore, instances: Instances) -> None:
         self._store = store
         self._instances = instances
+        self._is_wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin. Returns before it is finished."""
+        self._is_wanted.set()
         self._task = asyncio.create_task(self._run())
+
+    def look_again(self) -> None:
+        """Instances came from elsewhere, and may be owed the answers of children that they had there."""
+        self._is_wanted.set()
 
     async def stop(self) -> None:
         """Leave the rest for the next start. Safe to call twice."""
@@ -36,6 +42,12 @@ class Recovery:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
+        while True:
+            await self._is_wanted.wait()
+            self._is_wanted.clear()
+            await self._recover_all()
+
+    async def _recover_all(self) -> None:
         last: InstanceId | None = None
         while True:
             try:

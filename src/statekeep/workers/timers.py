@@ -76,6 +76,11 @@ class TimerService:
         """Timers of the near future, messages that are due included. Those further ahead are in the store alone."""
         return len(self._held)
 
+    def look_again(self) -> None:
+        """Timers have become durable that nobody could name, and some may have been due for long: read all from the beginning."""
+        self._has_to_read_again = True
+        self._changed.set()
+
     def schedule(
         self, organization_id: OrganizationId, instance_id: InstanceId, changes: TimerChanges
     ) -> None:

@@ -28,3 +28,19 @@ async def test_a_store_that_fails_once_does_not_end_recovery(monkeypatch):
     assert await second.log() == ["SPAWN", "lost.x"]
     await recovery.stop()
     sending.cancel()
+
+
+async def test_it_looks_again_when_told():
+    """Instances that were not there at the start are taken up, too."""
+    first = await World(ToyRuntime()).set_up()
+    second = first.restarted(ToyRuntime())
+    recovery = Recovery(second.store, second.instances)
+    await recovery.start()
+    await first.create()
+    sending = first.sending("SPAWN", id="x")
+    await until(lambda: first.resident().wake)
+    recovery.look_again()
+    await until(lambda: second.recorder.changes)
+    assert await second.log() == ["SPAWN", "lost.x"]
+    await recovery.stop()
+    sending.cancel()

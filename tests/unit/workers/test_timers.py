@@ -8,7 +8,7 @@ from statekeep.domain import limits
 from statekeep.domain.errors import Overloaded
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.names import InstanceId, OrganizationId
-from statekeep.domain.timer import TimerChanges
+from statekeep.domain.timer import Timer, TimerChanges
 from statekeep.system import SystemClock
 from statekeep.workers import crowds
 from statekeep.workers import timers as timers_module
@@ -284,3 +284,24 @@ async def test_cancelled_timers_do_not_pile_up(world, monkeypatch):
         await world.send("CANCEL", id="t")
     assert world.timers._held == {}
     assert len(world.timers._heap) <= 10
+
+
+async def test_timers_that_nobody_named_are_found(world):
+    """They became durable behind the service's back, some of them due for long; those that wait or are being handled fire once all the same."""
+    watch = Watch(world)
+    await world.send("SET", id="later", delay=300, event="later")
+    world.runtime.gate.clear()
+    world.runtime.stepping.clear()
+    await world.store.stage_timers(
+        world.resident().id, [Timer(50, "first", 1.0, b'{"type":"first"}')]
+    )
+    # As a machine that was just imported would be: not in memory.
+    world.residents.remove(world.resident())
+    world.timers.look_again()
+    await asyncio.wait_for(world.runtime.stepping.wait(), 10)
+    world.timers.look_again()
+    world.timers.look_again()
+    await until(lambda: not world.timers._has_to_read_again)
+    world.runtime.gate.set()
+    await watch.log_becomes(["SET", "first", "later"])
+    assert await world.store.timers_due_before(1e18, after=None, limit=10) == []

@@ -28,10 +28,12 @@ from statekeep.api.http.pages import (
 )
 from statekeep.api.http.routes.realtime import REALTIME_PATH
 from statekeep.api.http.routes.tokens import TOKENS_PATH
+from statekeep.api.http.routes.transfers import EXPORT_PATH, IMPORT_PATH, MACHINE_EXPORT_PATH
 from statekeep.api.http.routes.versions import UPLOAD_PATH
 from statekeep.api.http.services import Services
 from statekeep.api.http.stream import StreamRoute
 from statekeep.api.http.token_requests import TokenResponder
+from statekeep.api.http.transfers import ExportResponder, ImportResponder
 from statekeep.api.http.uploads import UploadResponder
 from statekeep.api.realtime.hub import Hub
 from statekeep.ports.metrics import Metrics
@@ -104,6 +106,9 @@ def _public(services: Services, is_ready: Callable[[], bool], base_url: str | No
     return {
         (UPLOAD_PATH, "POST"): UploadResponder(services.versions),
         (TOKENS_PATH, "POST"): TokenResponder(services.exchange, services.rate_limits, base_url),
+        (EXPORT_PATH, "GET"): ExportResponder(services),
+        (MACHINE_EXPORT_PATH, "GET"): ExportResponder(services),
+        (IMPORT_PATH, "POST"): ImportResponder(services),
         ("/healthz", "GET"): HealthResponder(is_ready),
         ("/openapi.json", "GET"): DocumentResponder(document),
         ("/docs", "GET"): PageResponder(document),

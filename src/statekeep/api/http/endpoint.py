@@ -11,13 +11,13 @@ from starlette.types import Receive, Scope, Send
 from statekeep.api.http.authentication import caller_of
 from statekeep.api.http.body import ClientGone, read_body
 from statekeep.api.http.errors import ErrorAnswers
-from statekeep.api.http.reply import Reply, answer_reply, send_reply
+from statekeep.api.http.reply import Reply, StreamReply, answer_reply, send_reply, send_stream
 from statekeep.api.http.route import Call, Route
 from statekeep.api.http.services import Services
 from statekeep.domain.access import require_scope
 from statekeep.wire import codecs
 
-Responder = Callable[[Request], Awaitable[Reply]]
+Responder = Callable[[Request], Awaitable[Reply | StreamReply]]
 
 
 class PathEndpoint:
@@ -35,7 +35,10 @@ class PathEndpoint:
             return
         except Exception as error:
             reply = self._errors.of(error)
-        await send_reply(reply, send)
+        if isinstance(reply, StreamReply):
+            await send_stream(reply, receive, send)
+        else:
+            await send_reply(reply, send)
 
 
 class RouteResponder:

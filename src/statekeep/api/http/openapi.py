@@ -133,7 +133,9 @@ def _operation_id(route: Route) -> str:
 
 
 def _description(route: Route) -> str:
-    scope = "" if route.scope is None else f"Needs the scope `{route.scope}`."
+    scopes = [f"`{scope}`" for scope in (route.scope, *route.more_scopes) if scope]
+    named = " and ".join(filter(None, (", ".join(scopes[:-1]), *scopes[-1:])))
+    scope = f"Needs the scope{'s' if len(scopes) > 1 else ''} {named}." if scopes else ""
     return "\n\n".join(filter(None, (route.description, scope)))
 
 

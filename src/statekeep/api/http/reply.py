@@ -23,11 +23,16 @@ JSON_HEADERS: Final[Headers] = [
 
 
 class StreamReply(NamedTuple):
-    """Status and headers, and a body that comes in parts, perhaps for ever."""
+    """Status and headers, and a body that comes in parts, perhaps for ever. It is broken off where the client takes none for `stall_seconds`."""
 
     status: int
     headers: Headers
     parts: AsyncGenerator[bytes, None]
+    stall_seconds: float | None = None
+
+
+class Stalled(Exception):
+    """The client has stopped reading, and what was read for it is needed elsewhere: its connection has to go."""
 
 
 class Reply(NamedTuple):
@@ -72,11 +77,19 @@ async def send_stream(reply: StreamReply, receive: Receive, send: Send) -> None:
             leaving.add_done_callback(hang_up)
             try:
                 async for part in parts:
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                    await _send_part(part, send, reply.stall_seconds)
             finally:
                 leaving.remove_done_callback(hang_up)
                 leaving.cancel()
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_part(part: bytes, send: Send, stall_seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(stall_seconds):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    except TimeoutError as error:
+        raise Stalled(f"a client took nothing for {stall_seconds} seconds") from error
 
 
 async def _left(receive: Receive) -> None:

@@ -74,7 +74,7 @@ class Route:
     """One method of one path.
 
     `handler` None stands for a route that is only described here: `hot.py` serves the hot ones, `app.py` those that need no
-    caller. `status` is the answer's where nothing goes wrong; `errors` lists what else is worth expecting, beside what
+    caller. `more_scopes` are needed beside `scope`. `status` is the answer's where nothing goes wrong; `errors` lists what else is worth expecting, beside what
     every route with a caller may answer. `is_body_optional` is for requests whose fields may all be left out. `form` is the
     JSON schema of a form of type `form_type`, where that is what is sent.
     """
@@ -86,6 +86,7 @@ class Route:
     handler: Handler | None = None
     description: str = ""
     scope: str | None = None
+    more_scopes: tuple[str, ...] = ()
     is_public: bool = False
     request: type[Request] | None = None
     is_body_optional: bool = False

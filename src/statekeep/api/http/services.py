@@ -8,8 +8,10 @@ from statekeep.application.authenticate import Authenticator
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.exchange import TokenExchange
+from statekeep.application.exports import Exports
 from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
+from statekeep.application.imports import Imports
 from statekeep.application.indexes import Indexes
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
@@ -47,4 +49,6 @@ class Services:
     exchange: TokenExchange
     http_api: HttpApi
     logs: Logs
+    exports: Exports
+    imports: Imports
     rate_limits: RateLimits = field(default_factory=unlimited)

@@ -23,6 +23,7 @@ from statekeep.domain.migration import Migration
 from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
 from statekeep.domain.retention import MachineRetention, Retention
 from statekeep.domain.token_exchange import AnonymousAccess
+from statekeep.domain.transfer import ImportId
 from statekeep.ports.store import Catalog, Page, Upload
 from statekeep.storage.memory.lists import read_page
 from statekeep.storage.memory.migrations import MemoryMigrations
@@ -54,6 +55,8 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
         self._retentions: dict[int, Retention] = {}
         self._versions: dict[VersionId, _Published] = {}
         self._uploads: dict[CodeId, _Uploaded] = {}
+        self._staged: dict[int, ImportId] = {}
+        """Machines that are being imported."""
 
     async def create_organization(
         self, organization: Organization, admin: UserId, anonymous: AnonymousAccess | None = None
@@ -132,18 +135,21 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
         self._machines[machine.id] = machine
 
     async def machine(self, organization_id: OrganizationId, name: MachineName) -> Machine | None:
-        wanted = (organization_id, name)
-        machines = self._machines.values()
-        return next((m for m in machines if (m.organization_id, m.name) == wanted), None)
+        machines = self._machines_of(organization_id)
+        return next((machine for machine in machines if machine.name == name), None)
+
+    def _machines_of(self, organization_id: OrganizationId) -> list[Machine]:
+        """Without those that are being imported."""
+        return [
+            machine
+            for machine in self._machines.values()
+            if machine.organization_id == organization_id and machine.id not in self._staged
+        ]
 
     async def list_machines(
         self, organization_id: OrganizationId, *, cursor: str | None
     ) -> Page[Machine]:
-        machines = (
-            (machine.id, machine)
-            for machine in self._machines.values()
-            if machine.organization_id == organization_id
-        )
+        machines = ((machine.id, machine) for machine in self._machines_of(organization_id))
         return read_page(machines, f"machines of {organization_id}", cursor)
 
     async def set_retention(self, machine_id: int, retention: Retention) -> None:
@@ -160,6 +166,7 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
     async def delete_machine(self, machine_id: int) -> None:
         self._machines.pop(machine_id, None)
         self._retentions.pop(machine_id, None)
+        self._staged.pop(machine_id, None)
         for published in list(self._versions.values()):
             if published.version.machine_id == machine_id:
                 del self._versions[published.version.id]

@@ -89,7 +89,7 @@ class MemoryIndexes(MemoryCatalog, IndexStore):
         return self._fills.get(machine_id)
 
     async def next_index_fill(self, *, after: int) -> IndexFill | None:
-        machine_ids = [machine_id for machine_id in self._fills if machine_id > after]
+        machine_ids = [id for id in self._fills if id > after and id not in self._staged]
         return self._fills[min(machine_ids)] if machine_ids else None
 
     async def begin_index_fill(self, fill: IndexFill) -> IndexFill | None:

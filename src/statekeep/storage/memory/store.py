@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
+from statekeep.domain.commit import Commit, NewInstance
 from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.errors import AlreadyExists, HistoryGone, InvalidState, NotFound
 from statekeep.domain.event import Origin, Receipt
@@ -32,9 +31,11 @@ from statekeep.ports.store import (
     VersionSpan,
 )
 from statekeep.storage.memory.catalog import info_of
-from statekeep.storage.memory.indexes import IndexedFacts, MemoryIndexes
+from statekeep.storage.memory.indexes import IndexedFacts
 from statekeep.storage.memory.lists import read_page
 from statekeep.storage.memory.logs import MemoryLogs
+from statekeep.storage.memory.stored import Stored
+from statekeep.storage.memory.transfers import MemoryTransfers
 
 
 class _TimerPlace(NamedTuple):
@@ -43,34 +44,12 @@ class _TimerPlace(NamedTuple):
     seq: int
 
 
-@dataclass(slots=True)
-class _Stored:
-    """An instance."""
-
-    created: NewInstance
-    status: InstanceStatus = InstanceStatus.RUNNING
-    journal: list[JournalEntry] = field(default_factory=list)
-    is_cut: bool = False
-    """Has the journal lost its beginning?"""
-    due: tuple[str, ...] = ()
-    timers: dict[int, Timer] = field(default_factory=dict)
-    deaths: dict[int, int] = field(default_factory=dict)
-    """Of dead timers, by their numbers: which death of all it was."""
-    next_timer_seq: int = 0
-    keys: dict[str, KeyUse] = field(default_factory=dict)
-    versions: list[tuple[int, VersionId]] = field(default_factory=list)
-    """From which revision on it had which."""
-    desired_version: VersionId | None = None
-
-
-class MemoryStore(MemoryIndexes, MemoryLogs, Store):
+class MemoryStore(MemoryTransfers, MemoryLogs, Store):
     """Keeps every promise of the port but durability."""
 
     def __init__(self) -> None:
         super().__init__()
         MemoryLogs.__init__(self)
-        self._instances: dict[InstanceId, _Stored] = {}
-        self._ids: dict[InstanceKey, InstanceId] = {}
         self._instance_ids = itertools.count(1)
         self._deaths = itertools.count(1)
 
@@ -146,7 +125,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         sender = self._instances.get(receipt.sender)
         return sender is not None and receipt.seq in sender.timers
 
-    def _find_or_create(self, commit: Commit) -> _Stored:
+    def _find_or_create(self, commit: Commit) -> Stored:
         if commit.new is not None:
             return self._create(commit.instance_id, commit.new)
         stored = self._instances.get(commit.instance_id)
@@ -158,13 +137,18 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
             raise NotFound("the version is gone")
         return stored
 
-    def _create(self, instance_id: InstanceId, new: NewInstance) -> _Stored:
-        if new.key in self._ids:
+    def _create(self, instance_id: InstanceId, new: NewInstance) -> Stored:
+        is_staged = new.machine_id in self._staged
+        place = (new.machine_id, new.key.name)
+        if place in self._staged_ids if is_staged else new.key in self._ids:
             raise AlreadyExists("there is such an instance")
         if new.machine_id not in self._machines or new.version_id not in self._versions:
             raise NotFound("the machine is gone")
-        self._ids[new.key] = instance_id
-        self._instances[instance_id] = _Stored(new, versions=[(1, new.version_id)])
+        if is_staged:
+            self._staged_ids[place] = instance_id
+        else:
+            self._ids[new.key] = instance_id
+        self._instances[instance_id] = Stored(new, versions=[(1, new.version_id)])
         return self._instances[instance_id]
 
     async def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
@@ -184,14 +168,18 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
             for first, version_id in (stored.versions if stored else ())
         ]
 
-    def _desired(self, stored: _Stored) -> VersionInfo | None:
+    def _desired(self, stored: Stored) -> VersionInfo | None:
         desired = stored.desired_version
         return None if desired is None else info_of(self._versions[desired].version)
 
     async def delete_instance(self, instance_id: InstanceId) -> None:
         stored = self._instances.pop(instance_id, None)
         if stored is not None:
-            del self._ids[stored.created.key]
+            created = stored.created
+            if created.machine_id in self._staged:
+                del self._staged_ids[created.machine_id, created.key.name]
+            else:
+                del self._ids[created.key]
             self._entries.pop(instance_id, None)
 
     async def delete_machine(self, machine_id: int) -> None:
@@ -218,7 +206,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         )
         return read_page(infos, f"instances of {machine_id}", cursor)
 
-    def _info(self, stored: _Stored) -> InstanceInfo:
+    def _info(self, stored: Stored) -> InstanceInfo:
         created = stored.created
         version = info_of(self._versions[stored.versions[-1][1]].version)
         return InstanceInfo(
@@ -278,6 +266,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         places = sorted(
             _TimerPlace(timer.due_at, instance_id, timer.seq)
             for instance_id, stored in self._instances.items()
+            if stored.created.machine_id not in self._staged
             for timer in stored.timers.values()
             if not timer.is_dead and timer.due_at < until
         )
@@ -330,6 +319,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
             instance_id
             for instance_id, stored in self._instances.items()
             if stored.due and (after is None or instance_id > after)
+            if stored.created.machine_id not in self._staged
         )
         return owed[:limit]
 
@@ -357,7 +347,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         return count
 
 
-def _beginning(stored: _Stored) -> tuple[int, float]:
+def _beginning(stored: Stored) -> tuple[int, float]:
     oldest = stored.journal[0]
     created_ms = stored.created.created_at.timestamp() * 1000
     return oldest.revision, oldest.ts if stored.is_cut else created_ms

@@ -108,6 +108,18 @@ class Database:
         assert self._writer is not None, "the store is not open"
         return self._writer
 
+    def new_reader(self) -> apsw.Connection:
+        """Another connection that reads, for something that takes its time. Whoever asks for it closes it."""
+        return open_reader(self._directory / DATABASE_FILE_NAME, vfs=self._vfs)
+
+    @property
+    def log_bytes(self) -> int:
+        """Size of the log beside the database."""
+        try:
+            return (self._directory / f"{DATABASE_FILE_NAME}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def write(
         self, work: Callable[[apsw.Connection], Result], *, is_long: bool = False
     ) -> asyncio.Future[Result]:

@@ -267,6 +267,14 @@ def _claim(connection: apsw.Connection, instance_id: InstanceId) -> ClaimedInsta
     return with_indexes(connection, claimed) if has_indexes else claimed
 
 
+def remove_some_orphans(connection: apsw.Connection) -> bool:
+    """Remove some entries of an orphaned journal; returns whether there was one."""
+    journal_id = connection.execute(_QUERIES["orphaned_journal"]).get
+    if journal_id is not None:
+        _remove_piece(connection, journal_id=journal_id, limit=ORPHANS_REMOVED_AT_ONCE)
+    return journal_id is not None
+
+
 def _remove_piece(connection: apsw.Connection, *, journal_id: int, limit: int) -> int | None:
     """Remove some entries of an orphaned journal, from this one back; returns which comes next."""
     named = {"journal_id": journal_id, "limit": limit}

@@ -165,6 +165,9 @@ SELECT timers.instance_id, timers.seq, timers.due_at, machines.organization_id F
 CROSS JOIN instances ON instances.id = timers.instance_id
 CROSS JOIN machines ON machines.id = instances.machine_id
 WHERE is_dead = 0 AND due_at < :until AND (due_at, timers.instance_id, seq) > (:due_at, :instance_id, :seq)
+  AND (NOT EXISTS (SELECT 1 FROM staged_machines) OR NOT EXISTS (
+    SELECT 1 FROM staged_machines WHERE staged_machines.machine_id = instances.machine_id
+  ))
 ORDER BY due_at, timers.instance_id, seq LIMIT :limit;
 
 -- name: update_timer
@@ -195,7 +198,11 @@ ORDER BY timers.died DESC LIMIT :limit;
 DELETE FROM timers WHERE instance_id = :instance_id AND seq = :seq;
 
 -- name: unsettled_instances
-SELECT instance_id FROM standings WHERE due IS NOT NULL AND instance_id > :after ORDER BY instance_id LIMIT :limit;
+SELECT instance_id FROM standings WHERE due IS NOT NULL AND instance_id > :after
+  AND (NOT EXISTS (SELECT 1 FROM staged_machines) OR NOT EXISTS (
+    SELECT 1 FROM instances JOIN staged_machines ON staged_machines.machine_id = instances.machine_id WHERE instances.id = standings.instance_id
+  ))
+ORDER BY instance_id LIMIT :limit;
 
 -- name: find_key
 SELECT body_hash, answer FROM idempotency_keys WHERE instance_id = ?1 AND key = ?2 AND expires_at > ?3;
@@ -255,7 +262,7 @@ SELECT machine_id, generation, names, position, last, done, total FROM index_fil
 
 -- name: next_index_fill
 SELECT machine_id, generation, names, position, last, done, total FROM index_fills
-WHERE machine_id > :after ORDER BY machine_id LIMIT 1;
+WHERE machine_id > :after AND machine_id NOT IN (SELECT machine_id FROM staged_machines) ORDER BY machine_id LIMIT 1;
 
 -- name: begin_index_fill
 UPDATE index_fills SET
@@ -381,7 +388,9 @@ WHERE machines.organization_id = :organization_id AND machines.name = :name;
 SELECT machines.id, machines.organization_id, machines.name, machines.indexes, machines.created_at,
   versions.id, versions.created_at, versions.client_info
 FROM machines LEFT JOIN versions ON versions.number = machines.current_version
-WHERE machines.organization_id = :organization_id AND machines.id <= :first ORDER BY machines.id DESC LIMIT :limit;
+WHERE machines.organization_id = :organization_id AND machines.id <= :first
+  AND machines.id NOT IN (SELECT machine_id FROM staged_machines)
+ORDER BY machines.id DESC LIMIT :limit;
 
 -- name: set_retention
 UPDATE machines SET retention = :retention WHERE id = :machine_id;
@@ -486,3 +495,59 @@ SELECT versions.id, machines.id, machines.organization_id, machines.name, versio
   versions.index_selectors, versions.xstate_major, versions.code_hash
 FROM instances JOIN versions ON versions.number = instances.version JOIN machines ON machines.id = versions.machine_id
 WHERE instances.id = :instance_id;
+
+-- Imports.
+
+-- name: stage_machine
+INSERT INTO staged_machines (machine_id, import_id, name) VALUES (:machine_id, :import_id, :name);
+
+-- name: publish_machines
+UPDATE machines SET name = (SELECT name FROM staged_machines WHERE machine_id = machines.id)
+WHERE id IN (SELECT machine_id FROM staged_machines WHERE import_id = :import_id);
+
+-- name: forget_staged_machines
+DELETE FROM staged_machines WHERE import_id = :import_id;
+
+-- name: staged_imports
+SELECT DISTINCT import_id FROM staged_machines;
+
+-- name: staged_machine
+SELECT machine_id FROM staged_machines WHERE import_id = :import_id LIMIT 1;
+
+-- name: some_instances
+SELECT id FROM instances WHERE machine_id = :machine_id LIMIT :limit;
+
+-- Exports. One transaction reads all of them.
+
+-- name: machines_to_export
+SELECT id, name, indexes, created_at, current_version FROM machines
+WHERE organization_id = :organization_id AND (:name IS NULL OR name = :name) AND id NOT IN (SELECT machine_id FROM staged_machines)
+ORDER BY id;
+
+-- name: versions_to_export
+SELECT versions.number, modules.deflated, versions.id, machines.id, machines.organization_id, machines.name, versions.created_at, versions.client_info,
+  versions.index_selectors, versions.xstate_major, versions.code_hash
+FROM versions JOIN modules ON modules.version = versions.number JOIN machines ON machines.id = versions.machine_id
+WHERE versions.machine_id = :machine_id ORDER BY versions.number;
+
+-- name: migrations_to_export
+SELECT migration_modules.deflated, migrations.id, migrations.machine_id, source.id, target.id, migrations.created_at, migrations.code_hash
+FROM migrations JOIN migration_modules ON migration_modules.migration = migrations.number
+JOIN versions AS source ON source.number = migrations.from_version
+JOIN versions AS target ON target.number = migrations.to_version
+WHERE migrations.machine_id = :machine_id ORDER BY migrations.number;
+
+-- name: instances_to_export
+SELECT instances.id, instances.name, instances.status, instances.created_at, standings.revision, standings.journal_id, standings.next_timer_seq,
+  standings.due, versions.id, desired.id
+FROM instances JOIN standings ON standings.instance_id = instances.id
+JOIN versions ON versions.number = instances.version
+LEFT JOIN versions AS desired ON desired.number = instances.desired_version
+WHERE instances.machine_id = :machine_id ORDER BY instances.id;
+
+-- name: spans_to_export
+SELECT upgrades.revision, versions.id FROM upgrades JOIN versions ON versions.number = upgrades.version
+WHERE upgrades.instance_id = :instance_id ORDER BY upgrades.revision;
+
+-- name: entry_to_export
+SELECT revision, ts, origin, event, snapshot FROM journal WHERE id = :journal_id;

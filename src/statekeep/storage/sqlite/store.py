@@ -13,9 +13,12 @@ from statekeep.storage.sqlite.indexes import SqliteIndexes
 from statekeep.storage.sqlite.instances import SqliteInstances
 from statekeep.storage.sqlite.log_file.file import LogFile
 from statekeep.storage.sqlite.log_file.logs import SqliteLogs
+from statekeep.storage.sqlite.transfers import SqliteTransfers
 
 
-class SqliteStore(SqliteInstances, SqliteCatalog, SqliteIndexes, SqliteLogs, Store):
+class SqliteStore(
+    SqliteInstances, SqliteCatalog, SqliteIndexes, SqliteTransfers, SqliteLogs, Store
+):
     """Keeps everything in `directory`, which it creates where there is none, readable by nobody else.
 
     `on_fatal` is called when a COMMIT fails so that nobody can know whether it happened; it should not return, and if it does, nothing can

@@ -20,6 +20,7 @@ from statekeep.api.http.routes import (
     retention,
     server,
     tokens,
+    transfers,
     versions,
 )
 
@@ -37,6 +38,7 @@ ALL: Final[tuple[Route, ...]] = (
     *providers.ROUTES,
     *tokens.ROUTES,
     *http_api.ROUTES,
+    *transfers.ROUTES,
     *organizations.ROUTES,
     *server.ROUTES,
 )

@@ -1,0 +1,58 @@
+"""`statekeep export` and `statekeep import`: machines with all their instances out of a server, and into one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from statekeep.cli.api import Connection
+
+_DEFAULTS = Connection()
+_STANDARD = Path("-")
+
+
+def export(
+    *,
+    machine: str | None = None,
+    output: Annotated[Path, Parameter(alias="-o")] = _STANDARD,
+    journal: Literal["all", "newest"] = "all",
+    connection: Annotated[Connection, Parameter(name="*")] = _DEFAULTS,
+) -> None:
+    """Write an organization, or one of its machines, as lines of JSON, as it is at this moment. The server goes on meanwhile.
+
+    Keys, identity providers, logs and idempotency keys stay where they are.
+
+    Parameters
+    ----------
+    machine
+        Only this machine.
+    output
+        File to write, gzipped where its name ends in .gz; - is standard output.
+    journal
+        Whole histories, or only the newest entry of each, which is the state.
+    """
+    from statekeep.cli.transfers import export_to
+
+    export_to(output, connection, machine=machine, journal=journal)
+
+
+def import_(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    connection: Annotated[Connection, Parameter(name="*")] = _DEFAULTS,
+) -> None:
+    """Read what export has written into an organization: all of it at once, or nothing.
+
+    The machines must not exist there. Timers that became due since the export fire at once.
+
+    Parameters
+    ----------
+    file
+        File to read, gunzipped where its name ends in .gz; - is standard input.
+    """
+    from statekeep.cli.transfers import import_from
+
+    import_from(file, connection)
