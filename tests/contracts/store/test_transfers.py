@@ -310,10 +310,10 @@ class TestSqlite:
         for id in await create_instances(store, ground, ["a", "b", "c"]):
             entry = an_entry(2, snapshot=large)
             await store.commit(a_commit(id, 1)._replace(entries=(entry,)))
-        store.export_log_bytes_max = 4 * limits.MIB
+        store.export_log_bytes_max = limits.MIB
         async with aclosing(store.export(everything(ground))) as portions:
             await anext(portions)
-            for _ in range(20):
+            for _ in range(40):
                 id = store.new_instance_id()
                 creation = ground.creation(id, f"more{id}")
                 entry = an_entry(1, snapshot=large)
