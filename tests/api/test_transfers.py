@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
-from statekeep.application import imports
 from statekeep.domain import limits
 from statekeep.domain.names import VersionId
 from statekeep.domain.transfer import ImportId
@@ -320,17 +320,13 @@ async def test_what_an_earlier_process_left_is_removed_first(api, other):
     machine_id = await other.store.stage_machine(
         ImportId("imp_old"), await organization_of(other), "door", (), NOW
     )
-    left = (await api.store.version(VersionId(version)),)
-    from dataclasses import replace
-
-    await other.store.create_version(
-        replace(left[0], machine_id=machine_id), b"x", make_current=False
-    )
+    left = await api.store.version(VersionId(version))
+    left = replace(left, machine_id=machine_id)
+    await other.store.create_version(left, b"x", make_current=False)
     await other.services.imports.start()
     answer = await imported(other, await exported(api))
     assert answer.json()["changedVersionIds"] == {}
     await other.services.imports.stop()
-    assert imports.IMPORT_SCOPES
 
 
 async def organization_of(api):

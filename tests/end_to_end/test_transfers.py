@@ -6,12 +6,14 @@ import gzip
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -305,9 +307,6 @@ def test_a_kill_amid_an_import_leaves_nothing(source: Server, tmp_path: Path) ->
 
 
 def staged_instances(data_dir: Path) -> int:
-    import sqlite3
-    from contextlib import closing
-
     with closing(sqlite3.connect(data_dir / "statekeep.db")) as database:
         query = "SELECT count(*) FROM instances JOIN staged_machines USING (machine_id)"
         count: int = database.execute(query).fetchone()[0]

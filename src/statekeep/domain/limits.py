@@ -306,8 +306,8 @@ TRACED_NAME_LENGTH_MAX = 200
 
 EXPORTS_MAX = 2
 """Exports at once. Each has a connection and a thread, and makes the database keep what it looks at."""
-EXPORT_PORTION_BYTES_MAX = 256 * KIB
-"""What is read for an export at once, unless a single record is larger."""
+EXPORT_PORTION_BYTES_MAX = 64 * KIB
+"""What is read for an export at once, unless a single record is larger: made into lines in a few milliseconds, in which others wait."""
 EXPORT_LOG_BYTES_MAX = 1024 * MIB
 """How large the database's log may become while somebody exports: it cannot begin again before they are done."""
 EXPORT_STALL_TIMEOUT = timedelta(seconds=60)
@@ -318,7 +318,7 @@ IMPORT_LINE_BYTES_MAX = 16 * MIB
 """One line: the largest code in base64, and what is said about it."""
 IMPORT_RECORD_BYTES_MAX = 4 * MIB
 """One line that brings no code: an entry with the largest event and snapshot."""
-IMPORT_PORTION_BYTES_MAX = 256 * KIB
+IMPORT_PORTION_BYTES_MAX = 128 * KIB
 """What is written of an import at once."""
 IMPORT_PORTION_RECORDS_MAX = 500
 IMPORT_MACHINES_MAX = 10_000

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -59,8 +61,11 @@ async def stage(store, organization_id, *, import_id=IMPORT, name=NAME):
     """A machine with a current version and an instance with timers, all of it staged. Returns machine number, version and instance number."""
     machine_id = await store.stage_machine(import_id, organization_id, name, ("owner",), NOW)
     ground = await lay_ground(store, organization=f"for {import_id}", machine=name)
-    version = a_version(ground.machine, f"of {import_id}")
-    version = _of(version, machine_id, organization_id)
+    version = replace(
+        a_version(ground.machine, f"of {import_id}"),
+        machine_id=machine_id,
+        organization_id=organization_id,
+    )
     await store.create_version(version, CODE, make_current=True)
     instance_id = store.new_instance_id()
     key = InstanceKey(organization_id, name, InstanceName("one"))
@@ -69,12 +74,6 @@ async def stage(store, organization_id, *, import_id=IMPORT, name=NAME):
     await store.commit(commit)
     await store.stage_timers(instance_id, [a_timer(0, due_at=5.0), a_timer(2)])
     return machine_id, version, instance_id
-
-
-def _of(version, machine_id, organization_id):
-    from dataclasses import replace
-
-    return replace(version, machine_id=machine_id, organization_id=organization_id)
 
 
 class TestExport:
@@ -279,8 +278,6 @@ class TestStaging:
 class TestSqlite:
     async def test_a_discarded_import_leaves_no_rows(self, open_sqlite, tmp_path):
         """Journals, timers, modules and index entries go too, however many instances there are, after a restart as well."""
-        import sqlite3
-
         store = await open_sqlite()
         organization_id = await found_organization(store)
         machine_id, version, _ = await stage(store, organization_id)
@@ -310,10 +307,10 @@ class TestSqlite:
         for id in await create_instances(store, ground, ["a", "b", "c"]):
             entry = an_entry(2, snapshot=large)
             await store.commit(a_commit(id, 1)._replace(entries=(entry,)))
-        store.export_log_bytes_max = 4 * limits.MIB
+        store.export_log_bytes_max = limits.MIB
         async with aclosing(store.export(everything(ground))) as portions:
             await anext(portions)
-            for _ in range(20):
+            for _ in range(40):
                 id = store.new_instance_id()
                 creation = ground.creation(id, f"more{id}")
                 entry = an_entry(1, snapshot=large)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -193,6 +194,8 @@ async def _lines_of(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
             yield line
         rest += part[begin:]
         _require_size(rest, IMPORT_LINE_BYTES_MAX)
+        # There may be more at hand: let others get a word in.
+        await asyncio.sleep(0)
     if rest:
         yield bytes(rest)
 
