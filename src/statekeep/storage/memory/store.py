@@ -24,13 +24,15 @@ from statekeep.ports.store import (
     ConflictingRevision,
     DueTimer,
     Page,
+    SelectedInstance,
     Store,
     StoredKeyUse,
     Transition,
     VersionSpan,
 )
+from statekeep.storage.memory.bulk_upgrades import MemoryBulkUpgrades
 from statekeep.storage.memory.catalog import info_of
-from statekeep.storage.memory.indexes import IndexedFacts, MemoryIndexes
+from statekeep.storage.memory.indexes import IndexedFacts
 from statekeep.storage.memory.lists import read_page
 from statekeep.storage.memory.logs import MemoryLogs
 
@@ -57,7 +59,7 @@ class _Stored:
     desired_version: VersionId | None = None
 
 
-class MemoryStore(MemoryIndexes, MemoryLogs, Store):
+class MemoryStore(MemoryBulkUpgrades, MemoryLogs, Store):
     """Keeps every promise of the port but durability."""
 
     def __init__(self) -> None:
@@ -183,6 +185,7 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
         if stored is not None:
             del self._ids[stored.created.key]
             self._entries.pop(instance_id, None)
+            self._forget_results(instance_id)
 
     async def delete_machine(self, machine_id: int) -> None:
         if any(stored.created.machine_id == machine_id for stored in self._instances.values()):
@@ -199,6 +202,20 @@ class MemoryStore(MemoryIndexes, MemoryLogs, Store):
             )
             for instance_id, stored in self._instances.items()
         }
+
+    def _standing(self, machine_id: int) -> Sequence[SelectedInstance]:
+        return [
+            SelectedInstance(
+                instance_id,
+                stored.created.key.name,
+                stored.versions[-1][1],
+                stored.journal[-1].revision,
+                stored.journal[-1].snapshot,
+                tuple(stored.timers[seq] for seq in sorted(stored.timers)),
+            )
+            for instance_id, stored in sorted(self._instances.items())
+            if stored.created.machine_id == machine_id
+        ]
 
     async def list_instances(self, machine_id: int, *, cursor: str | None) -> Page[InstanceInfo]:
         infos = (

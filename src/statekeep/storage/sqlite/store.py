@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from statekeep.ports.store import Store
+from statekeep.storage.sqlite.bulk_upgrades import SqliteBulkUpgrades
 from statekeep.storage.sqlite.catalog import SqliteCatalog
 from statekeep.storage.sqlite.database import Database, exit_at_once
 from statekeep.storage.sqlite.indexes import SqliteIndexes
@@ -14,7 +15,9 @@ from statekeep.storage.sqlite.log_file.file import LogFile
 from statekeep.storage.sqlite.log_file.logs import SqliteLogs
 
 
-class SqliteStore(SqliteInstances, SqliteCatalog, SqliteIndexes, SqliteLogs, Store):
+class SqliteStore(
+    SqliteInstances, SqliteCatalog, SqliteIndexes, SqliteLogs, SqliteBulkUpgrades, Store
+):
     """Keeps everything in `directory`, which it creates where there is none, readable by nobody else.
 
     `on_fatal` is called when a COMMIT fails so that nobody can know whether it happened; it should not return, and if it does, nothing can
