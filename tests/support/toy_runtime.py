@@ -80,6 +80,8 @@ class ToyRuntime:
         self.http_answer: HttpAnswer | Exception | None = None
         self.upgrades: list[tuple[str, str, list[str]]] = []
         self.upgrade_error: Exception | None = None
+        self.rehearsals: list[str] = []
+        """Instances whose upgrade was tried out."""
         self.upgrade_gate = asyncio.Event()
         self.upgrade_gate.set()
         self.upgrading = asyncio.Event()
@@ -118,6 +120,12 @@ class ToyRuntime:
         is_done = state.get("status") == "done"
         step = _macrostep(context, is_done=is_done)
         return Upgraded(step.snapshot, step.view, is_done, *_timer_moves(leaving.timers))
+
+    async def rehearse(
+        self, leaving: Leaving, target: MachineVersion, path: Sequence[MigrationCode]
+    ) -> Upgraded:
+        self.rehearsals.append(leaving.standing.name)
+        return await self.upgrade(leaving, target, path)
 
     async def create(
         self,

@@ -22,6 +22,7 @@ from statekeep.runtimes.host import Host, HostObserver
 from statekeep.runtimes.javascript.launch import DenoLauncher
 from statekeep.runtimes.process import HostDied
 from statekeep.runtimes.protocol import HostLimits, LoadedFrame
+from statekeep.runtimes.rehearsals import original
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class Pool:
             version, self._observer, step_timeout_seconds=self._settings.step_timeout_seconds
         )
         try:
-            text = _text_of(await self._code_of(version))
+            text = _text_of(await self._code_of(original(version)))
             await self._load(host, text, protocol.load(text, self._settings.host_limits))
             self._hosts[version.id] = host
         except HostDied as death:

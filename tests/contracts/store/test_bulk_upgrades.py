@@ -284,7 +284,8 @@ class TestResults:
         await store.create_bulk_upgrade(job)
         await store.select_for_bulk_upgrade(job.id, limit=1_000)
         for outcome in (None, InstanceOutcome.PENDING):
-            found, cursor = [], None
+            found: list[str] = []
+            cursor = None
             while found == [] or cursor is not None:
                 page = await store.list_upgrade_results(job.id, outcome, cursor=cursor)
                 found += [listed.name for listed in page.items]

@@ -74,8 +74,7 @@ class SqliteBulkUpgrades(NamedQueries, BulkUpgradeStore):
             part = named | {"position": after, "last": end}
             rows, is_whole = _within(run(connection, "selected_instances", **part), bytes_max)
             found = [
-                SelectedInstance(*row[:5], _timers(connection, row[0]) if with_timers else ())
-                for row in rows
+                _instance(row, _timers(connection, row[0]) if with_timers else ()) for row in rows
             ]
             return SelectedPortion(found, end if is_whole else found[-1].id)
 
@@ -206,6 +205,11 @@ def _within(cursor: apsw.Cursor, bytes_max: int) -> tuple[list[Row], bool]:
             return rows, False
         rows.append(row)
     return rows, True
+
+
+def _instance(row: Row, timers: tuple[Timer, ...]) -> SelectedInstance:
+    id, name, version_id, revision, snapshot = row
+    return SelectedInstance(id, name, version_id, revision, snapshot, timers)
 
 
 def _timers(connection: apsw.Connection, instance_id: InstanceId) -> tuple[Timer, ...]:
