@@ -27,8 +27,12 @@ from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.services import Services
 from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.blast_radius import BlastRadii
+from statekeep.application.bulk_upgrades import BulkUpgrades
+from statekeep.application.bulk_upgrading import BulkUpgrader
 from statekeep.application.creation import Creation
 from statekeep.application.desired_versions import DesiredVersions
+from statekeep.application.dry_runs import DryRuns
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.first_start import FirstStart
 from statekeep.application.http_api import HttpApi
@@ -42,6 +46,7 @@ from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
 from statekeep.application.messages import Messages
 from statekeep.application.migration_paths import MigrationPaths
+from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
@@ -59,10 +64,16 @@ from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.credentials import Credentials
 from statekeep.ports.store import Store
 from statekeep.runtimes.javascript.launch import DenoLauncher
+from statekeep.runtimes.javascript.migration_stub import write_stub
 from statekeep.runtimes.pool import Pool, PoolSettings
 from statekeep.runtimes.protocol import HostLimits
 from statekeep.runtimes.runtime import HostRuntime
-from statekeep.runtimes.snapshots import read_context
+from statekeep.runtimes.snapshots import (
+    read_context,
+    read_leaves,
+    read_places,
+    read_state_value,
+)
 from statekeep.settings import Settings
 from statekeep.storage.sqlite.store import SqliteStore
 from statekeep.system import SystemClock, SystemEntropy
@@ -72,6 +83,7 @@ from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import load_server_key
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
+from statekeep.workers.bulk_upgrades import BulkUpgrading
 from statekeep.workers.housekeeping import Housekeeping
 from statekeep.workers.index_filling import IndexFilling
 from statekeep.workers.log_retention import LogRetention
@@ -110,6 +122,7 @@ class Server:
         watching: Watching,
         timers: TimerService,
         credentials: Credentials,
+        upgrading: BulkUpgrading,
     ) -> None:
         self.app = app
         self.instances = instances
@@ -117,12 +130,14 @@ class Server:
         self.credentials = credentials
         self.is_ready = False
         self._timers = timers
+        self._upgrading = upgrading
 
     async def drain(self, timeout_seconds: float) -> None:
         """Start nothing new and let what is under way come to an end, or run out of time."""
         self.is_ready = False
         self.watching.close()
         await self._timers.stop()
+        await self._upgrading.stop()
         await self.instances.drain(timeout_seconds)
 
 
@@ -193,8 +208,11 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
     filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
+    upgrading = BulkUpgrading(store, BulkUpgrader(store, residents, turns, clock))
+    dry_runs = DryRuns(store, runtime, paths, entropy)
+    stack.push_async_callback(dry_runs.close)
     await _start_workers(
-        stack, timers, Recovery(store, instances), Housekeeping(store, clock), filling
+        stack, timers, Recovery(store, instances), Housekeeping(store, clock), filling, upgrading
     )
     await _start_log_retention(settings, store, clock, stack)
     authenticator = Authenticator(store, tokens, clock)
@@ -220,6 +238,18 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         exchange=TokenExchange(
             store, tokens, subjects, clock, valid_for=settings.exchanged_token_valid_for
         ),
+        blast_radii=BlastRadii(
+            store,
+            runtime,
+            read_places=read_places,
+            read_state_value=read_state_value,
+            read_leaves=read_leaves,
+        ),
+        bulk_upgrades=BulkUpgrades(store, paths, clock, entropy, on_change=upgrading.look),
+        dry_runs=dry_runs,
+        migration_stubs=MigrationStubs(
+            store, runtime, read_places=read_places, write_stub=write_stub
+        ),
         http_api=HttpApi(store, runtime, residents, instances, author_log, clock),
     )
     app = build_app(
@@ -228,7 +258,7 @@ async def _assemble(settings: Settings, store: Store, stack: AsyncExitStack) -> 
         public_url=settings.public_url,
         cors=Cors(settings.cors_origins),
     )
-    server = Server(app, instances, watching, timers, credentials)
+    server = Server(app, instances, watching, timers, credentials, upgrading)
     return server
 
 
@@ -321,7 +351,8 @@ def _pool_settings(settings: Settings) -> PoolSettings:
 
 
 async def _start_workers(
-    stack: AsyncExitStack, *workers: TimerService | Recovery | Housekeeping | IndexFilling
+    stack: AsyncExitStack,
+    *workers: TimerService | Recovery | Housekeeping | IndexFilling | BulkUpgrading,
 ) -> None:
     for worker in workers:
         await worker.start()

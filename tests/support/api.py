@@ -16,8 +16,12 @@ from statekeep.api.http.cors import Cors
 from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.blast_radius import BlastRadii
+from statekeep.application.bulk_upgrades import BulkUpgrades
+from statekeep.application.bulk_upgrading import BulkUpgrader
 from statekeep.application.creation import Creation
 from statekeep.application.desired_versions import DesiredVersions
+from statekeep.application.dry_runs import DryRuns
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
@@ -31,6 +35,7 @@ from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
 from statekeep.application.messages import Messages
 from statekeep.application.migration_paths import MigrationPaths
+from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
@@ -47,13 +52,20 @@ from statekeep.domain.names import OrganizationId, UserId
 from statekeep.domain.rates import Rate
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.clock import datetime_of
-from statekeep.runtimes.snapshots import read_context
+from statekeep.runtimes.javascript.migration_stub import write_stub
+from statekeep.runtimes.snapshots import (
+    read_context,
+    read_leaves,
+    read_places,
+    read_state_value,
+)
 from statekeep.storage.memory.store import MemoryStore
 from statekeep.tokens.fetching import PublicFetcher
 from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import ServerKey
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
+from statekeep.workers.bulk_upgrades import BulkUpgrading
 from statekeep.workers.index_filling import IndexFilling
 from statekeep.workers.log_writer import LogWriter
 from statekeep.workers.timers import TimerService
@@ -180,9 +192,15 @@ async def running_api(
         authenticator = Authenticator(store, tokens, clock)
         log_writer = LogWriter(store, clock, now=lambda: clock.now_s)
         engine = _instances(store, runtime, clock, log_writer)
-        residents, instances, watching, filling, desired_versions = engine
+        residents, instances, watching, filling, desired_versions, turns = engine
         await filling.start()
         stack.push_async_callback(filling.stop)
+        upgrading = BulkUpgrading(store, BulkUpgrader(store, residents, turns, clock))
+        await upgrading.start()
+        stack.push_async_callback(upgrading.stop)
+        paths = MigrationPaths(store)
+        dry_runs = DryRuns(store, runtime, paths, entropy)
+        stack.push_async_callback(dry_runs.close)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
         key_sets = KeySets(fetcher, clock)
@@ -213,6 +231,18 @@ async def running_api(
                 store, tokens, subjects, clock, valid_for=limits.EXCHANGED_TOKEN_VALID_FOR
             ),
             http_api=HttpApi(store, runtime, residents, instances, log_writer, clock),
+            blast_radii=BlastRadii(
+                store,
+                runtime,
+                read_places=read_places,
+                read_state_value=read_state_value,
+                read_leaves=read_leaves,
+            ),
+            bulk_upgrades=BulkUpgrades(store, paths, clock, entropy, on_change=upgrading.look),
+            dry_runs=dry_runs,
+            migration_stubs=MigrationStubs(
+                store, runtime, read_places=read_places, write_stub=write_stub
+            ),
             rate_limits=RateLimits(lambda: clock.now_s, **rates),
         )
         app = build_app(
@@ -240,7 +270,7 @@ async def running_api(
 
 def _instances(
     store: MemoryStore, runtime: ToyRuntime, clock: FakeClock, author_log: LogWriter
-) -> tuple[Residents, Instances, Watching, IndexFilling, DesiredVersions]:
+) -> tuple[Residents, Instances, Watching, IndexFilling, DesiredVersions, Turns]:
     residents = Residents(
         store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
     )
@@ -272,4 +302,4 @@ def _instances(
     notifier.listen(watching.hear)
     filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
     desired_versions = DesiredVersions(store, residents, paths)
-    return residents, instances, watching, filling, desired_versions
+    return residents, instances, watching, filling, desired_versions, turns

@@ -6,6 +6,7 @@ Keeps the promises of ports.runtime as far as turns depend on them, and records 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -80,6 +81,8 @@ class ToyRuntime:
         self.http_answer: HttpAnswer | Exception | None = None
         self.upgrades: list[tuple[str, str, list[str]]] = []
         self.upgrade_error: Exception | None = None
+        self.states: defaultdict[str, list[str]] = defaultdict(lambda: ["on"])
+        """Of versions, as they describe themselves."""
         self.rehearsals: list[str] = []
         """Instances whose upgrade was tried out."""
         self.upgrade_gate = asyncio.Event()
@@ -101,7 +104,9 @@ class ToyRuntime:
             raise InvalidCode("broken", parameter="code")
 
     async def describe(self, version: MachineVersion) -> bytes:
-        return b'{"major":5,"states":[]}'
+        states = [{"path": [], "type": "compound"}]
+        states += [{"path": [name], "type": "atomic"} for name in self.states[version.id]]
+        return msgspec.json.encode({"major": 5, "states": states})
 
     async def upgrade(
         self, leaving: Leaving, target: MachineVersion, path: Sequence[MigrationCode]

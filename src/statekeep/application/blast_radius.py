@@ -87,9 +87,12 @@ class BlastRadii:
         await self._count(version, counted, instances_max=None)
         return self._radius(outline, counted)
 
-    async def at_a_glance(self, version: MachineVersion) -> BlastRadius:
+    async def at_a_glance(self, version_id: VersionId) -> BlastRadius:
         """The same as far as it can be said soon. Never fails."""
         counted = _Found()
+        version = await self._store.version(version_id)
+        if version is None:
+            return BlastRadius(0, 0, (), False)
         try:
             if not await self._store.newest_instance(version.machine_id):
                 return BlastRadius(0, 0, (), True)

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from statekeep import crash_points
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.domain.bulk_upgrade import (
@@ -105,6 +106,7 @@ class BulkUpgrader:
             if self._host_deaths[job.id] >= HOST_DEATHS_MAX:
                 break
             await asyncio.sleep(_REST_SECONDS)
+        crash_points.reach(crash_points.BEFORE_UPGRADE_RESULTS)
         await self._store.record_upgrade_results(job.id, results)
         if self._host_deaths[job.id] >= HOST_DEATHS_MAX:
             await self._pause(job)

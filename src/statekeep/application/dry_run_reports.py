@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from statekeep.domain.errors import StatekeepError, UpgradeFailed
 from statekeep.domain.limits import (
@@ -85,6 +85,20 @@ class Report:
     def done(self) -> int:
         """Instances that were looked at."""
         return self.fit + self.failed + self.unchanged
+
+    @property
+    def others(self) -> int:
+        """Findings of kinds past the bound."""
+        groups: tuple[Groups[Any], ...] = (
+            self.failures,
+            self.unmapped,
+            self.timers_cancelled,
+            self.timers_renamed,
+            self.timers_started,
+            self.children_lost,
+            self.history_lost,
+        )
+        return sum(kinds.others for kinds in groups)
 
     def add_fit(self, instance: SelectedInstance, upgraded: Upgraded) -> None:
         """It would be carried over."""

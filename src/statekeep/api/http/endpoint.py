@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from statekeep.api.http.authentication import caller_of
 from statekeep.api.http.body import ClientGone, read_body
 from statekeep.api.http.errors import ErrorAnswers
-from statekeep.api.http.reply import Reply, answer_reply, send_reply
+from statekeep.api.http.reply import Reply, answer_reply, send_reply, text_reply
 from statekeep.api.http.route import Call, Route
 from statekeep.api.http.services import Services
 from statekeep.domain.access import require_scope
@@ -64,7 +64,11 @@ class RouteResponder:
             body=await self._body(headers, request),
             base_url=self._public_url or str(request.base_url).rstrip("/"),
         )
-        return answer_reply(self._route.status, await self._handler(call))
+        answer = await self._handler(call)
+        if isinstance(answer, str):
+            assert self._route.text_media_type is not None
+            return text_reply(self._route.status, answer, self._route.text_media_type)
+        return answer_reply(self._route.status, answer)
 
     async def _body(self, headers: Mapping[bytes, bytes], request: Request) -> Any:
         # Clients send bodies, and say that they do, where none is wanted: those are left alone.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.blast_radius import BlastRadii
+from statekeep.application.bulk_upgrades import BulkUpgrades
 from statekeep.application.desired_versions import DesiredVersions
+from statekeep.application.dry_runs import DryRuns
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.http_api import HttpApi
 from statekeep.application.identity_providers import IdentityProviders
@@ -14,6 +17,7 @@ from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
+from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits, unlimited
@@ -43,4 +47,8 @@ class Services:
     exchange: TokenExchange
     http_api: HttpApi
     logs: Logs
+    blast_radii: BlastRadii
+    bulk_upgrades: BulkUpgrades
+    dry_runs: DryRuns
+    migration_stubs: MigrationStubs
     rate_limits: RateLimits = field(default_factory=unlimited)

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from statekeep.application.blast_radius import BlastRadius
 from statekeep.application.instances import AdministrativeState
 from statekeep.application.logs import LogPage
 from statekeep.domain.access import SCOPES
@@ -123,6 +124,15 @@ def migration_item(migration: Migration) -> answers.MigrationItem:
         migration.to_version,
         timestamp(migration.created_at),
     )
+
+
+def blast_radius(radius: BlastRadius) -> answers.BlastRadius:
+    """Instances in states that a version does not have."""
+    unmapped = [
+        answers.UnmappedState(list(state.path), state.version, state.instances)
+        for state in radius.unmapped
+    ]
+    return answers.BlastRadius(radius.affected, radius.checked, unmapped, radius.is_complete)
 
 
 def key_item(key: Key) -> answers.KeyItem:

@@ -6,6 +6,8 @@ from typing import Final
 
 from statekeep.api.http.route import Route
 from statekeep.api.http.routes import (
+    bulk_upgrades,
+    dry_runs,
     http_api,
     indexes,
     instances,
@@ -25,6 +27,8 @@ ALL: Final[tuple[Route, ...]] = (
     *machines.ROUTES,
     *versions.ROUTES,
     *migrations.ROUTES,
+    *dry_runs.ROUTES,
+    *bulk_upgrades.ROUTES,
     *instances.ROUTES,
     *indexes.ROUTES,
     *realtime.ROUTES,
