@@ -42,7 +42,6 @@ export const upgradeContext = (before, after, context) => {
   return { ...context, public: { n: context.public.n + 1 } };
 };
 """
-NO_TIMERS = {"cancelled": [], "moved": [], "started": []}
 
 
 @pytest.fixture

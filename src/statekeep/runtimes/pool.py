@@ -149,7 +149,7 @@ class Pool:
             self._hosts[version.id] = host
         except HostDied as death:
             raise MachineError(
-                f"no host for version {version.id} could be started: {death.reason}"
+                f"no host for version {original(version).id} could be started: {death.reason}"
             ) from death
         except BaseException:
             host.process.kill("its start was given up")

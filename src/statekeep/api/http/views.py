@@ -129,10 +129,15 @@ def migration_item(migration: Migration) -> answers.MigrationItem:
 def blast_radius(radius: BlastRadius) -> answers.BlastRadius:
     """Instances in states that a version does not have."""
     unmapped = [
-        answers.UnmappedState(list(state.path), state.version, state.instances)
+        answers.UnmappedState([*map(_encodable, state.path)], state.version, state.instances)
         for state in radius.unmapped
     ]
     return answers.BlastRadius(radius.affected, radius.checked, unmapped, radius.is_complete)
+
+
+def _encodable(key: str) -> str:
+    """JavaScript has names with half a character in them; no UTF-8 has."""
+    return key.encode(errors="replace").decode()
 
 
 def key_item(key: Key) -> answers.KeyItem:

@@ -10,7 +10,7 @@ from typing import Final
 from statekeep.ports.snapshots import Place
 
 _NEAREST_MAX: Final = 3
-_LOOKED_AT_MAX: Final = 500
+_LOOKED_AT_MAX: Final = 200
 """States of the new version that are compared with one of the old."""
 _LIKENESS_MIN: Final = 0.4
 
@@ -50,12 +50,11 @@ def write_stub(start: str, target: str, before: Sequence[Place], after: Sequence
     new = _paths(after)
     has, had = set(new), set(old)
     missing = [path for path in old if path not in has]
+    added = [path for path in new if path not in had][:_LOOKED_AT_MAX]
+    kept = [path for path in new if path in had][:_LOOKED_AT_MAX]
     # A state that both have is seldom where another one went.
-    candidates = [
-        *(path for path in new if path not in had),
-        *(path for path in new if path in had),
-    ]
-    moved = "".join(_entry(path, _nearest(path, candidates)) for path in missing)
+    nearest = {path: [*_nearest(path, added), *_nearest(path, kept)] for path in missing}
+    moved = "".join(_entry(path, nearest[path][:_NEAREST_MAX]) for path in missing)
     table = (
         f"const moved = new Map<string, () => Path>([\n{moved}]);\n" if moved else _NOTHING_MOVED
     )
@@ -75,7 +74,7 @@ def _entry(path: tuple[str, ...], nearest: Sequence[tuple[str, ...]]) -> str:
 
 
 def _nearest(path: tuple[str, ...], candidates: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    scored = [(_likeness(path, candidate), candidate) for candidate in candidates[:_LOOKED_AT_MAX]]
+    scored = [(_likeness(path, candidate), candidate) for candidate in candidates]
     # Sorting keeps the order of those that are equally like it.
     scored.sort(key=lambda pair: -pair[0])
     return [candidate for score, candidate in scored[:_NEAREST_MAX] if score >= _LIKENESS_MIN]
