@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from statekeep.application.machines import find_machine
 from statekeep.application.selections import find_version
 from statekeep.domain.access import AuthContext, require_scope
@@ -31,4 +33,5 @@ class MigrationStubs:
         before = await find_version(self._store, found, start, "from")
         after = await find_version(self._store, found, target, "to")
         outlines = [await self._runtime.describe(version) for version in (before, after)]
-        return self._write_stub(start, target, *map(self._read_places, outlines))
+        places = [self._read_places(outline) for outline in outlines]
+        return await asyncio.to_thread(self._write_stub, start, target, *places)

@@ -54,8 +54,9 @@ class RouteResponder:
         # The caller first: whoever may not do this does not get a body read. The use case asks again, as not only routes call it.
         services = self._services
         caller = await caller_of(headers, services.authenticator, services.rate_limits)
-        if self._route.scope is not None:
-            require_scope(caller, self._route.scope)
+        for scope in (self._route.scope, self._route.second_scope):
+            if scope is not None:
+                require_scope(caller, scope)
         call = Call(
             services=services,
             caller=caller,

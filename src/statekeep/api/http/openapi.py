@@ -135,6 +135,8 @@ def _operation_id(route: Route) -> str:
 
 def _description(route: Route) -> str:
     scope = "" if route.scope is None else f"Needs the scope `{route.scope}`."
+    if route.second_scope is not None:
+        scope = f"Needs the scopes `{route.scope}` and `{route.second_scope}`."
     return "\n\n".join(filter(None, (route.description, scope)))
 
 

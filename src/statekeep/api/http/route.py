@@ -75,7 +75,7 @@ class Route:
 
     `handler` None stands for a route that is only described here: `hot.py` serves the hot ones, `app.py` those that need no
     caller. `status` is the answer's where nothing goes wrong; `errors` lists what else is worth expecting, beside what
-    every route with a caller may answer. `is_body_optional` is for requests whose fields may all be left out. `form` is the
+    every route with a caller may answer. Where there is a `second_scope` both are needed. `is_body_optional` is for requests whose fields may all be left out. `form` is the
     JSON schema of a form of type `form_type`, where that is what is sent. `text_media_type` is that of an answer that is text, and no JSON.
     """
 
@@ -86,6 +86,7 @@ class Route:
     handler: Handler | None = None
     description: str = ""
     scope: str | None = None
+    second_scope: str | None = None
     is_public: bool = False
     request: type[Request] | None = None
     is_body_optional: bool = False

@@ -10,8 +10,8 @@ from typing import Final
 from statekeep.ports.snapshots import Place
 
 _NEAREST_MAX: Final = 3
-_LOOKED_AT_MAX: Final = 200
-"""States of the new version that are compared with one of the old."""
+_COMPARISONS_MAX: Final = 5_000
+"""Of names, for all guesses of a stub: a fifth of a second. The more states are gone, the fewer are looked at for each."""
 _LIKENESS_MIN: Final = 0.4
 
 _HEAD: Final = """\
@@ -50,8 +50,9 @@ def write_stub(start: str, target: str, before: Sequence[Place], after: Sequence
     new = _paths(after)
     has, had = set(new), set(old)
     missing = [path for path in old if path not in has]
-    added = [path for path in new if path not in had][:_LOOKED_AT_MAX]
-    kept = [path for path in new if path in had][:_LOOKED_AT_MAX]
+    looked_at = _COMPARISONS_MAX // 2 // max(1, len(missing))
+    added = [path for path in new if path not in had][:looked_at]
+    kept = [path for path in new if path in had][:looked_at]
     # A state that both have is seldom where another one went.
     nearest = {path: [*_nearest(path, added), *_nearest(path, kept)] for path in missing}
     moved = "".join(_entry(path, nearest[path][:_NEAREST_MAX]) for path in missing)

@@ -23,8 +23,6 @@ from statekeep.domain.limits import PROVISIONAL_REQUEST_BYTES_MAX
 from statekeep.domain.names import VersionId
 from statekeep.wire import answers, requests
 
-_BOTH_SCOPES: Final = "It needs the scope `machine-versions.write` too, as it runs code."
-
 
 async def begin_dry_run(call: Call[requests.DryRunMigration]) -> answers.DryRun:
     body = call.body
@@ -109,9 +107,10 @@ ROUTES: Final = (
         handler=begin_dry_run,
         description=(
             "Runs migrations over the newest snapshots of all matching instances and changes nothing. The answer waits 20 seconds for the report to be complete;"
-            f" while `state` is `running`, GET it by its id. {_BOTH_SCOPES}"
+            " while `state` is `running`, GET it by its id."
         ),
         scope="instances.admin",
+        second_scope="machine-versions.write",
         request=requests.DryRunMigration,
         answer=answers.DryRun,
         errors=(
@@ -130,8 +129,9 @@ ROUTES: Final = (
         summary="Read a dry run",
         tag="Migrations",
         handler=read_dry_run,
-        description=f"The last ones are remembered until the server ends. {_BOTH_SCOPES}",
+        description="The last ones are remembered until the server ends.",
         scope="instances.admin",
+        second_scope="machine-versions.write",
         answer=answers.DryRun,
         errors=(NotFound,),
     ),
@@ -141,8 +141,9 @@ ROUTES: Final = (
         summary="End a dry run",
         tag="Migrations",
         handler=end_dry_run,
-        description=f"And forget what it found. {_BOTH_SCOPES}",
+        description="And forget what it found.",
         scope="instances.admin",
+        second_scope="machine-versions.write",
         status=204,
         errors=(NotFound,),
     ),
