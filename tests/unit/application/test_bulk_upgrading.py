@@ -119,6 +119,17 @@ class TestUpgrading:
         await other.upgrading.work()
         assert await counts(other, job_id) == {"upgraded": 3}
 
+    async def test_memory_stays_bounded(self, world):
+        """Instances that nobody asked for leave before one that somebody did."""
+        await world.send("x", name="c")
+        other = world.restarted(ToyRuntime(), residents_max=2)
+        await other.send("x", name="c")
+        job_id = await begin(other)
+        await other.upgrading.work()
+        assert await counts(other, job_id) == {"upgraded": 3}
+        assert len(other.residents) == 2
+        assert other.resident("c").version.id == "ver_2"
+
     async def test_those_that_come_later_are_left_alone(self, world):
         """Whichever version they are of."""
         job_id = await begin(world)
