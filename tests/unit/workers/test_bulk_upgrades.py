@@ -37,7 +37,8 @@ async def test_a_store_that_fails_is_asked_again(world, monkeypatch):
     monkeypatch.setattr(bulk_upgrades, "RETRY_SECONDS", 0)
     await world.create("a")
     job_id = await begin(world)
-    real, failures = world.store.record_upgrade_results, []
+    real = world.store.record_upgrade_results
+    failures: list[str] = []
 
     async def fail_once(job_id, results):
         if not failures:
