@@ -29,9 +29,13 @@ from statekeep.api.http.services import Services
 from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.api.realtime.hub import Hub
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.blast_radius import BlastRadii
+from statekeep.application.bulk_upgrades import BulkUpgrades
+from statekeep.application.bulk_upgrading import BulkUpgrader
 from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
+from statekeep.application.dry_runs import DryRuns
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.exports import Exports
 from statekeep.application.first_start import FirstStart
@@ -47,6 +51,7 @@ from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
 from statekeep.application.messages import Messages
 from statekeep.application.migration_paths import MigrationPaths
+from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
@@ -67,10 +72,16 @@ from statekeep.ports.credentials import Credentials
 from statekeep.ports.metrics import Gauges, Metrics
 from statekeep.ports.tracing import Tracer
 from statekeep.runtimes.javascript.launch import DenoLauncher
+from statekeep.runtimes.javascript.migration_stub import write_stub
 from statekeep.runtimes.pool import Pool, PoolSettings
 from statekeep.runtimes.protocol import HostLimits
 from statekeep.runtimes.runtime import HostRuntime
-from statekeep.runtimes.snapshots import read_context
+from statekeep.runtimes.snapshots import (
+    read_context,
+    read_leaves,
+    read_places,
+    read_state_value,
+)
 from statekeep.settings import Settings
 from statekeep.storage.sqlite import backup as sqlite_backup
 from statekeep.storage.sqlite.store import SqliteStore
@@ -81,6 +92,7 @@ from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import load_server_key
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
+from statekeep.workers.bulk_upgrades import BulkUpgrading
 from statekeep.workers.housekeeping import Housekeeping
 from statekeep.workers.index_filling import IndexFilling
 from statekeep.workers.log_retention import LogRetention
@@ -124,6 +136,7 @@ class Server:
         watching: Watching,
         timers: TimerService,
         credentials: Credentials,
+        upgrading: BulkUpgrading,
     ) -> None:
         self.app = app
         self.instances = instances
@@ -131,12 +144,14 @@ class Server:
         self.credentials = credentials
         self.is_ready = False
         self._timers = timers
+        self._upgrading = upgrading
 
     async def drain(self, timeout_seconds: float) -> None:
         """Start nothing new and let what is under way come to an end, or run out of time."""
         self.is_ready = False
         self.watching.close()
         await self._timers.stop()
+        await self._upgrading.stop()
         await self.instances.drain(timeout_seconds)
 
 
@@ -233,13 +248,17 @@ async def _assemble(
     bounds = JournalBounds(settings.journal_max_age, settings.journal_max_entries)
     retention = RetentionWorker(store, clock, default=bounds)
     recovery, housekeeping = Recovery(store, instances), Housekeeping(store, clock)
+    upgrading = BulkUpgrading(store, BulkUpgrader(store, residents, turns, clock))
+    dry_runs = DryRuns(store, runtime, paths, entropy)
+    stack.push_async_callback(dry_runs.close)
     imports = Imports(
         store,
         runtime,
         entropy,
         on_published=(timers.look_again, recovery.look_again, filling.look),
     )
-    await _start_workers(stack, timers, recovery, housekeeping, filling, retention, imports)
+    workers = (timers, recovery, housekeeping, filling, upgrading, retention, imports)
+    await _start_workers(stack, *workers)
     await _start_log_retention(settings, store, clock, stack)
     authenticator = Authenticator(store, tokens, clock)
     subjects = _subject_tokens(settings, clock, stack)
@@ -273,6 +292,18 @@ async def _assemble(
             valid_for=settings.exchanged_token_valid_for,
             metrics=metrics,
         ),
+        blast_radii=BlastRadii(
+            store,
+            runtime,
+            read_places=read_places,
+            read_state_value=read_state_value,
+            read_leaves=read_leaves,
+        ),
+        bulk_upgrades=BulkUpgrades(store, paths, clock, entropy, on_change=upgrading.look),
+        dry_runs=dry_runs,
+        migration_stubs=MigrationStubs(
+            store, runtime, read_places=read_places, write_stub=write_stub
+        ),
         http_api=HttpApi(store, runtime, residents, instances, author_log, clock),
     )
 
@@ -290,7 +321,7 @@ async def _assemble(
         metrics_page=_metrics_page(settings, metrics, look),
         tracer=tracer,
     )
-    server = Server(app, instances, watching, timers, credentials)
+    server = Server(app, instances, watching, timers, credentials, upgrading)
     return server
 
 
@@ -448,7 +479,13 @@ def _pool_settings(settings: Settings) -> PoolSettings:
 
 async def _start_workers(
     stack: AsyncExitStack,
-    *workers: TimerService | Recovery | Housekeeping | IndexFilling | RetentionWorker | Imports,
+    *workers: TimerService
+    | Recovery
+    | Housekeeping
+    | IndexFilling
+    | BulkUpgrading
+    | RetentionWorker
+    | Imports,
 ) -> None:
     for worker in workers:
         await worker.start()

@@ -20,6 +20,8 @@ BEFORE_UPGRADE: Final = "before-upgrade"
 """An upgrade is decided, and nothing of it is durable."""
 AFTER_UPGRADE: Final = "after-upgrade"
 """An upgrade is durable, and the event that it came before is not handled."""
+BEFORE_UPGRADE_RESULTS: Final = "before-upgrade-results"
+"""Instances of a bulk upgrade are upgraded, and the job does not know."""
 
 CRASH_POINTS: Final = frozenset(
     {
@@ -29,6 +31,7 @@ CRASH_POINTS: Final = frozenset(
         BEFORE_REPLY,
         BEFORE_UPGRADE,
         AFTER_UPGRADE,
+        BEFORE_UPGRADE_RESULTS,
     }
 )
 

@@ -28,10 +28,18 @@ BY_CURSOR = [
     "listKeys",
     "listIdentityProviders",
     "listTokenProviders",
+    "listBulkUpgrades",
+    "listResultsOfABulkUpgrade",
 ]
 BY_PROOF_OR_ID = ["deleteAMachine", "deleteAnInstance", "createAnInstance"]
 BY_UPLOAD = ["publishAVersion", "publishAMigration", "uploadCode"]
-BY_VERSION = ["beginAMigration", "setTheVersionThatAnInstanceIsToHave"]
+BY_VERSION = [
+    "beginAMigration",
+    "setTheVersionThatAnInstanceIsToHave",
+    "tryAMigrationOut",
+    "beginABulkUpgrade",
+    "writeAMigrationStub",
+]
 BY_RANGE = ["readLogs"]
 BY_WORD = ["exportTheOrganization", "exportAMachine"]
 BY_LINES = ["importAnExport"]

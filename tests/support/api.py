@@ -17,9 +17,13 @@ from statekeep.api.http.errors import ErrorAnswers
 from statekeep.api.http.metrics_page import MetricsPage
 from statekeep.api.http.services import Services
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.blast_radius import BlastRadii
+from statekeep.application.bulk_upgrades import BulkUpgrades
+from statekeep.application.bulk_upgrading import BulkUpgrader
 from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
+from statekeep.application.dry_runs import DryRuns
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.exports import Exports
 from statekeep.application.http_api import HttpApi
@@ -35,6 +39,7 @@ from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
 from statekeep.application.messages import Messages
 from statekeep.application.migration_paths import MigrationPaths
+from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
@@ -55,7 +60,13 @@ from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.clock import datetime_of
 from statekeep.ports.metrics import Gauges, Metrics
 from statekeep.ports.tracing import Tracer
-from statekeep.runtimes.snapshots import read_context
+from statekeep.runtimes.javascript.migration_stub import write_stub
+from statekeep.runtimes.snapshots import (
+    read_context,
+    read_leaves,
+    read_places,
+    read_state_value,
+)
 from statekeep.storage.memory.store import MemoryStore
 from statekeep.telemetry.prometheus import CONTENT_TYPE, MetricsText
 from statekeep.tokens.fetching import PublicFetcher
@@ -63,6 +74,7 @@ from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
 from statekeep.tokens.server_key import ServerKey
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
+from statekeep.workers.bulk_upgrades import BulkUpgrading
 from statekeep.workers.index_filling import IndexFilling
 from statekeep.workers.log_writer import LogWriter
 from statekeep.workers.retention import RetentionWorker
@@ -200,6 +212,12 @@ async def running_api(
         turns, residents, instances, watching, filling, desired_versions, dead_letters = engine
         await filling.start()
         stack.push_async_callback(filling.stop)
+        upgrading = BulkUpgrading(store, BulkUpgrader(store, residents, turns, clock))
+        await upgrading.start()
+        stack.push_async_callback(upgrading.stop)
+        paths = MigrationPaths(store)
+        dry_runs = DryRuns(store, runtime, paths, entropy)
+        stack.push_async_callback(dry_runs.close)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
         key_sets = KeySets(fetcher, clock)
@@ -240,6 +258,18 @@ async def running_api(
             ),
             http_api=HttpApi(store, runtime, residents, instances, log_writer, clock),
             rate_limits=RateLimits(lambda: clock.now_s, **rates, metrics=metrics),
+            blast_radii=BlastRadii(
+                store,
+                runtime,
+                read_places=read_places,
+                read_state_value=read_state_value,
+                read_leaves=read_leaves,
+            ),
+            bulk_upgrades=BulkUpgrades(store, paths, clock, entropy, on_change=upgrading.look),
+            dry_runs=dry_runs,
+            migration_stubs=MigrationStubs(
+                store, runtime, read_places=read_places, write_stub=write_stub
+            ),
         )
         page = _metrics_page(metrics, turns, watching, metrics_token) if metrics_token else None
         app = build_app(

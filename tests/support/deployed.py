@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -72,6 +73,68 @@ class Deployment:
         """Let an instance be carried over to a version before its next event."""
         body = {"targetMachineVersionId": version_id}
         self._expect("PUT", f"/machines/{machine}/i/{instance}/v", body)
+
+    def new_version_of(self, machine: str, code: str) -> dict[str, Any]:
+        """Publish a version that is not made current; returns the whole answer."""
+        begun = self._expect("POST", f"/machines/{machine}/v")
+        uploaded = self._http.post(
+            begun["codeUploadUrl"],
+            data={"content-type": "application/javascript"},
+            files={"file": ("machine.js", code.encode(), "application/javascript")},
+        )
+        assert uploaded.is_success, uploaded.text
+        path = f"/machines/{machine}/v/{begun['machineVersionId']}"
+        published: dict[str, Any] = self._expect("PUT", path, {})
+        return published
+
+    def dry_run(self, machine: str, **request: Any) -> Any:
+        """The report of a dry run that is over when it is answered."""
+        report = self._expect("POST", f"/machines/{machine}/migrations/dry-run", request)
+        assert report["state"] != "running"
+        return report
+
+    def begin_upgrade(self, machine: str, **request: Any) -> str:
+        """A bulk upgrade; returns its id."""
+        job_id: str = self._expect("POST", f"/machines/{machine}/upgrades", request)["id"]
+        return job_id
+
+    def upgrade(self, machine: str, job_id: str) -> Any:
+        """How far a bulk upgrade is."""
+        return self._expect("GET", f"/machines/{machine}/upgrades/{job_id}")
+
+    def upgraded(self, machine: str, job_id: str) -> Any:
+        """The same once it is not running any more."""
+        while (progress := self.upgrade(machine, job_id))["status"] == "running":
+            time.sleep(0.05)
+        return progress
+
+    def set_upgrade(self, machine: str, job_id: str, status: str) -> None:
+        """Pause a bulk upgrade, let it go on or cancel it."""
+        self._expect("PUT", f"/machines/{machine}/upgrades/{job_id}", {"status": status})
+
+    def results(self, machine: str, job_id: str, outcome: str) -> list[Any]:
+        """All results of a bulk upgrade with that outcome."""
+        path = f"/machines/{machine}/upgrades/{job_id}/results?outcome={outcome}"
+        results: list[Any] = []
+        cursor = ""
+        while True:
+            page = self._expect("GET", path + cursor)
+            results += page["results"]
+            if "cursor" not in page:
+                return results
+            cursor = f"&cursor={page['cursor']}"
+
+    def stub(self, machine: str, start: str, target: str) -> str:
+        """A migration as its author begins with it."""
+        path = f"/machines/{machine}/migrations/stub?from={start}&to={target}"
+        answer = self._http.get(path, headers=self._admin)
+        assert answer.is_success, answer.text
+        assert answer.headers["content-type"].startswith("application/typescript")
+        return answer.text
+
+    def blast_radius(self, machine: str, version: str) -> Any:
+        """Of all instances."""
+        return self._expect("GET", f"/machines/{machine}/v/{version}/blast-radius")
 
     def admin(self, machine: str, instance: str) -> Any:
         """The whole of an instance."""

@@ -6,6 +6,7 @@ Keeps the promises of ports.runtime as far as turns depend on them, and records 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -80,6 +81,10 @@ class ToyRuntime:
         self.http_answer: HttpAnswer | Exception | None = None
         self.upgrades: list[tuple[str, str, list[str]]] = []
         self.upgrade_error: Exception | None = None
+        self.states: defaultdict[str, list[str]] = defaultdict(lambda: ["on"])
+        """Of versions, as they describe themselves."""
+        self.rehearsals: list[str] = []
+        """Instances whose upgrade was tried out."""
         self.upgrade_gate = asyncio.Event()
         self.upgrade_gate.set()
         self.upgrading = asyncio.Event()
@@ -104,7 +109,9 @@ class ToyRuntime:
         return version_id in self.met
 
     async def describe(self, version: MachineVersion) -> bytes:
-        return b'{"major":5,"states":[]}'
+        states = [{"path": [], "type": "compound"}]
+        states += [{"path": [name], "type": "atomic"} for name in self.states[version.id]]
+        return msgspec.json.encode({"major": 5, "states": states})
 
     async def upgrade(
         self, leaving: Leaving, target: MachineVersion, path: Sequence[MigrationCode]
@@ -123,6 +130,12 @@ class ToyRuntime:
         is_done = state.get("status") == "done"
         step = _macrostep(context, is_done=is_done)
         return Upgraded(step.snapshot, step.view, is_done, *_timer_moves(leaving.timers))
+
+    async def rehearse(
+        self, leaving: Leaving, target: MachineVersion, path: Sequence[MigrationCode]
+    ) -> Upgraded:
+        self.rehearsals.append(leaving.standing.name)
+        return await self.upgrade(leaving, target, path)
 
     async def create(
         self,

@@ -8,9 +8,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from statekeep.application.blast_radius import BlastRadii
+from statekeep.application.bulk_upgrades import BulkUpgrades
+from statekeep.application.bulk_upgrading import BulkUpgrader
 from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
+from statekeep.application.dry_runs import DryRuns
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
@@ -36,10 +40,17 @@ from statekeep.domain.names import (
 )
 from statekeep.ports.metrics import Metrics
 from statekeep.ports.notifier import InstanceChanged, InstanceDeleted, Notification
-from statekeep.runtimes.snapshots import read_context
+from statekeep.runtimes.snapshots import (
+    read_context,
+    read_leaves,
+    read_places,
+    read_state_value,
+)
 from statekeep.storage.memory.store import MemoryStore
+from statekeep.workers.bulk_upgrades import BulkUpgrading
 from statekeep.workers.index_filling import IndexFilling
 from statekeep.workers.timers import TimerService
+from tests.support.entropy import SeededEntropy
 
 ORGANIZATION = OrganizationId("org_a")
 MACHINE = MachineName("toy")
@@ -59,6 +70,16 @@ class SlowStore(MemoryStore):
         self.waiting: deque[tuple[Commit, asyncio.Future[None]]] = deque()
         self.commits: list[Commit] = []
         self.fail_next: BaseException | None = None
+        self.upgrade_over = asyncio.Event()
+        """A bulk upgrade came to its end."""
+
+    async def change_bulk_upgrade(self, job_id, status, *, reason=None, finished_at=None):
+        changed = await super().change_bulk_upgrade(
+            job_id, status, reason=reason, finished_at=finished_at
+        )
+        if finished_at is not None:
+            self.upgrade_over.set()
+        return changed
 
     def commit(self, commit: Commit) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
@@ -180,6 +201,21 @@ class World:
         )
         self.filler = IndexFiller(self.store, self.residents, self.turns, self.indexing)
         self.filling = IndexFilling(self.store, self.filler)
+        self.upgrading = BulkUpgrading(
+            self.store, BulkUpgrader(self.store, self.residents, self.turns, self.clock)
+        )
+        entropy = SeededEntropy()
+        self.bulk_upgrades = BulkUpgrades(
+            self.store, self.paths, self.clock, entropy, on_change=self.upgrading.look
+        )
+        self.dry_runs = DryRuns(self.store, runtime, self.paths, entropy)
+        self.blast_radii = BlastRadii(
+            self.store,
+            runtime,
+            read_places=read_places,
+            read_state_value=read_state_value,
+            read_leaves=read_leaves,
+        )
         self.watching = self.recorder.watching = Watching(self.residents, runtime, self.store)
         self.dead_letters = DeadLetters(
             self.store, self.residents, self.clock, on_timers=self.timers.schedule

@@ -122,6 +122,29 @@ class Letter:
             on_handled(error)
 
 
+class UpgradeOrder:
+    """Somebody wants the instance in another version now, and hears whether it came to that.
+
+    The answer is False where the instance was not ready: not settled, or moved meanwhile. It fails with what an upgrade fails with.
+    """
+
+    __slots__ = ("answer", "target")
+
+    def __init__(self, target: MachineVersion, answer: asyncio.Future[bool]) -> None:
+        self.target = target
+        self.answer = answer
+
+    def reply(self, is_upgraded: bool) -> None:
+        """Answer whoever waits."""
+        if not self.answer.done():
+            self.answer.set_result(is_upgraded)
+
+    def fail(self, error: StatekeepError) -> None:
+        """It cannot be."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
 class Waiter:
     """A letter whose event is committed, and whose sender waits from `since` until `deadline` (loop time) for the instance to settle."""
 
@@ -156,6 +179,7 @@ class Resident:
         "live",
         "mailbox",
         "next_timer_seq",
+        "order",
         "owed",
         "reindexing",
         "settle_deadline",
@@ -220,6 +244,8 @@ class Resident:
         """In a row."""
         self.upgrade_not_before = -math.inf
         """Loop time before which no upgrade is tried."""
+        self.order: UpgradeOrder | None = None
+        """To be carried out as soon as the instance is settled, or else put off."""
         self.keys_under_way: dict[str, Letter] = {}
         self.index_entries: IndexEntries = NO_INDEX_ENTRIES
         """Of the head."""

@@ -24,8 +24,8 @@ from typing import Final, NamedTuple
 
 from statekeep import crash_points
 from statekeep.application.indexing import Indexing
-from statekeep.application.resident import Letter, Resident, Waiter
-from statekeep.application.upgrades import Upgrades
+from statekeep.application.resident import Letter, Resident, UpgradeOrder, Waiter
+from statekeep.application.upgrades import DecidedUpgrade, Upgrades, is_ready
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.errors import (
     AlreadyExists,
@@ -138,6 +138,21 @@ class Turns:
         resident.mailbox.append(letter)
         self.ensure_turn(resident)
 
+    def upgrade(self, resident: Resident, target: MachineVersion) -> asyncio.Future[bool]:
+        """Carry the instance over to that version as soon as what waits before it is handled, wished for or not.
+
+        The answer is as UpgradeOrder says. Raises why the instance is void where it is.
+        """
+        if resident.void_because is not None:
+            raise resident.void_because
+        order = UpgradeOrder(target, self._loop.create_future())
+        if resident.order is not None:
+            order.reply(False)
+        else:
+            resident.order = order
+            self.ensure_turn(resident)
+        return order.answer
+
     def ensure_turn(self, resident: Resident) -> None:
         """Let the instance look at what is new. Nothing where it is void."""
         if resident.is_void:
@@ -174,8 +189,11 @@ class Turns:
             elif not resident.due:
                 await self._finish(resident)
                 if not resident.mailbox and not resident.due:
-                    return
+                    if resident.order is None:
+                        return
+                    await self._carry_out(resident)
             else:
+                self._put_order_off(resident)
                 await self._wait(resident)
 
     def resume(self, resident: Resident) -> None:
@@ -216,6 +234,10 @@ class Turns:
             await self._upgrade(resident)
             if not resident.mailbox:
                 return
+        if resident.order is not None and is_ready(resident):
+            await self._carry_out(resident)
+            if not resident.mailbox:
+                return
         burst = self._admit(resident, resident.take_burst())
         if not burst:
             return
@@ -250,8 +272,41 @@ class Turns:
         if resident.committing:
             await asyncio.wait([resident.committing[-1]])
         decided = None if resident.is_void else await self._upgrades.decide(resident)
+        if decided is not None:
+            await self._commit_upgrade(resident, decided)
+
+    async def _carry_out(self, resident: Resident) -> None:
+        """Do what is ordered, or say why not."""
+        order, resident.order = resident.order, None
+        assert order is not None
+        try:
+            order.reply(await self._is_carried_over(resident, order.target))
+        except StatekeepError as error:
+            order.fail(error)
+        except BaseException:
+            order.fail(StatekeepError("the upgrade was given up"))
+            raise
+
+    async def _is_carried_over(self, resident: Resident, target: MachineVersion) -> bool:
+        if resident.committing:
+            await asyncio.wait([resident.committing[-1]])
+        if self._upgrades is None or resident.is_void or not is_ready(resident):
+            return False
+        if resident.version.id == target.id:
+            return True
+        decided = await self._upgrades.decide_on(resident, target)
         if decided is None:
-            return
+            return False
+        await self._commit_upgrade(resident, decided)
+        return not resident.is_void
+
+    def _put_order_off(self, resident: Resident) -> None:
+        """Whoever wants an upgrade does not wait for children."""
+        order, resident.order = resident.order, None
+        if order is not None:
+            order.reply(False)
+
+    async def _commit_upgrade(self, resident: Resident, decided: DecidedUpgrade) -> None:
         crash_points.reach(crash_points.BEFORE_UPGRADE)
         draft = self._draft(resident)
         draft.upgrade(decided.upgraded, decided.event, now_ms=round(self._clock.now_ms(), 3))
@@ -534,6 +589,7 @@ class Turns:
             waiter.letter.fail(reason)
         for letter in [*resident.mailbox, *resident.held]:
             self._give_up(resident, letter, reason)
+        self._put_order_off(resident)
         resident.mailbox.clear()
         resident.held.clear()
         if resident.turn is None:

@@ -61,9 +61,8 @@ class Upgrades:
         """Is another version desired, is the instance settled with an event before it, and is it not too soon after a failure?"""
         return (
             resident.desired_version is not None
-            and resident.status is InstanceStatus.RUNNING
             and self._loop.time() >= resident.upgrade_not_before
-            and resident.is_settled
+            and is_ready(resident)
             and _has_event(resident)
         )
 
@@ -76,24 +75,44 @@ class Upgrades:
         assert desired is not None
         target = await self._catalog.version(desired.id)
         assert target is not None, "versions go with their machine only, and that has no instances"
-        before = resident.head_revision
         try:
-            path = await self._paths.find(resident.version, target)
-            standing = await self._standing(resident)
-            leaving = Leaving(resident.version, standing, tuple(resident.timers.values()))
-            codes = [self._paths.code_of(migration) for migration in path]
-            upgraded = await self._runtime.upgrade(leaving, target, codes)
-            _require_timers(leaving, upgraded)
+            decided = await self._attempt(resident, target)
         except Overloaded as error:
             resident.put_upgrade_off(self._loop.time() + error.retry_after_seconds)
             return None
         except StatekeepError as error:
-            self._failed(resident, target, error)
+            self._put_off(resident)
+            self._tell_failure(resident, target, error)
             return None
-        is_current = resident.desired_version == desired and resident.head_revision == before
-        if resident.is_void or not is_current or not self.may_begin(resident):
+        if decided is None or resident.desired_version != desired or not self.may_begin(resident):
             return None
-        self._tell_losses(resident, target, upgraded.lost)
+        self._tell_losses(resident, target, decided.upgraded.lost)
+        return decided
+
+    async def decide_on(self, resident: Resident, target: MachineVersion) -> DecidedUpgrade | None:
+        """The same for an upgrade that is ordered and not wished for. Raises what it failed with, which is logged; tried again it is by whoever ordered it."""
+        try:
+            decided = await self._attempt(resident, target)
+        except Overloaded:
+            raise
+        except StatekeepError as error:
+            self._tell_failure(resident, target, error)
+            raise
+        if decided is not None:
+            self._tell_losses(resident, target, decided.upgraded.lost)
+        return decided
+
+    async def _attempt(self, resident: Resident, target: MachineVersion) -> DecidedUpgrade | None:
+        before = resident.head_revision
+        path = await self._paths.find(resident.version, target)
+        standing = await self._standing(resident)
+        leaving = Leaving(resident.version, standing, tuple(resident.timers.values()))
+        codes = [self._paths.code_of(migration) for migration in path]
+        upgraded = await self._runtime.upgrade(leaving, target, codes)
+        require_timers(leaving, upgraded)
+        is_current = resident.head_revision == before and not resident.is_void
+        if not is_current or not is_ready(resident):
+            return None
         return DecidedUpgrade(target, upgraded, upgrade_event(resident.version.id, target.id, path))
 
     async def _standing(self, resident: Resident) -> Standing:
@@ -104,11 +123,15 @@ class Upgrades:
             return standing._replace(snapshot=saved.snapshot)
         return standing
 
-    def _failed(self, resident: Resident, target: MachineVersion, error: StatekeepError) -> None:
+    def _put_off(self, resident: Resident) -> None:
         doublings = min(resident.upgrade_failures, _DOUBLINGS_MAX)
         pause = min(_RETRIED_AFTER_SECONDS * 2**doublings, _RETRIED_AFTER_SECONDS_MAX)
         resident.upgrade_failures += 1
         resident.put_upgrade_off(self._loop.time() + pause)
+
+    def _tell_failure(
+        self, resident: Resident, target: MachineVersion, error: StatekeepError
+    ) -> None:
         text = (
             f"the upgrade to version {target.id} failed, and version {resident.version.id} goes on:"
             f" {error.message}"
@@ -129,7 +152,13 @@ class Upgrades:
         )
 
 
-def _require_timers(leaving: Leaving, upgraded: Upgraded) -> None:
+def is_ready(resident: Resident) -> bool:
+    """May it be carried over as it is now?"""
+    return resident.status is InstanceStatus.RUNNING and resident.is_settled
+
+
+def require_timers(leaving: Leaving, upgraded: Upgraded) -> None:
+    """Raises UpgradeFailed where the instance would have too many timers."""
     living = sum(not timer.is_dead for timer in leaving.timers)
     if living + len(upgraded.started) > TIMERS_PER_INSTANCE_MAX:
         raise UpgradeFailed(f"an instance has at most {TIMERS_PER_INSTANCE_MAX} pending timers")

@@ -17,7 +17,8 @@
     ├── TooLarge
     ├── IdempotencyMismatch
     ├── MachineError              the author's code threw, looped or died
-    │   └── UpgradeFailed         an instance cannot be carried over to another version
+    │   ├── UpgradeFailed         an instance cannot be carried over to another version
+    │   └── HostTakenDown         ... its process died of it
     ├── HttpMappingFailed         an author's HTTP handler made nothing of a request
     ├── HttpMappingTimeout        ... or did not answer in time
     ├── InvalidCode               a version that cannot be published
@@ -195,6 +196,10 @@ class UpgradeFailed(MachineError):
         super().__init__(message, stack=stack)
         self.reason = reason
         self.path = path
+
+
+class HostTakenDown(MachineError):
+    """The author's code took its host process down, and again when nothing else could be to blame."""
 
 
 class ExchangeRefused(StatekeepError):

@@ -100,6 +100,53 @@ OUTLINES_REMEMBERED_MAX = 200
 """Versions whose states the server keeps in mind, for instances that leave them."""
 OUTLINE_BYTES_MAX = 1 * MIB
 
+BULK_UPGRADES_AT_ONCE = 16
+"""Instances of one bulk upgrade that are being carried over at once: so many requests the host of the new version may have before an event of somebody else's."""
+BULK_UPGRADE_PORTION = 64
+"""Instances whose results are written down together. After a crash so many are looked at again, and none is upgraded again."""
+BULK_SELECTION_PORTION = 1_000
+"""Instances of the machine that are looked at with one write while it is found out which ones a bulk upgrade is about."""
+BULK_UPGRADE_TRIES_MAX = 20
+"""How often an instance is looked at that has not settled or is busy, before it counts as failed: a quarter of an hour."""
+BULK_UPGRADE_RETRIED_AFTER = timedelta(seconds=1)
+"""After the first look at those that were not ready; each further one doubles it, up to the next."""
+BULK_UPGRADE_RETRIED_AFTER_MAX = timedelta(minutes=1)
+BULK_UPGRADE_REST = timedelta(milliseconds=2)
+"""Between two groups of instances, for everybody else."""
+BULK_UPGRADES_KEPT = 100
+"""Bulk upgrades of one machine that are over and still listed."""
+SELECTION_NAMES_MAX = 1_000
+"""Instances that a dry run or a bulk upgrade may name."""
+RESULT_MESSAGE_LENGTH_MAX = 500
+"""Characters of why an instance failed."""
+HOST_DEATHS_MAX = 3
+"""Host processes that may die of the instances of one bulk upgrade or dry run: then it stops."""
+
+DRY_RUN_PORTION = 256
+"""Instances that are read at once for a dry run."""
+DRY_RUN_PORTION_BYTES_MAX = 4 * MIB
+"""Their snapshots, unless a single one is larger."""
+DRY_RUNS_AT_ONCE = 32
+"""Instances of one dry run that are with the host at once."""
+DRY_RUNS_RUNNING_MAX = 2
+"""Dry runs at once; others wait their turn."""
+DRY_RUNS_KEPT = 20
+"""Dry runs of one organization that are remembered, those that run among them."""
+DRY_RUN_WAIT = timedelta(seconds=20)
+"""How long the answer waits for the report to be complete."""
+DRY_RUN_SAMPLES = 5
+"""Names of instances that stand as examples for all that failed alike."""
+DRY_RUN_GROUPS_MAX = 50
+"""Kinds of failures, states, timers and children that a report tells apart; what is beyond is counted together."""
+DRY_RUN_CODES_MAX = 20
+"""Migrations that are sent along with a dry run."""
+BLAST_RADIUS_INSTANCES_MAX = 20_000
+"""Instances that are looked at while a version is published."""
+BLAST_RADIUS_TIME = timedelta(milliseconds=500)
+"""How long the answer to publishing a version may wait for that."""
+BLAST_RADIUS_STATES_MAX = 200
+"""States that a blast radius names, those with the most instances."""
+
 WATCHER_REST = timedelta(microseconds=100)
 """How long the watchers of an instance rest between two updates, for each of them: to tell one takes half of that."""
 READERS_ASKED_ABOUT_AT_ONCE = 200

@@ -13,6 +13,7 @@ UserId = NewType("UserId", str)
 KeyId = NewType("KeyId", str)
 VersionId = NewType("VersionId", str)
 MigrationId = NewType("MigrationId", str)
+BulkUpgradeId = NewType("BulkUpgradeId", str)
 CodeId = VersionId | MigrationId
 """What code is uploaded for."""
 IdentityProviderId = NewType("IdentityProviderId", str)

@@ -129,7 +129,16 @@ class Runtime(Protocol):
         """The instance as it will be in `target`, by the migrations of `path` one after the other.
 
         Nothing is performed, and no host holds anything of the instance afterwards that it did not hold before. Raises UpgradeFailed where
-        the migrations or the new version do not allow it, TooLarge where the context would be, and MachineError where the host dies of it.
+        the migrations or the new version do not allow it, TooLarge where the context would be, and HostTakenDown where the host dies of it.
+        """
+        ...
+
+    async def rehearse(
+        self, leaving: Leaving, target: MachineVersion, path: Sequence[MigrationCode]
+    ) -> Upgraded:
+        """What `upgrade` would answer, from a host that serves nothing else: if it dies, no instance loses anything.
+
+        What migrations print belongs to no instance. Raises what `upgrade` raises.
         """
         ...
 

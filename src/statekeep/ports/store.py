@@ -1,7 +1,7 @@
 """The store: all that must survive.
 
 Five protocols. `InstanceStore` is the path of an event, `IndexStore` how instances are found, `Catalog` the things people set up: organizations, members, keys,
-machines and versions, `LogStore` what author code had to say, `TransferStore` (transfers.py) how all of it goes elsewhere. One contract suite holds every adapter to all.
+machines and versions, `LogStore` what author code had to say, `BulkUpgradeStore` jobs over many instances, `TransferStore` (transfers.py) how all of it goes elsewhere. One contract suite holds every adapter to all.
 
 What has been awaited is durable: it survives the end of the process and, log entries excepted, of the machine. Every method that finds things by name looks
 inside one organization only. Every list raises InvalidParameter for a cursor that it did not give out. Every method that writes raises
@@ -16,6 +16,15 @@ from datetime import datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from statekeep.domain.access import Role
+from statekeep.domain.bulk_upgrade import (
+    BulkUpgrade,
+    InstanceOutcome,
+    InstanceSelection,
+    JobStatus,
+    ListedResult,
+    UpgradeResult,
+    UpgradeTask,
+)
 from statekeep.domain.commit import Commit
 from statekeep.domain.dead_letter import DeadLetter
 from statekeep.domain.index import IndexChanges, IndexFill, IndexMatch, IndexQuery
@@ -32,9 +41,11 @@ from statekeep.domain.machine import (
 )
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import (
+    BulkUpgradeId,
     CodeId,
     IdentityProviderId,
     InstanceId,
+    InstanceName,
     KeyId,
     MachineName,
     MigrationId,
@@ -493,6 +504,116 @@ class Catalog(ProviderCatalog, MigrationCatalog, Protocol):
         ...
 
 
+class SelectedInstance(NamedTuple):
+    """An instance as it stands at its newest durable revision, for somebody who only looks at it."""
+
+    id: InstanceId
+    name: InstanceName
+    version_id: VersionId
+    revision: int
+    snapshot: bytes
+    timers: tuple[Timer, ...]
+
+
+class SelectedPortion(NamedTuple):
+    """Instances of a machine by their numbers: all that were wanted up to `position`."""
+
+    instances: Sequence[SelectedInstance]
+    position: InstanceId
+
+
+class BulkUpgradeStore(Protocol):
+    """Looking at many instances of a machine, and jobs that upgrade them.
+
+    Whatever walks over instances does so by their numbers, in portions, so that no read or write is long and none is missed that is there throughout.
+    """
+
+    async def newest_instance(self, machine_id: int) -> InstanceId:
+        """The greatest number of an instance of the machine; 0 where it has none."""
+        ...
+
+    async def count_instances(self, selection: InstanceSelection, *, last: InstanceId) -> int:
+        """How many instances up to `last` are selected."""
+        ...
+
+    async def selected_instances(
+        self,
+        selection: InstanceSelection,
+        *,
+        after: InstanceId,
+        last: InstanceId,
+        limit: int,
+        bytes_max: int,
+        with_timers: bool,
+    ) -> SelectedPortion:
+        """The selected ones among the next `limit` instances past `after` up to `last`, as long as their snapshots are within `bytes_max` or it is a single one.
+
+        The position is `last` where there are no more. `timers` are empty unless they are asked for.
+        """
+        ...
+
+    async def create_bulk_upgrade(self, job: BulkUpgrade) -> None:
+        """Begin a job. Of those of the machine that are over, only the newest `limits.BULK_UPGRADES_KEPT` stay.
+
+        Raises NotFound where the machine is gone, and InvalidState where it has an unfinished job.
+        """
+        ...
+
+    async def bulk_upgrade(self, job_id: BulkUpgradeId) -> BulkUpgrade | None:
+        """By id. The caller checks that it is of the machine it means."""
+        ...
+
+    async def list_bulk_upgrades(self, machine_id: int, *, cursor: str | None) -> Page[BulkUpgrade]:
+        """Newest first."""
+        ...
+
+    async def running_bulk_upgrades(self) -> Sequence[BulkUpgrade]:
+        """All that are running, oldest first."""
+        ...
+
+    async def change_bulk_upgrade(
+        self,
+        job_id: BulkUpgradeId,
+        status: JobStatus,
+        *,
+        reason: str | None = None,
+        finished_at: datetime | None = None,
+    ) -> bool:
+        """Let a job that is not over have another status; False, and nothing written, where it is over or gone."""
+        ...
+
+    async def select_for_bulk_upgrade(self, job_id: BulkUpgradeId, *, limit: int) -> bool:
+        """Look at the next `limit` instances of the machine and make a result for each that the job is about, pending or unchanged. Are there more to look at?"""
+        ...
+
+    async def bulk_upgrade_tasks(
+        self,
+        job_id: BulkUpgradeId,
+        outcome: InstanceOutcome,
+        *,
+        after: InstanceId,
+        limit: int,
+    ) -> Sequence[UpgradeTask]:
+        """Instances of the job with that outcome past `after`, by number."""
+        ...
+
+    async def record_upgrade_results(
+        self, job_id: BulkUpgradeId, results: Sequence[UpgradeResult]
+    ) -> None:
+        """Write results, all or nothing, in place of the earlier ones of the same instances. Instances that are gone have none."""
+        ...
+
+    async def bulk_upgrade_counts(self, job_id: BulkUpgradeId) -> Mapping[InstanceOutcome, int]:
+        """How many instances of the job have which outcome; 0 is left out. Deleted instances do not count any more."""
+        ...
+
+    async def list_upgrade_results(
+        self, job_id: BulkUpgradeId, outcome: InstanceOutcome | None, *, cursor: str | None
+    ) -> Page[ListedResult]:
+        """Newest instance first; those with that outcome, if one is named."""
+        ...
+
+
 class LogStore(Protocol):
     """Log entries. What has been awaited survives the end of the process; the end of the machine may cost the last of it."""
 
@@ -515,7 +636,9 @@ class LogStore(Protocol):
         ...
 
 
-class Store(InstanceStore, Catalog, IndexStore, LogStore, TransferStore, Protocol):
+class Store(
+    InstanceStore, Catalog, IndexStore, LogStore, BulkUpgradeStore, TransferStore, Protocol
+):
     """All of them, with a life of their own."""
 
     async def open(self) -> None:

@@ -24,6 +24,7 @@ from statekeep.runtimes.host import Host, HostObserver
 from statekeep.runtimes.javascript.launch import DenoLauncher
 from statekeep.runtimes.process import HostDied
 from statekeep.runtimes.protocol import HostLimits, LoadedFrame
+from statekeep.runtimes.rehearsals import original
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +183,14 @@ class Pool:
         )
         began_at = asyncio.get_running_loop().time()
         try:
-            text = _text_of(await self._code_of(version))
+            text = _text_of(await self._code_of(original(version)))
             await self._load(host, text, protocol.load(text, self._settings.host_limits))
             self._hosts[version.id] = host
             self._started(version, began_at)
         except HostDied as death:
             self._metrics.host_starts_failed += 1
             raise MachineError(
-                f"no host for version {version.id} could be started: {death.reason}"
+                f"no host for version {original(version).id} could be started: {death.reason}"
             ) from death
         except BaseException:
             host.process.kill("its start was given up")

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
-from statekeep.domain.errors import MachineError, Overloaded, StatekeepError
+from statekeep.domain.errors import HostTakenDown, Overloaded, StatekeepError
 from statekeep.domain.event import Delivery, Event
 from statekeep.domain.http_mapping import HttpAnswer, HttpRequest, Meaning
 from statekeep.domain.limits import HTTP_MAPPING_TIMEOUT, OUTLINES_REMEMBERED_MAX
@@ -45,10 +45,13 @@ from statekeep.runtimes.http_questions import HttpQuestions, PendingAnswer
 from statekeep.runtimes.pool import Pool
 from statekeep.runtimes.process import HostDied
 from statekeep.runtimes.protocol import HostFrame, bad_frame
+from statekeep.runtimes.rehearsals import apart, original
 
 Answer = TypeVar("Answer")
 
 _NO_REVISION: Final = -1
+_NOBODY: Final = InstanceId(0)
+"""No instance has this number."""
 _CAREFUL_TRIES_MAX: Final = 10
 """How often a careful request is asked again because its host died in company, for which it may not be to blame."""
 
@@ -116,6 +119,17 @@ class HostRuntime:
                     host.forget_session(instance_id)
 
         return await self._asked(target, attempt)
+
+    async def rehearse(
+        self, leaving: Leaving, target: MachineVersion, path: Sequence[MigrationCode]
+    ) -> Upgraded:
+        outline = await self._outline_if_any(leaving.version)
+        nobody = leaving.standing._replace(instance_id=_NOBODY)
+
+        async def attempt(host: Host) -> Upgraded:
+            return await self._upgrade_on(host, leaving._replace(standing=nobody), outline, path)
+
+        return await self._asked(apart(target), attempt)
 
     async def _outline_if_any(self, version: MachineVersion) -> bytes | None:
         """None where the old version cannot even be loaded any more: leaving it must be possible still."""
@@ -263,7 +277,8 @@ class HostRuntime:
         if instance_id is not None and not host.knows(instance_id):
             instance_id = None
         if frame.op == "log":
-            self.listener.logged(host.version, instance_id, frame.stream, frame.ts, frame.text)
+            version = original(host.version)
+            self.listener.logged(version, instance_id, frame.stream, frame.ts, frame.text)
             return
         if frame.op is None:
             raise bad_frame("neither a reply nor a report")
@@ -296,7 +311,7 @@ class HostRuntime:
     async def _asked(
         self, version: MachineVersion, attempt: Callable[[Host], Awaitable[Answer]]
     ) -> Answer:
-        """Ask the host of a version, and where it dies, carefully a new one. Raises MachineError where that dies of it too."""
+        """Ask the host of a version, and where it dies, carefully a new one. Raises HostTakenDown where that dies of it too."""
         if version.id not in self._careful:
             host = self.pool.warm(version.id) or await self.pool.host(version)
             with contextlib.suppress(HostDied):
@@ -478,4 +493,4 @@ def _after(standing: Standing, outcome: Stepped) -> Standing:
 
 
 def _blamed(death: HostDied) -> StatekeepError:
-    return MachineError(f"the machine's code took its host process down: {death.reason}")
+    return HostTakenDown(f"the machine's code took its host process down: {death.reason}")

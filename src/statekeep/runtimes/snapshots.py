@@ -9,12 +9,28 @@ from typing import Any, Final
 import msgspec
 
 from statekeep.domain.errors import TooLarge
+from statekeep.ports.snapshots import Place
 
 
 class _Snapshot(msgspec.Struct):
     context: Any = None
 
 
+class _Standing(msgspec.Struct):
+    value: msgspec.Raw
+
+
+class _State(msgspec.Struct):
+    path: tuple[str, ...]
+    type: str
+
+
+class _Outline(msgspec.Struct):
+    states: tuple[_State, ...]
+
+
+_decode_standing: Final = msgspec.json.Decoder(_Standing).decode
+_decode_outline: Final = msgspec.json.Decoder(_Outline).decode
 _decode: Final = msgspec.json.Decoder(_Snapshot).decode
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -27,6 +43,35 @@ def read_context(snapshot: bytes) -> Any:
         return _read_odd(snapshot)
     except RecursionError as error:
         raise _too_deep() from error
+
+
+def read_state_value(snapshot: bytes) -> bytes:
+    """See ports.snapshots.ReadStateValue."""
+    return bytes(_decode_standing(snapshot).value)
+
+
+def read_leaves(value: bytes) -> list[tuple[str, ...]]:
+    """See ports.snapshots.ReadLeaves."""
+    # Python's own decoder takes names with half a surrogate pair.
+    return _leaves(json.loads(value), ())
+
+
+def read_places(outline: bytes) -> list[Place]:
+    """See ports.snapshots.ReadPlaces."""
+    try:
+        states = _decode_outline(outline).states
+    except msgspec.DecodeError:
+        odd = json.loads(outline)["states"]
+        states = tuple(_State(tuple(state["path"]), state["type"]) for state in odd)
+    return [Place(state.path, state.type == "history") for state in states]
+
+
+def _leaves(value: Any, above: tuple[str, ...]) -> list[tuple[str, ...]]:
+    if isinstance(value, str):
+        return [(*above, value)]
+    if not value:
+        return [above]
+    return [leaf for key, below in value.items() for leaf in _leaves(below, (*above, key))]
 
 
 def _read_odd(snapshot: bytes) -> Any:

@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from statekeep.wire.fields import (
+    BulkUpgradeId,
     ClaimsMapping,
+    Count,
     Cursor,
+    DryRunId,
     IndexName,
     InstanceSlug,
     InstanceStatus,
@@ -24,6 +27,7 @@ from statekeep.wire.fields import (
     Scope,
     ServiceName,
     SigningAlgorithm,
+    StatePath,
     StateTimestamp,
     StateValue,
     Tags,
@@ -272,10 +276,34 @@ class ProvisionalVersion(Answer):
     ]
 
 
+class UnmappedState(Answer):
+    """A state that a version does not have, and the instances of another version that are in it."""
+
+    state: StatePath
+    from_machine_version_id: VersionId
+    instances: Count
+
+
+class BlastRadius(Answer):
+    """How many instances of other versions are in states that a version does not have."""
+
+    instances: Annotated[int, Meta(ge=0, description="Those that are in such a state.")]
+    checked: Annotated[
+        int, Meta(ge=0, description="Instances of other versions that were looked at.")
+    ]
+    unmapped: Annotated[
+        list[UnmappedState], Meta(description="Those with the most instances first, 200 at most.")
+    ]
+    is_complete: Annotated[
+        bool, Meta(description="False where not all instances could be looked at in time.")
+    ]
+
+
 class PublishedVersion(Answer):
     """The version that came of an upload."""
 
     machine_version_id: VersionId
+    blast_radius: BlastRadius
 
 
 class MigrationItem(Answer):
@@ -313,6 +341,152 @@ class PublishedMigration(Answer):
 
     machine_version_id: MigrationId
     machine_version_migration_id: MigrationId
+
+
+Samples = Annotated[list[InstanceSlug], Meta(description="Names of some of these instances.")]
+
+
+class Failures(Answer):
+    """Instances that would stay as they are, for the same reason."""
+
+    reason: str
+    message: str
+    instances: Count
+    samples: Samples
+
+
+class UnmappedStates(Answer):
+    """A state that migrations lead to and that the new version does not have."""
+
+    state: StatePath
+    from_machine_version_id: VersionId
+    instances: Count
+    samples: Samples
+
+
+class Timers(Answer):
+    """Delayed events that would be cancelled or started, by their name."""
+
+    id: str
+    count: Count
+    samples: Samples
+
+
+class MovedTimers(Answer):
+    """Delayed events that would keep their time under another name."""
+
+    from_: Annotated[str, Meta(description="The name in the old version.")] = field(name="from")
+    to: str
+    count: Count
+    samples: Samples
+
+
+class TimerMoves(Answer):
+    """What would become of delayed events. Those that are not named stay as they are."""
+
+    cancelled: list[Timers]
+    moved: list[MovedTimers]
+    started: list[Timers]
+
+
+class LostChildren(Answer):
+    """Children that would be left behind, by their id."""
+
+    id: str
+    count: Count
+    samples: Samples
+
+
+class LostHistory(Answer):
+    """States whose remembered past would be left behind."""
+
+    state: StatePath
+    count: Count
+    samples: Samples
+
+
+class DryRun(Answer):
+    """What a dry run has found so far."""
+
+    id: DryRunId
+    state: Literal["running", "done", "stopped"]
+    done: Annotated[int, Meta(ge=0, description="Instances that were looked at.")]
+    fit: Annotated[int, Meta(ge=0, description="Those that would be carried over.")]
+    failed: Annotated[int, Meta(ge=0, description="Those that would stay as they are.")]
+    unchanged: Annotated[int, Meta(ge=0, description="Those that are of the new version already.")]
+    failures: list[Failures]
+    unmapped: list[UnmappedStates]
+    timers: TimerMoves
+    lost_children: list[LostChildren]
+    lost_history: list[LostHistory]
+    others: Annotated[
+        int, Meta(ge=0, description="Findings of kinds beyond the first 50 of each list.")
+    ]
+    total: Annotated[int | UnsetType, Meta(description="Instances that match.")] = UNSET
+    why: Annotated[str | UnsetType, Meta(description="Why it stopped.")] = UNSET
+
+
+class NewBulkUpgrade(Answer):
+    """A bulk upgrade that has begun."""
+
+    id: BulkUpgradeId
+
+
+BulkUpgradeStatus = Literal["running", "paused", "cancelled", "done"]
+Outcome = Literal["pending", "waiting", "upgraded", "unchanged", "failed"]
+
+
+class BulkUpgradeItem(Answer):
+    """A bulk upgrade."""
+
+    id: BulkUpgradeId
+    status: BulkUpgradeStatus
+    to_machine_version_id: VersionId
+    created_at: Timestamp
+    from_machine_version_id: VersionId | UnsetType = UNSET
+    finished_at: Timestamp | UnsetType = UNSET
+    reason: Annotated[str | UnsetType, Meta(description="Why it paused itself.")] = UNSET
+
+
+class BulkUpgradePage(Answer):
+    """Bulk upgrades, newest first."""
+
+    upgrades: list[BulkUpgradeItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class BulkUpgradeProgress(BulkUpgradeItem, kw_only=True):
+    """How far a bulk upgrade is."""
+
+    total: Annotated[
+        int, Meta(ge=0, description="Instances that it is about, as far as that is known.")
+    ]
+    is_total_known: bool
+    done: Annotated[int, Meta(ge=0, description="Upgraded, unchanged and failed together.")]
+    pending: Count
+    waiting: Annotated[
+        int, Meta(ge=0, description="Not settled, or busy; they are looked at again.")
+    ]
+    upgraded: Count
+    unchanged: Count
+    failed: Count
+
+
+class BulkUpgradeResult(Answer):
+    """What came of an instance. Its version is the one that it had before."""
+
+    slug: InstanceSlug
+    from_machine_version_id: VersionId
+    outcome: Outcome
+    reason: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+
+
+class BulkUpgradeResultPage(Answer):
+    """Results, newest instance first."""
+
+    results: list[BulkUpgradeResult]
+    cursor: Cursor | UnsetType = UNSET
 
 
 class KeyItem(Answer):

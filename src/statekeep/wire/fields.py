@@ -52,6 +52,16 @@ MigrationId = Annotated[
     str,
     Meta(description="Id of a published migration.", examples=["mig_uHvZHpF4STWvMg8BKVCUTg"]),
 ]
+BulkUpgradeId = Annotated[
+    str, Meta(description="Id of a bulk upgrade.", examples=["blk_uHvZHpF4STWvMg8BKVCUTg"])
+]
+DryRunId = Annotated[
+    str, Meta(description="Id of a dry run.", examples=["dry_uHvZHpF4STWvMg8BKVCUTg"])
+]
+StatePath = Annotated[
+    list[str], Meta(description="A state, by the keys from the root.", examples=[["cart", "open"]])
+]
+Count = Annotated[int, Meta(ge=0)]
 OrganizationId = Annotated[
     str, Meta(description="Id of an organization.", examples=["org_uHvZHpF4STWvMg8BKVCUTg"])
 ]

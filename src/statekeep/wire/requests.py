@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -167,6 +167,61 @@ class ProvisionMigration(Request):
 
     from_machine_version_id: VersionId
     to_machine_version_id: VersionId
+
+
+class InstanceQuery(Request):
+    """Instances with an entry in an index: any, or one that compares so with `value`. Both `op` and `value` or neither."""
+
+    index: IndexName
+    op: Literal["eq", "ne", "gt", "gte", "lt", "lte"] | None = None
+    value: str | None = None
+
+
+FromVersion = Annotated[
+    VersionId | None,
+    Meta(description="Only instances of this version. Of any other than the target if left out."),
+]
+Named = Annotated[
+    tuple[InstanceSlug, ...] | None,
+    Meta(
+        description="Only instances with these names.",
+        extra_json_schema={"minItems": 1, "maxItems": 1000},
+    ),
+]
+
+
+class DryRunMigration(Request):
+    """Migrations to try out on existing instances: the published ones, or those in `code` or `codes`, which need `fromMachineVersionId`."""
+
+    to_machine_version_id: VersionId
+    from_machine_version_id: FromVersion = None
+    code: Annotated[
+        str | None, Meta(description="A migration that leads from one version to the other.")
+    ] = None
+    codes: Annotated[
+        tuple[str, ...] | None,
+        Meta(
+            description="Several migrations that do so one after the other.",
+            extra_json_schema={"maxItems": 20},
+        ),
+    ] = None
+    query: InstanceQuery | None = None
+    instances: Named = None
+
+
+class BeginBulkUpgrade(Request):
+    """The version to carry instances over to, and which: those that fulfil all that is said."""
+
+    to_machine_version_id: VersionId
+    from_machine_version_id: FromVersion = None
+    query: InstanceQuery | None = None
+    instances: Named = None
+
+
+class SetBulkUpgradeStatus(Request):
+    """Paused, it may go on later; cancelled, it is over."""
+
+    status: Literal["paused", "running", "cancelled"]
 
 
 class SetDesiredVersion(Request):

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from statekeep.domain.errors import InvalidCode, MachineError, Overloaded, TooLarge, UpgradeFailed
+from statekeep.domain.errors import (
+    HostTakenDown,
+    InvalidCode,
+    MachineError,
+    Overloaded,
+    TooLarge,
+    UpgradeFailed,
+)
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.migration import Losses, Upgraded
 from statekeep.domain.names import InstanceId, OrganizationId
@@ -255,3 +262,27 @@ async def test_a_migration_is_looked_at_before_it_is_published(bench: Bench) -> 
         with pytest.raises(InvalidCode, match=message) as raised:
             await bench.runtime.inspect_migration(ME, code.encode())
         assert raised.value.parameter == "code"
+
+
+async def test_a_rehearsal_answers_as_the_upgrade_would(bench: Bench) -> None:
+    """And its host is not the version's own: what kills the one leaves the other alone."""
+    old, new = machine(bench), machine(bench, busy="working")
+    leaving = await busy_instance(bench, old)
+    rehearsed = await bench.runtime.rehearse(leaving, new, [migration(RENAME)])
+    assert bench.runtime.pool.warm(new.id) is None
+    assert rehearsed == await bench.runtime.upgrade(leaving, new, [migration(RENAME)])
+    host = bench.runtime.pool.warm(new.id)
+    endless = "export const upgradeState = () => { for (;;) {} };" + RENAME.splitlines()[2]
+    with pytest.raises(HostTakenDown):
+        await bench.runtime.rehearse(leaving, new, [migration(endless, "mig_endless")])
+    assert host is not None
+    assert bench.runtime.pool.warm(new.id) is host
+    assert host.is_alive
+
+
+async def test_what_a_rehearsal_prints_belongs_to_no_instance(bench: Bench) -> None:
+    """Nor does it reach one that is here."""
+    old, new = machine(bench), machine(bench, busy="working")
+    leaving = await busy_instance(bench, old)
+    await bench.runtime.rehearse(leaving, new, [migration(RENAME)])
+    assert (None, 1, "asked about busy") in bench.listener.logs

@@ -34,6 +34,10 @@ MAY_SCAN = {
 SCANS_OF_NO_TABLE = {
     "SCAN walk",
     "SCAN CONSTANT ROW",
+    # Of a portion, which is bounded.
+    "SCAN (subquery-1)",
+    # Over a list in a parameter, or in a row.
+    "SCAN json_each VIRTUAL TABLE INDEX 1: LEFT-JOIN",
     # Over a list in a parameter.
     "SCAN json_each VIRTUAL TABLE INDEX 1:",
     # Empty but for the time of an import, and then it has a row for each machine of it.

@@ -125,8 +125,13 @@ def _by_path(responders: Responders, errors: ErrorAnswers) -> list[StarletteRout
         methods.setdefault(route.path, set()).add(route.method)
     return [
         StarletteRoute(path, PathEndpoint(paths[path], errors), methods=sorted(allowed))
-        for path, allowed in methods.items()
+        for path, allowed in sorted(methods.items(), key=lambda item: _parameters_in(item[0]))
     ]
+
+
+def _parameters_in(path: str) -> list[bool]:
+    """Puts a path before one that has a parameter where it has a name: who asks for the name means it."""
+    return [segment.startswith("{") for segment in path.split("/")]
 
 
 async def _answer_framework_error(_request: Request, error: Exception) -> Response:

@@ -11,7 +11,14 @@ from starlette.types import Receive, Scope, Send
 from statekeep.api.http.authentication import caller_of
 from statekeep.api.http.body import ClientGone, read_body
 from statekeep.api.http.errors import ErrorAnswers
-from statekeep.api.http.reply import Reply, StreamReply, answer_reply, send_reply, send_stream
+from statekeep.api.http.reply import (
+    Reply,
+    StreamReply,
+    answer_reply,
+    send_reply,
+    send_stream,
+    text_reply,
+)
 from statekeep.api.http.route import Call, Route
 from statekeep.api.http.services import Services
 from statekeep.domain.access import require_scope
@@ -57,8 +64,9 @@ class RouteResponder:
         # The caller first: whoever may not do this does not get a body read. The use case asks again, as not only routes call it.
         services = self._services
         caller = await caller_of(headers, services.authenticator, services.rate_limits)
-        if self._route.scope is not None:
-            require_scope(caller, self._route.scope)
+        for scope in (self._route.scope, *self._route.more_scopes):
+            if scope is not None:
+                require_scope(caller, scope)
         call = Call(
             services=services,
             caller=caller,
@@ -67,7 +75,11 @@ class RouteResponder:
             body=await self._body(headers, request),
             base_url=self._public_url or str(request.base_url).rstrip("/"),
         )
-        return answer_reply(self._route.status, await self._handler(call))
+        answer = await self._handler(call)
+        if isinstance(answer, str):
+            assert self._route.text_media_type is not None
+            return text_reply(self._route.status, answer, self._route.text_media_type)
+        return answer_reply(self._route.status, answer)
 
     async def _body(self, headers: Mapping[bytes, bytes], request: Request) -> Any:
         # Clients send bodies, and say that they do, where none is wanted: those are left alone.

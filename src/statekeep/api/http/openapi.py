@@ -49,6 +49,9 @@ _PATH_PARAMETERS: Final = {
     "instance": ("Name of the instance.", INSTANCE_NAME_PATTERN),
     "index": ("Name of the index.", MACHINE_NAME_PATTERN),
     "signed": ("The `machineVersionId` of the answer that began the version.", None),
+    "version": ("Id of the version.", None),
+    "upgrade": ("Id of the bulk upgrade.", None),
+    "run": ("Id of the dry run.", None),
     "token": ("What the answer that began the version says.", None),
     "key": ("Id of the key.", None),
     "service": ("Name of the token provider.", INSTANCE_NAME_PATTERN),
@@ -211,6 +214,8 @@ def _success(route: Route) -> Document:
     response: Document = {"description": _REASONS[route.status]}
     if route.answer is not None:
         response["content"] = {route.answer_media_type: {"schema": _reference(route.answer)}}
+    if route.text_media_type is not None:
+        response["content"] = {route.text_media_type: {"schema": {"type": "string"}}}
     return response
 
 

@@ -49,6 +49,17 @@ def json_reply(status: int, body: bytes, extra_headers: Headers | None = None) -
     return Reply(status, [*JSON_HEADERS, length, *(extra_headers or ())], body)
 
 
+def text_reply(status: int, text: str, media_type: str) -> Reply:
+    """Text of that type, in UTF-8."""
+    body = text.encode()
+    headers = [
+        (b"content-type", f"{media_type}; charset=utf-8".encode()),
+        (b"cache-control", b"no-store"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    return Reply(status, headers, body)
+
+
 def answer_reply(status: int, answer: Answer | None) -> Reply:
     """An answer as JSON; without one there is neither a body nor anything said of it."""
     if answer is None:

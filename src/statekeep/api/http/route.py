@@ -54,7 +54,7 @@ class Call(Generic[Body]):
         return self.query.get("cursor") or None
 
 
-Handler = Callable[[Call[Any]], Awaitable[Answer | None]]
+Handler = Callable[[Call[Any]], Awaitable[Answer | str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Route:
     `handler` None stands for a route that is only described here: `hot.py` serves the hot ones, `app.py` those that need no
     caller. `more_scopes` are needed beside `scope`. `status` is the answer's where nothing goes wrong; `errors` lists what else is worth expecting, beside what
     every route with a caller may answer. `is_body_optional` is for requests whose fields may all be left out. `form` is the
-    JSON schema of a form of type `form_type`, where that is what is sent.
+    JSON schema of a form of type `form_type`, where that is what is sent. `text_media_type` is that of an answer that is text, and no JSON.
     """
 
     method: str
@@ -94,6 +94,7 @@ class Route:
     form_type: str = "multipart/form-data"
     answer: type[Answer] | None = None
     answer_media_type: str = "application/json"
+    text_media_type: str | None = None
     status: int = 200
     errors: tuple[type[StatekeepError], ...] = ()
     query: tuple[QueryParameter, ...] = ()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from statekeep.application.authenticate import Authenticator
+from statekeep.application.blast_radius import BlastRadii
+from statekeep.application.bulk_upgrades import BulkUpgrades
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
+from statekeep.application.dry_runs import DryRuns
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.exports import Exports
 from statekeep.application.http_api import HttpApi
@@ -17,6 +20,7 @@ from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
+from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits, unlimited
@@ -51,4 +55,8 @@ class Services:
     logs: Logs
     exports: Exports
     imports: Imports
+    blast_radii: BlastRadii
+    bulk_upgrades: BulkUpgrades
+    dry_runs: DryRuns
+    migration_stubs: MigrationStubs
     rate_limits: RateLimits = field(default_factory=unlimited)

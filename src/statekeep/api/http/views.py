@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from statekeep.application.blast_radius import BlastRadius
 from statekeep.application.instances import AdministrativeState
 from statekeep.application.logs import LogPage
 from statekeep.application.retention import RetentionInEffect
@@ -159,6 +160,20 @@ def _journal_retention(bounds: JournalBounds) -> answers.JournalRetention:
         UNSET if bounds.max_age is None else format_duration(bounds.max_age),
         UNSET if bounds.max_entries is None else bounds.max_entries,
     )
+
+
+def blast_radius(radius: BlastRadius) -> answers.BlastRadius:
+    """Instances in states that a version does not have."""
+    unmapped = [
+        answers.UnmappedState([*map(_encodable, state.path)], state.version, state.instances)
+        for state in radius.unmapped
+    ]
+    return answers.BlastRadius(radius.affected, radius.checked, unmapped, radius.is_complete)
+
+
+def _encodable(key: str) -> str:
+    """JavaScript has names with half a character in them; no UTF-8 has."""
+    return key.encode(errors="replace").decode()
 
 
 def key_item(key: Key) -> answers.KeyItem:

@@ -25,11 +25,13 @@ from statekeep.ports.store import (
     ConflictingRevision,
     DueTimer,
     Page,
+    SelectedInstance,
     Store,
     StoredKeyUse,
     Transition,
     VersionSpan,
 )
+from statekeep.storage.memory.bulk_upgrades import MemoryBulkUpgrades
 from statekeep.storage.memory.catalog import info_of
 from statekeep.storage.memory.indexes import IndexedFacts
 from statekeep.storage.memory.lists import read_page
@@ -44,7 +46,7 @@ class _TimerPlace(NamedTuple):
     seq: int
 
 
-class MemoryStore(MemoryTransfers, MemoryLogs, Store):
+class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
     """Keeps every promise of the port but durability."""
 
     def __init__(self) -> None:
@@ -181,6 +183,7 @@ class MemoryStore(MemoryTransfers, MemoryLogs, Store):
             else:
                 del self._ids[created.key]
             self._entries.pop(instance_id, None)
+            self._forget_results(instance_id)
 
     async def delete_machine(self, machine_id: int) -> None:
         if any(stored.created.machine_id == machine_id for stored in self._instances.values()):
@@ -197,6 +200,20 @@ class MemoryStore(MemoryTransfers, MemoryLogs, Store):
             )
             for instance_id, stored in self._instances.items()
         }
+
+    def _standing(self, machine_id: int) -> Sequence[SelectedInstance]:
+        return [
+            SelectedInstance(
+                instance_id,
+                stored.created.key.name,
+                stored.versions[-1][1],
+                stored.journal[-1].revision,
+                stored.journal[-1].snapshot,
+                tuple(stored.timers[seq] for seq in sorted(stored.timers)),
+            )
+            for instance_id, stored in sorted(self._instances.items())
+            if stored.created.machine_id == machine_id
+        ]
 
     async def list_instances(self, machine_id: int, *, cursor: str | None) -> Page[InstanceInfo]:
         infos = (

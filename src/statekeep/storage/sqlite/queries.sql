@@ -551,3 +551,141 @@ WHERE upgrades.instance_id = :instance_id ORDER BY upgrades.revision;
 
 -- name: entry_to_export
 SELECT revision, ts, origin, event, snapshot FROM journal WHERE id = :journal_id;
+-- Bulk upgrades, and looking at many instances. A portion is so many instances of the machine, whichever of them are wanted, so that none takes long.
+
+-- name: newest_instance_of_machine
+SELECT coalesce(max(id), 0) FROM instances WHERE machine_id = :machine_id;
+
+-- name: end_of_portion
+SELECT coalesce(max(id), :last), count(*) FROM (
+  SELECT id FROM instances WHERE machine_id = :machine_id AND id > :position AND id <= :last ORDER BY id LIMIT :limit
+);
+
+-- name: selected_instances
+SELECT instances.id, instances.name, versions.id, standings.revision, journal.snapshot
+FROM instances JOIN versions ON versions.number = instances.version
+JOIN standings ON standings.instance_id = instances.id
+JOIN journal ON journal.id = standings.journal_id
+WHERE instances.machine_id = :machine_id AND instances.id > :position AND instances.id <= :last
+  AND (:version IS NULL OR versions.id = :version)
+  AND (:names IS NULL OR instances.name IN (SELECT value FROM json_each(:names)))
+  AND (:index IS NULL OR EXISTS (
+    SELECT 1 FROM index_entries
+    WHERE index_entries.instance_id = instances.id AND index_entries.name = :index AND CASE :comparison
+      WHEN 'eq' THEN index_entries.value = :value WHEN 'ne' THEN index_entries.value <> :value
+      WHEN 'gt' THEN index_entries.value > :value WHEN 'gte' THEN index_entries.value >= :value
+      WHEN 'lt' THEN index_entries.value < :value WHEN 'lte' THEN index_entries.value <= :value
+      ELSE 1 END
+  ))
+ORDER BY instances.id;
+
+-- name: count_selected_instances
+SELECT count(*) FROM instances JOIN versions ON versions.number = instances.version
+WHERE instances.machine_id = :machine_id AND instances.id > :position AND instances.id <= :last
+  AND (:version IS NULL OR versions.id = :version)
+  AND (:names IS NULL OR instances.name IN (SELECT value FROM json_each(:names)))
+  AND (:index IS NULL OR EXISTS (
+    SELECT 1 FROM index_entries
+    WHERE index_entries.instance_id = instances.id AND index_entries.name = :index AND CASE :comparison
+      WHEN 'eq' THEN index_entries.value = :value WHEN 'ne' THEN index_entries.value <> :value
+      WHEN 'gt' THEN index_entries.value > :value WHEN 'gte' THEN index_entries.value >= :value
+      WHEN 'lt' THEN index_entries.value < :value WHEN 'lte' THEN index_entries.value <= :value
+      ELSE 1 END
+  ));
+
+-- name: unfinished_bulk_upgrade
+SELECT id FROM bulk_upgrades WHERE machine_id = :machine_id AND status IN ('running', 'paused') LIMIT 1;
+
+-- name: create_bulk_upgrade
+INSERT INTO bulk_upgrades (
+  id, machine_id, to_version, from_version, index_name, comparison, value, names, created_at, status, reason, finished_at, position, last
+) VALUES (
+  :id, :machine_id, (SELECT number FROM versions WHERE id = :target), (SELECT number FROM versions WHERE id = :version),
+  :index, :comparison, :value, :names, :created_at, :status, :reason, :finished_at, :position, :last
+);
+
+-- name: forget_old_bulk_upgrades
+DELETE FROM bulk_upgrades WHERE number IN (
+  SELECT number FROM bulk_upgrades WHERE machine_id = :machine_id AND status IN ('cancelled', 'done')
+  ORDER BY number DESC LIMIT -1 OFFSET :kept
+);
+
+-- name: bulk_upgrade
+SELECT bulk_upgrades.number, bulk_upgrades.id, target.id, bulk_upgrades.machine_id, source.id, bulk_upgrades.index_name, bulk_upgrades.comparison,
+  bulk_upgrades.value, bulk_upgrades.names, bulk_upgrades.created_at, bulk_upgrades.status, bulk_upgrades.reason, bulk_upgrades.finished_at,
+  bulk_upgrades.position, bulk_upgrades.last
+FROM bulk_upgrades JOIN versions AS target ON target.number = bulk_upgrades.to_version
+LEFT JOIN versions AS source ON source.number = bulk_upgrades.from_version
+WHERE bulk_upgrades.id = :job_id;
+
+-- name: list_bulk_upgrades
+SELECT bulk_upgrades.number, bulk_upgrades.id, target.id, bulk_upgrades.machine_id, source.id, bulk_upgrades.index_name, bulk_upgrades.comparison,
+  bulk_upgrades.value, bulk_upgrades.names, bulk_upgrades.created_at, bulk_upgrades.status, bulk_upgrades.reason, bulk_upgrades.finished_at,
+  bulk_upgrades.position, bulk_upgrades.last
+FROM bulk_upgrades JOIN versions AS target ON target.number = bulk_upgrades.to_version
+LEFT JOIN versions AS source ON source.number = bulk_upgrades.from_version
+WHERE bulk_upgrades.machine_id = :machine_id AND bulk_upgrades.number <= :first ORDER BY bulk_upgrades.number DESC LIMIT :limit;
+
+-- name: running_bulk_upgrades
+SELECT bulk_upgrades.number, bulk_upgrades.id, target.id, bulk_upgrades.machine_id, source.id, bulk_upgrades.index_name, bulk_upgrades.comparison,
+  bulk_upgrades.value, bulk_upgrades.names, bulk_upgrades.created_at, bulk_upgrades.status, bulk_upgrades.reason, bulk_upgrades.finished_at,
+  bulk_upgrades.position, bulk_upgrades.last
+FROM bulk_upgrades INDEXED BY running_bulk_upgrades
+JOIN versions AS target ON target.number = bulk_upgrades.to_version
+LEFT JOIN versions AS source ON source.number = bulk_upgrades.from_version
+WHERE bulk_upgrades.status = 'running' AND bulk_upgrades.number > 0 ORDER BY bulk_upgrades.number;
+
+-- name: change_bulk_upgrade
+UPDATE bulk_upgrades SET status = :status, reason = :reason, finished_at = :finished_at
+WHERE id = :job_id AND status IN ('running', 'paused');
+
+-- name: select_for_bulk_upgrade
+INSERT INTO bulk_upgrade_results (job, instance_id, version, outcome)
+SELECT bulk_upgrades.number, instances.id, instances.version, iif(instances.version = bulk_upgrades.to_version, 'unchanged', 'pending')
+FROM bulk_upgrades JOIN instances ON instances.machine_id = bulk_upgrades.machine_id
+WHERE bulk_upgrades.id = :job_id AND instances.id > bulk_upgrades.position AND instances.id <= :until
+  AND (bulk_upgrades.from_version IS NULL OR instances.version = bulk_upgrades.from_version)
+  AND (bulk_upgrades.names IS NULL OR instances.name IN (SELECT value FROM json_each(bulk_upgrades.names)))
+  AND (bulk_upgrades.index_name IS NULL OR EXISTS (
+    SELECT 1 FROM index_entries
+    WHERE index_entries.instance_id = instances.id AND index_entries.name = bulk_upgrades.index_name AND CASE bulk_upgrades.comparison
+      WHEN 'eq' THEN index_entries.value = bulk_upgrades.value WHEN 'ne' THEN index_entries.value <> bulk_upgrades.value
+      WHEN 'gt' THEN index_entries.value > bulk_upgrades.value WHEN 'gte' THEN index_entries.value >= bulk_upgrades.value
+      WHEN 'lt' THEN index_entries.value < bulk_upgrades.value WHEN 'lte' THEN index_entries.value <= bulk_upgrades.value
+      ELSE 1 END
+  ));
+
+-- name: move_bulk_upgrade
+UPDATE bulk_upgrades SET position = :until WHERE id = :job_id;
+
+-- name: bulk_upgrade_tasks
+SELECT bulk_upgrade_results.instance_id, versions.id, bulk_upgrade_results.tries
+FROM bulk_upgrades JOIN bulk_upgrade_results ON bulk_upgrade_results.job = bulk_upgrades.number
+JOIN versions ON versions.number = bulk_upgrade_results.version
+WHERE bulk_upgrades.id = :job_id AND bulk_upgrade_results.outcome = :outcome AND bulk_upgrade_results.instance_id > :after
+ORDER BY bulk_upgrade_results.instance_id LIMIT :limit;
+
+-- name: record_upgrade_result
+UPDATE bulk_upgrade_results SET outcome = :outcome, reason = :reason, message = :message, tries = :tries
+WHERE job = (SELECT number FROM bulk_upgrades WHERE id = :job_id) AND instance_id = :instance_id;
+
+-- name: bulk_upgrade_counts
+SELECT bulk_upgrade_results.outcome, count(*)
+FROM bulk_upgrades JOIN bulk_upgrade_results ON bulk_upgrade_results.job = bulk_upgrades.number
+WHERE bulk_upgrades.id = :job_id GROUP BY bulk_upgrade_results.outcome;
+
+-- name: list_upgrade_results
+SELECT instances.id, instances.name, versions.id, bulk_upgrade_results.outcome, bulk_upgrade_results.reason, bulk_upgrade_results.message
+FROM bulk_upgrades JOIN bulk_upgrade_results ON bulk_upgrade_results.job = bulk_upgrades.number
+JOIN instances ON instances.id = bulk_upgrade_results.instance_id
+JOIN versions ON versions.number = bulk_upgrade_results.version
+WHERE bulk_upgrades.id = :job_id AND bulk_upgrade_results.instance_id <= :first
+ORDER BY bulk_upgrade_results.instance_id DESC LIMIT :limit;
+
+-- name: list_upgrade_results_with
+SELECT instances.id, instances.name, versions.id, bulk_upgrade_results.outcome, bulk_upgrade_results.reason, bulk_upgrade_results.message
+FROM bulk_upgrades JOIN bulk_upgrade_results ON bulk_upgrade_results.job = bulk_upgrades.number
+JOIN instances ON instances.id = bulk_upgrade_results.instance_id
+JOIN versions ON versions.number = bulk_upgrade_results.version
+WHERE bulk_upgrades.id = :job_id AND bulk_upgrade_results.outcome = :outcome AND bulk_upgrade_results.instance_id <= :first
+ORDER BY bulk_upgrade_results.instance_id DESC LIMIT :limit;

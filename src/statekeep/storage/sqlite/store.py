@@ -7,6 +7,7 @@ from pathlib import Path
 
 from statekeep.ports.metrics import Metrics
 from statekeep.ports.store import Store
+from statekeep.storage.sqlite.bulk_upgrades import SqliteBulkUpgrades
 from statekeep.storage.sqlite.catalog import SqliteCatalog
 from statekeep.storage.sqlite.database import Database, exit_at_once
 from statekeep.storage.sqlite.indexes import SqliteIndexes
@@ -17,7 +18,13 @@ from statekeep.storage.sqlite.transfers import SqliteTransfers
 
 
 class SqliteStore(
-    SqliteInstances, SqliteCatalog, SqliteIndexes, SqliteTransfers, SqliteLogs, Store
+    SqliteInstances,
+    SqliteCatalog,
+    SqliteIndexes,
+    SqliteTransfers,
+    SqliteLogs,
+    SqliteBulkUpgrades,
+    Store,
 ):
     """Keeps everything in `directory`, which it creates where there is none, readable by nobody else.
 

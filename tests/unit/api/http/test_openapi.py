@@ -43,9 +43,11 @@ def test_parameters_of_the_path_are_described(route: Any) -> None:
 
 
 def test_answers_without_a_body_promise_none() -> None:
-    """201 and 204."""
+    """204 always, and 201 but for a bulk upgrade, whose id the server makes."""
     for operation in operations():
         for status in ("201", "204"):
+            if operation["operationId"] == "beginABulkUpgrade":
+                continue
             assert "content" not in operation["responses"].get(status, {})
 
 

@@ -6,7 +6,9 @@ from typing import Final
 
 from statekeep.api.http.route import Route
 from statekeep.api.http.routes import (
+    bulk_upgrades,
     dead_letters,
+    dry_runs,
     http_api,
     indexes,
     instances,
@@ -28,6 +30,8 @@ ALL: Final[tuple[Route, ...]] = (
     *machines.ROUTES,
     *versions.ROUTES,
     *migrations.ROUTES,
+    *dry_runs.ROUTES,
+    *bulk_upgrades.ROUTES,
     *instances.ROUTES,
     *indexes.ROUTES,
     *dead_letters.ROUTES,

@@ -10,11 +10,13 @@ from statekeep.application.versions import Description
 from statekeep.domain.errors import (
     InvalidParameter,
     InvalidState,
+    MachineError,
     NotFound,
     Overloaded,
     TooLarge,
 )
 from statekeep.domain.limits import UPLOAD_BYTES_MAX
+from statekeep.domain.names import VersionId
 from statekeep.wire import answers, requests
 
 UPLOAD_PATH: Final = "/uploads/{token}"
@@ -55,7 +57,14 @@ async def publish_version(call: Call[requests.PublishVersion]) -> answers.Publis
             index_selectors=call.body.index_selectors,
         ),
     )
-    return answers.PublishedVersion(version_id)
+    radius = await call.services.blast_radii.at_a_glance(version_id)
+    return answers.PublishedVersion(version_id, views.blast_radius(radius))
+
+
+async def read_blast_radius(call: Call[None]) -> answers.BlastRadius:
+    version_id = VersionId(call.path["version"])
+    radius = await call.services.blast_radii.of(call.caller, call.machine, version_id)
+    return views.blast_radius(radius)
 
 
 ROUTES: Final = (
@@ -98,13 +107,25 @@ ROUTES: Final = (
         handler=publish_version,
         description=(
             "Loads what was uploaded and makes it a version, which never changes again. Saying the same again"
-            " gives the same answer."
+            " gives the same answer. `blastRadius` tells how many instances are in states that the version does not have, as far as"
+            " that can be said at once."
         ),
         scope="machine-versions.write",
         request=requests.PublishVersion,
         is_body_optional=True,
         answer=answers.PublishedVersion,
         errors=(InvalidParameter, NotFound, InvalidState, TooLarge, Overloaded),
+    ),
+    Route(
+        method="GET",
+        path="/machines/{machine}/v/{version}/blast-radius",
+        summary="Read the blast radius of a version",
+        tag="Versions",
+        handler=read_blast_radius,
+        description="Looks at every instance of other versions, and counts those that are in states that this version does not have.",
+        scope="machine-versions.read",
+        answer=answers.BlastRadius,
+        errors=(NotFound, MachineError, Overloaded),
     ),
     Route(
         method="POST",
