@@ -275,7 +275,7 @@ async def _assemble(
         keys=Keys(store, tokens, authenticator, clock, entropy),
         watching=watching,
         dead_letters=DeadLetters(store, residents, clock, on_timers=timers.schedule),
-        retentions=Retentions(store, default=bounds, on_change=retention.wake),
+        retentions=Retentions(store, default=bounds, on_change=retention.look),
         clock=clock,
         rate_limits=_rate_limits(settings, metrics),
         organizations=Organizations(store, tokens, authenticator, clock, entropy),

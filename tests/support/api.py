@@ -232,7 +232,7 @@ async def running_api(
             instances=instances,
             watching=watching,
             dead_letters=dead_letters,
-            retentions=Retentions(store, default=JournalBounds(), on_change=retention.wake),
+            retentions=Retentions(store, default=JournalBounds(), on_change=retention.look),
             clock=clock,
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy, on_current=filling.look),

@@ -6,20 +6,14 @@ What is to be done stands in the store, so that a restart goes on where the last
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass
-from typing import Final
 
 from statekeep.application.bulk_upgrading import BulkUpgrader
 from statekeep.domain.bulk_upgrade import BulkUpgrade
 from statekeep.domain.limits import BULK_UPGRADE_RETRIED_AFTER, BULK_UPGRADE_RETRIED_AFTER_MAX
 from statekeep.domain.names import BulkUpgradeId, InstanceId
 from statekeep.ports.store import BulkUpgradeStore
-
-_log = logging.getLogger(__name__)
-
-RETRY_SECONDS: Final = 1.0
-"""Before the same is tried again after the store has failed."""
+from statekeep.workers.worker import Worker
 
 
 @dataclass(slots=True)
@@ -31,46 +25,17 @@ class _Round:
     after: InstanceId
 
 
-class BulkUpgrading:
+class BulkUpgrading(Worker):
     """Looks for jobs at the start, and whenever it is told that there may be one."""
 
+    task = "bulk upgrades could not go on"
+
     def __init__(self, store: BulkUpgradeStore, upgrader: BulkUpgrader) -> None:
+        super().__init__()
         self._store = store
         self._upgrader = upgrader
-        self._is_wanted = asyncio.Event()
-        self._is_wanted.set()
         self._rounds: dict[BulkUpgradeId, _Round] = {}
         self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin. Returns before anything is upgraded."""
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """Leave the rest for the next start. Safe to call twice."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def look(self) -> None:
-        """There may be something to do."""
-        self._is_wanted.set()
-
-    async def _run(self) -> None:
-        pause: float | None = None
-        while True:
-            try:
-                async with asyncio.timeout(pause):
-                    await self._is_wanted.wait()
-            except TimeoutError:
-                pass
-            self._is_wanted.clear()
-            try:
-                pause = await self.work()
-            except Exception:
-                _log.exception("bulk upgrades could not go on; trying again")
-                pause = RETRY_SECONDS
 
     async def work(self) -> float | None:
         """Do what can be done now; the seconds after which there is more, None where there is nothing until something changes.

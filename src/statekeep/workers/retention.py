@@ -2,55 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from contextlib import suppress
-
 from statekeep.domain.limits import RETENTION_INSTANCES_AT_ONCE, RETENTION_INTERVAL
 from statekeep.domain.names import InstanceId
 from statekeep.domain.retention import JournalBounds, cut_due
 from statekeep.ports.clock import Clock
 from statekeep.ports.store import Store
-
-_log = logging.getLogger(__name__)
+from statekeep.workers.worker import Worker
 
 _INTERVAL_SECONDS = RETENTION_INTERVAL.total_seconds()
 
 
-class RetentionWorker:
-    """Looks at the start, whenever it is woken and every ten minutes. `default` is for machines for which nothing was chosen."""
+class RetentionWorker(Worker):
+    """Looks at the start, whenever it is asked to and every ten minutes. `default` is for machines for which nothing was chosen."""
+
+    task = "what is not kept any longer could not be removed"
+    retry_seconds = _INTERVAL_SECONDS
 
     def __init__(self, store: Store, clock: Clock, *, default: JournalBounds) -> None:
+        super().__init__()
         self._store = store
         self._clock = clock
         self._default = default
-        self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """Leave the rest for the next start. Safe to call twice."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def wake(self) -> None:
-        """Something else may have to go now."""
-        self._changed.set()
-
-    async def _run(self) -> None:
-        while True:
-            self._changed.clear()
-            try:
-                await self.sweep()
-            except Exception:
-                _log.exception("what is not kept any longer could not be removed")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_INTERVAL_SECONDS):
-                    await self._changed.wait()
+    async def work(self) -> float:
+        """Remove what does not have to be kept."""
+        await self.sweep()
+        return _INTERVAL_SECONDS
 
     async def sweep(self) -> int:
         """Remove what does not have to be kept by now; returns how many entries that were."""

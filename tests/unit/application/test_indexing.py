@@ -15,6 +15,7 @@ from statekeep.domain.index import IndexQuery
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.names import InstanceName, MachineName, VersionId
 from statekeep.ports.store import ConflictingRevision
+from statekeep.workers.worker import Worker
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, ORGANIZATION, THEN, World, until
 
@@ -293,7 +294,7 @@ async def test_an_instance_that_can_not_be_read_holds_nothing_up(shelf, caplog):
 
 async def test_the_service_tries_again_after_the_store_failed(shelf, monkeypatch):
     """Without being told."""
-    monkeypatch.setattr("statekeep.workers.index_filling.RETRY_SECONDS", 0)
+    monkeypatch.setattr(Worker, "retry_seconds", 0)
     await shelf.publish("v1", {})
     await shelf.place("one", owner="ada")
     await shelf.filling.start()

@@ -11,7 +11,7 @@ from statekeep.domain.bulk_upgrade import InstanceOutcome, JobStatus
 from statekeep.domain.errors import Overloaded
 from statekeep.domain.limits import BULK_UPGRADE_PORTION
 from statekeep.domain.names import VersionId
-from statekeep.workers import bulk_upgrades
+from statekeep.workers.worker import Worker
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, MACHINE, World
 
@@ -34,7 +34,7 @@ async def begin(world):
 
 async def test_a_store_that_fails_is_asked_again(world, monkeypatch):
     """The job is done all the same."""
-    monkeypatch.setattr(bulk_upgrades, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(Worker, "retry_seconds", 0)
     await world.create("a")
     job_id = await begin(world)
     real = world.store.record_upgrade_results

@@ -66,11 +66,11 @@ async def test_it_looks_when_it_is_woken(store):
     worker = RetentionWorker(store, Clock(), default=JournalBounds())
     working, store.machine_retentions = store.machine_retentions, None
     await worker.start()
-    worker.wake()
-    await until(lambda: not worker._changed.is_set())
+    worker.look()
+    await until(lambda: not worker._is_wanted.is_set())
     store.machine_retentions = working
     await store.set_retention(1, Retention(JournalBounds(None, 1)))
-    worker.wake()
+    worker.look()
     await until(lambda: lengths(store)[0] == 1)
     await worker.stop()
     await worker.stop()
