@@ -24,7 +24,11 @@ from tests.support.ledger import (
 from tests.support.server import server_process
 
 OPTIONS = ("--allow-private-network",)
-UPGRADE_POINTS = {crash_points.BEFORE_UPGRADE, crash_points.AFTER_UPGRADE}
+UPGRADE_POINTS = {
+    crash_points.BEFORE_UPGRADE,
+    crash_points.AFTER_UPGRADE,
+    crash_points.BEFORE_UPGRADE_RESULTS,
+}
 CRASH_POINTS = sorted(crash_points.CRASH_POINTS - UPGRADE_POINTS)
 DYING_SECONDS_MAX = 30
 EVENTS = {"add": "an action", "call": "a promise", "wind": "a timer"}
