@@ -6,6 +6,8 @@ DENO := $(CURDIR)/$(BIN)/deno
 JAVASCRIPT := src/statekeep/runtimes/javascript
 # Deno puts no limit on a test of its own; a host that never answers must fail it, not hang it.
 DENO_LIMIT := $(if $(shell command -v timeout),timeout 300)
+# A file's tests share their server, so a file stays with one worker.
+PYTEST = $(BIN)/pytest --numprocesses auto --dist loadfile
 FAST_TESTS := $(wildcard tests/unit tests/properties tests/contracts)
 
 # Deno's cache belongs to the checkout (as in hatch_build.py), so that nothing depends on a home folder.
@@ -36,7 +38,7 @@ host: setup ## Bundle the JavaScript host and XState, if anything changed
 	@$(BIN)/python hatch_build.py
 
 check: lint ## Everything to run before a commit: formats, lint, types, imports, fast tests
-	$(BIN)/pytest -m "not slow" $(FAST_TESTS)
+	$(PYTEST) -m "not slow" $(FAST_TESTS)
 
 lint: host
 	$(BIN)/ruff format --check .
@@ -47,7 +49,7 @@ lint: host
 	cd tests/host && $(DENO) fmt --check && $(DENO) lint && $(DENO) check .
 
 test: lint ## Set up, then run all checks and all tests but the slow ones (CI runs this)
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: lint ## The same with the slow tests: loads, soaks, kills
 	$(BIN)/pytest
