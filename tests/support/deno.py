@@ -16,22 +16,26 @@ def run_deno(*arguments: str, source: str | None = None) -> str:
 
     Packages come from npm, once: later runs find them in the checkout, as the build does.
     """
-    environment = {
-        "DENO_DIR": str(ROOT / "build" / "deno"),
-        "DENO_TLS_CA_STORE": "system,mozilla",
-        "DENO_NO_UPDATE_CHECK": "1",
-        "NO_COLOR": "1",
-    } | os.environ
     result = subprocess.run(
         [deno.find_deno_bin(), *arguments],
         input=source,
-        env=environment,
+        env=deno_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+def deno_environment() -> dict[str, str]:
+    """This process's environment, with all that Deno needs."""
+    return {
+        "DENO_DIR": str(ROOT / "build" / "deno"),
+        "DENO_TLS_CA_STORE": "system,mozilla",
+        "DENO_NO_UPDATE_CHECK": "1",
+        "NO_COLOR": "1",
+    } | os.environ
 
 
 def run_module(source: str) -> str:

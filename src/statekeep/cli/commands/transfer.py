@@ -16,7 +16,7 @@ _STANDARD = Path("-")
 def export(
     *,
     machine: str | None = None,
-    output: Annotated[Path, Parameter(alias="-o")] = _STANDARD,
+    output: Annotated[Path, Parameter(alias="-o", allow_leading_hyphen=True)] = _STANDARD,
     journal: Literal["all", "newest"] = "all",
     connection: Annotated[Connection, Parameter(name="*")] = _DEFAULTS,
 ) -> None:
