@@ -76,8 +76,6 @@ CHILD_LETTERS_MAX = 2 * MAILBOX_LETTERS_MAX
 cannot fill it."""
 MACROSTEPS_PER_EVENT_MAX = 1_000
 """Macrosteps that one event may cause by undelayed sends of the machine to itself."""
-DEAD_LETTERS_PER_INSTANCE_MAX = 1_000
-"""What an instance keeps of delayed events and messages that were given up: the oldest go first."""
 TIMERS_PER_INSTANCE_MAX = 10_000
 """Timers of one instance that are pending, and messages that it has sent and that were not delivered yet. Dead letters do not count."""
 DEAD_LETTERS_PER_INSTANCE_MAX = 1_000

@@ -127,8 +127,8 @@ class InstanceStore(Protocol):
 
         The call itself takes the commit's place in line: of two commits the one passed first is written first, and awaited results
         come in that order. Done means durable. Raises AlreadyExists where a new instance's key is taken, and ConflictingRevision where
-        the instance does not stand at `base_revision` (or does not exist any more) or a received message is not there, and NotFound where a new instance's machine is gone;
-        nothing of that commit is then written. A desired version is forgotten by the commit that reaches it, and by no other.
+        the instance does not stand at `base_revision` (or does not exist any more) or a received message was taken away before, and NotFound where a new instance's machine is gone;
+        nothing of that commit is then written. What an instance sent that was deleted meanwhile may still be received. A desired version is forgotten by the commit that reaches it, and by no other.
         """
         ...
 

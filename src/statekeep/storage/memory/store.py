@@ -102,7 +102,7 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
 
     def _apply(self, commit: Commit) -> None:
         if not all(self._is_there(receipt) for receipt in commit.received):
-            raise ConflictingRevision("a message is gone")
+            raise ConflictingRevision("a message was applied before")
         stored = self._find_or_create(commit)
         stored.journal.extend(commit.entries)
         stored.due = commit.due
@@ -114,7 +114,8 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
         for seq in commit.timers.removed:
             stored.timers.pop(seq, None)
         for receipt in commit.received:
-            del self._instances[receipt.sender].timers[receipt.seq]
+            if receipt.sender in self._instances:
+                del self._instances[receipt.sender].timers[receipt.seq]
         stored.keys.update({use.key: use for use in commit.keys})
         if commit.indexed is not None:
             self._change_entries(commit.instance_id, commit.indexed)
@@ -125,7 +126,7 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
 
     def _is_there(self, receipt: Receipt) -> bool:
         sender = self._instances.get(receipt.sender)
-        return sender is not None and receipt.seq in sender.timers
+        return sender is None or receipt.seq in sender.timers
 
     def _find_or_create(self, commit: Commit) -> Stored:
         if commit.new is not None:

@@ -38,6 +38,9 @@ VALUES (
 -- name: remove_timer
 DELETE FROM timers WHERE instance_id = ?1 AND seq = ?2;
 
+-- name: instance_exists
+SELECT 1 FROM instances WHERE id = ?1;
+
 -- name: use_key
 INSERT INTO idempotency_keys (instance_id, key, body_hash, answer, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (instance_id, key) DO UPDATE
