@@ -9,7 +9,7 @@ import pytest
 from statekeep.domain.event import Receipt
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.message import Address, Message, MessageKind
-from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId, VersionId
+from statekeep.domain.names import InstanceName, MachineName, OrganizationId, VersionId
 from statekeep.domain.timer import TimerChanges
 from statekeep.ports.store import ConflictingRevision, DueTimer
 from tests.support.builders import NOW_MS, a_commit, a_timer, create_instances
