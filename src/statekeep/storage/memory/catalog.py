@@ -160,7 +160,7 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
         return self._retentions.get(machine_id, Retention())
 
     async def machine_retentions(self, *, after: int, limit: int) -> Sequence[MachineRetention]:
-        ids = [machine_id for machine_id in sorted(self._machines) if machine_id > after]
+        ids = [id for id in sorted(self._machines) if id > after and id not in self._staged]
         return [MachineRetention(number, await self.retention(number)) for number in ids[:limit]]
 
     async def delete_machine(self, machine_id: int) -> None:

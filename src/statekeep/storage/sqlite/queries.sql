@@ -402,7 +402,7 @@ UPDATE machines SET retention = :retention WHERE id = :machine_id;
 SELECT retention FROM machines WHERE id = :machine_id;
 
 -- name: machine_retentions
-SELECT id, retention FROM machines WHERE id > :after ORDER BY id LIMIT :limit;
+SELECT id, retention FROM machines WHERE id > :after AND id NOT IN (SELECT machine_id FROM staged_machines) ORDER BY id LIMIT :limit;
 
 -- name: has_instances
 SELECT EXISTS (SELECT 1 FROM instances WHERE machine_id = :machine_id);
