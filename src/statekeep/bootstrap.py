@@ -257,9 +257,23 @@ async def _assemble(
         entropy,
         on_published=(timers.look_again, recovery.look_again, filling.look),
     )
-    workers = (timers, recovery, housekeeping, filling, upgrading, retention, imports)
+    log_retention = LogRetention(
+        store,
+        clock,
+        kept_for=settings.logs_kept_for,
+        organization_bytes_max=settings.logs_mib_max * limits.MIB,
+    )
+    workers = (
+        timers,
+        recovery,
+        housekeeping,
+        filling,
+        upgrading,
+        retention,
+        log_retention,
+        imports,
+    )
     await _start_workers(stack, *workers)
-    await _start_log_retention(settings, store, clock, stack)
     authenticator = Authenticator(store, tokens, clock)
     subjects = _subject_tokens(settings, clock, stack)
     services = Services(
@@ -275,7 +289,12 @@ async def _assemble(
         keys=Keys(store, tokens, authenticator, clock, entropy),
         watching=watching,
         dead_letters=DeadLetters(store, residents, clock, on_timers=timers.schedule),
-        retentions=Retentions(store, default=bounds, on_change=retention.look),
+        retentions=Retentions(
+            store,
+            default=bounds,
+            logs_kept_for=settings.logs_kept_for,
+            on_change=(retention.look, log_retention.look),
+        ),
         clock=clock,
         rate_limits=_rate_limits(settings, metrics),
         organizations=Organizations(store, tokens, authenticator, clock, entropy),
@@ -332,19 +351,6 @@ async def _author_log(
     await writer.start()
     stack.push_async_callback(writer.stop)
     return AuthorLogs(writer, AuthorOutput()) if settings.log_machine_output else writer
-
-
-async def _start_log_retention(
-    settings: Settings, store: SqliteStore, clock: SystemClock, stack: AsyncExitStack
-) -> None:
-    retention = LogRetention(
-        store,
-        clock,
-        kept_for=settings.logs_kept_for,
-        organization_bytes_max=settings.logs_mib_max * limits.MIB,
-    )
-    await retention.start()
-    stack.push_async_callback(retention.stop)
 
 
 def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
@@ -485,6 +491,7 @@ async def _start_workers(
     | IndexFilling
     | BulkUpgrading
     | RetentionWorker
+    | LogRetention
     | Imports,
 ) -> None:
     for worker in workers:

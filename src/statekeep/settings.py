@@ -375,7 +375,7 @@ class Settings:
     """Write what machines print into the server's own log, too. GET /logs has it anyway."""
 
     logs_kept_for: Annotated[_Duration, Parameter(group=LOGS)] = limits.LOGS_KEPT_FOR
-    """How long GET /logs has what machines printed."""
+    """How long GET /logs has what machines printed. A machine can choose to keep it for a shorter time."""
 
     logs_mib_max: Annotated[_Count, Parameter(group=LOGS)] = limits.LOGS_MIB_MAX
     """What is kept of it for one organization, in MiB; the oldest goes first."""

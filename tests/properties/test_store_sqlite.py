@@ -30,7 +30,7 @@ from statekeep.domain.names import (
     TokenProviderId,
     VersionId,
 )
-from statekeep.domain.retention import JournalBounds, JournalCut, Retention
+from statekeep.domain.retention import JournalBounds, JournalCut, LogBounds, Retention
 from statekeep.domain.timer import Timer, TimerChanges
 from statekeep.domain.token_exchange import ExchangePath, IdentityProvider
 from statekeep.ports.store import ConflictingRevision, Page, Store, Upload
@@ -347,15 +347,17 @@ class Stores(RuleBasedStateMachine):
 
     @rule(
         entries=st.lists(
-            st.tuples(st.integers(0, 9), ORGANIZATIONS, NAMES), min_size=1, max_size=8
+            st.tuples(st.integers(0, 9), ORGANIZATIONS, NAMES, NAMES), min_size=1, max_size=8
         ),
         times=st.sampled_from([1, 1, 60]),
     )
     def append_logs(self, entries: list[Any], times: int) -> None:
         """Of several organizations, in no order, sometimes more than a millisecond has."""
         batch = [
-            a_log_entry(ts, organization=organization, text=text)._replace(instance_name=text)
-            for ts, organization, text in entries * times
+            a_log_entry(ts, organization=organization, text=text)._replace(
+                machine_name=machine, instance_name=text
+            )
+            for ts, organization, machine, text in entries * times
         ]
         self.ask(lambda store: store.append_logs(batch))
 
@@ -366,10 +368,16 @@ class Stores(RuleBasedStateMachine):
             lambda store: store.forget_old_logs(before_ms=before_ms, organization_bytes_max=size)
         )
 
+    @rule(organization=ORGANIZATIONS, machine=NAMES, before_ms=st.integers(0, 12))
+    def forget_machine_logs(self, organization: str, machine: str, before_ms: int) -> None:
+        owner, name = an_organization(organization).id, MachineName(machine)
+        self.ask(lambda store: store.forget_machine_logs(owner, name, before_ms=before_ms))
+
     @rule(
         organization=ORGANIZATIONS,
         after_ms=st.integers(-1, 12),
         until_ms=st.none() | st.integers(0, 12),
+        machine=st.none() | NAMES,
         name=st.none() | NAMES,
         limit=st.integers(1, 101),
     )
@@ -378,11 +386,12 @@ class Stores(RuleBasedStateMachine):
         organization: str,
         after_ms: int,
         until_ms: int | None,
+        machine: MachineName | None,
         name: InstanceName | None,
         limit: int,
     ) -> None:
         owner = an_organization(organization).id
-        wanted = LogSelection(after_ms, until_ms, instance_name=name)
+        wanted = LogSelection(after_ms, until_ms, machine, name)
         self.ask(lambda store: store.read_logs(owner, wanted, limit=limit))
 
     # Looking.
@@ -462,16 +471,22 @@ class Stores(RuleBasedStateMachine):
         self.ask(look)
 
     @rule(
-        which=st.integers(0, 1), age=st.none() | st.integers(1, 3), entries=st.none() | st.just(7)
+        which=st.integers(0, 1),
+        age=st.none() | st.integers(1, 3),
+        entries=st.none() | st.just(7),
+        logs=st.none() | st.builds(LogBounds, st.none() | st.just(timedelta(days=1))),
     )
-    def set_retention(self, which: int, age: int | None, entries: int | None) -> None:
+    def set_retention(
+        self, which: int, age: int | None, entries: int | None, logs: LogBounds | None
+    ) -> None:
         machine = self.grounds[which].machine.id
         max_age = None if age is None else timedelta(hours=age)
         bounds = JournalBounds(max_age, entries)
-        retention = Retention(None if bounds.is_unbounded else bounds)
+        retention = Retention(None if bounds.is_unbounded else bounds, logs)
         self.ask(lambda store: store.set_retention(machine, retention))
         self.ask(lambda store: store.retention(machine))
         self.ask(lambda store: store.machine_retentions(after=0, limit=10))
+        self.ask(lambda store: store.machine_log_ages(after=0, limit=10))
 
     @rule(instance_id=instances, revision=st.integers(0, 20))
     def look_at_what_followed(self, instance_id: InstanceId, revision: int) -> None:

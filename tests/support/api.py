@@ -232,7 +232,12 @@ async def running_api(
             instances=instances,
             watching=watching,
             dead_letters=dead_letters,
-            retentions=Retentions(store, default=JournalBounds(), on_change=retention.look),
+            retentions=Retentions(
+                store,
+                default=JournalBounds(),
+                logs_kept_for=limits.LOGS_KEPT_FOR,
+                on_change=(retention.look,),
+            ),
             clock=clock,
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy, on_current=filling.look),

@@ -55,7 +55,7 @@ JOURNAL_PORTION_BYTES_MAX = 256 * KIB
 """What is read of a journal at once, unless a single entry is larger."""
 
 RETENTION_AGE_MIN = timedelta(minutes=1)
-"""The shortest time that a machine can choose to keep its transitions for."""
+"""The shortest time that a machine can choose to keep its transitions or its log entries for."""
 RETENTION_ENTRIES_MAX = 10**12
 """The largest number of transitions that it can choose to keep: as good as all."""
 RETENTION_SLACK = 1 / 16
@@ -337,6 +337,8 @@ LOG_CLOCK_BELIEVED = timedelta(minutes=1)
 LOGS_KEPT_FOR = timedelta(days=30)
 LOGS_MIB_MAX = 512
 """Entries of one organization on the disk. Some more until the next look, which is a minute away at the most."""
+LOG_AGES_AT_ONCE = 500
+"""Machines that keep their log entries for a time of their own, looked up in one reading."""
 
 METRIC_MACHINES_MAX = 1_000
 """Machines whose events are told apart in the metrics, where that is asked for. Each is a handful of series in whatever keeps them."""

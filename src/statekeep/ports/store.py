@@ -55,7 +55,13 @@ from statekeep.domain.names import (
     UserId,
     VersionId,
 )
-from statekeep.domain.retention import JournalCut, JournalExtent, MachineRetention, Retention
+from statekeep.domain.retention import (
+    JournalCut,
+    JournalExtent,
+    MachineLogAge,
+    MachineRetention,
+    Retention,
+)
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import (
     AnonymousAccess,
@@ -461,6 +467,10 @@ class Catalog(ProviderCatalog, MigrationCatalog, Protocol):
         """What was chosen for each machine of all organizations, by their numbers, those past `after` only."""
         ...
 
+    async def machine_log_ages(self, *, after: int, limit: int) -> Sequence[MachineLogAge]:
+        """Of the machines of all organizations those whose log entries are kept for a time of their own, by their numbers, those past `after` only."""
+        ...
+
     async def delete_machine(self, machine_id: int) -> None:
         """With its versions and migrations. Raises InvalidState while it has instances.
 
@@ -633,6 +643,12 @@ class LogStore(Protocol):
 
     async def forget_old_logs(self, *, before_ms: int, organization_bytes_max: int) -> int:
         """Remove entries older than that, and the oldest ones of organizations that have more bytes; returns how many."""
+        ...
+
+    async def forget_machine_logs(
+        self, organization_id: OrganizationId, machine_name: MachineName, *, before_ms: int
+    ) -> int:
+        """Remove the entries of machines of that name that are older than that; returns how many."""
         ...
 
 

@@ -100,20 +100,28 @@ class JournalRetention(Answer):
     max_entries: int | UnsetType = UNSET
 
 
+class LogRetention(Answer):
+    """How long log entries are kept. Without a bound as long as the server keeps any."""
+
+    max_age: Annotated[str, Meta(examples=["7d"])] | UnsetType = UNSET
+
+
 class ChosenRetention(Answer):
     """What was chosen for a machine. The server's defaults count for what is absent."""
 
     journal: JournalRetention | UnsetType = UNSET
+    logs: LogRetention | UnsetType = UNSET
 
 
 class EffectiveRetention(Answer):
     """What a machine keeps."""
 
     journal: JournalRetention
+    logs: LogRetention
 
 
 class RetentionAnswer(Answer):
-    """How long a machine keeps what it has done."""
+    """How long a machine keeps what it has done and printed."""
 
     retention: ChosenRetention
     effective: EffectiveRetention

@@ -68,12 +68,28 @@ class JournalRetention(StrictRequest):
     ] = None
 
 
+class LogRetention(StrictRequest):
+    """Bounds of a machine's log entries."""
+
+    max_age: Annotated[
+        str | int | None,
+        Meta(
+            description="How long, at most as long as the server keeps any: a number of seconds, or with a unit: `7d`, `12h`, `90m`.",
+            examples=["7d"],
+        ),
+    ] = None
+
+
 class PutRetention(StrictRequest):
-    """How long a machine keeps what it has done."""
+    """How long a machine keeps what it has done and printed."""
 
     journal: Annotated[
         JournalRetention | None,
         Meta(description="Transitions of its instances. The server's default if left out."),
+    ] = None
+    logs: Annotated[
+        LogRetention | None,
+        Meta(description="What it printed. As long as the server keeps any if left out."),
     ] = None
 
 

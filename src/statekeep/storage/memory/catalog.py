@@ -21,7 +21,7 @@ from statekeep.domain.machine import (
 )
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
-from statekeep.domain.retention import MachineRetention, Retention
+from statekeep.domain.retention import MachineLogAge, MachineRetention, Retention
 from statekeep.domain.token_exchange import AnonymousAccess
 from statekeep.domain.transfer import ImportId
 from statekeep.ports.store import Catalog, Page, Upload
@@ -162,6 +162,16 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
     async def machine_retentions(self, *, after: int, limit: int) -> Sequence[MachineRetention]:
         ids = [id for id in sorted(self._machines) if id > after and id not in self._staged]
         return [MachineRetention(number, await self.retention(number)) for number in ids[:limit]]
+
+    async def machine_log_ages(self, *, after: int, limit: int) -> Sequence[MachineLogAge]:
+        found = [
+            MachineLogAge(number, machine.organization_id, machine.name, logs.max_age)
+            for number, machine in sorted(self._machines.items())
+            if number > after
+            and (logs := (await self.retention(number)).logs) is not None
+            and logs.max_age is not None
+        ]
+        return found[:limit]
 
     async def delete_machine(self, machine_id: int) -> None:
         self._machines.pop(machine_id, None)

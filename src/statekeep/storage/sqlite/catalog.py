@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import apsw
 
@@ -21,7 +21,7 @@ from statekeep.domain.machine import (
     VersionInfo,
 )
 from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
-from statekeep.domain.retention import MachineRetention, Retention
+from statekeep.domain.retention import MachineLogAge, MachineRetention, Retention
 from statekeep.domain.token_exchange import AnonymousAccess
 from statekeep.ports.store import Catalog, Page, Upload
 from statekeep.storage.pages import page_of
@@ -142,6 +142,14 @@ class SqliteCatalog(SqliteProviders, SqliteMigrations, Catalog):
         named = {"after": after, "limit": limit}
         rows = await self._database.scan_rows(QUERIES["machine_retentions"], named)
         return [MachineRetention(number, retention_of(json)) for number, json in rows]
+
+    async def machine_log_ages(self, *, after: int, limit: int) -> Sequence[MachineLogAge]:
+        named = {"after": after, "limit": limit}
+        rows = await self._database.scan_rows(QUERIES["machine_log_ages"], named)
+        return [
+            MachineLogAge(number, organization_id, name, timedelta(milliseconds=age_ms))
+            for number, organization_id, name, age_ms in rows
+        ]
 
     async def delete_machine(self, machine_id: int) -> None:
         def delete(connection: apsw.Connection) -> None:

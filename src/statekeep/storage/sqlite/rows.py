@@ -25,7 +25,7 @@ from statekeep.domain.machine import (
 )
 from statekeep.domain.message import Address, Message, MessageKind
 from statekeep.domain.names import InstanceId
-from statekeep.domain.retention import JournalBounds, Retention
+from statekeep.domain.retention import JournalBounds, LogBounds, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 
@@ -149,21 +149,34 @@ def machine_of(
 
 def retention_of(json: str | None) -> Retention:
     """The column of machines. What a later release has added to it is not looked at."""
-    journal = msgspec.json.decode(json).get("journal") if json is not None else None
-    if journal is None:
-        return Retention()
-    age_ms = journal.get("maxAgeMs")
-    max_age = None if age_ms is None else timedelta(milliseconds=age_ms)
-    return Retention(JournalBounds(max_age, journal.get("maxEntries")))
+    chosen = {} if json is None else msgspec.json.decode(json)
+    journal, logs = chosen.get("journal"), chosen.get("logs")
+    return Retention(
+        None
+        if journal is None
+        else JournalBounds(_age_of(journal.get("maxAgeMs")), journal.get("maxEntries")),
+        None if logs is None else LogBounds(_age_of(logs.get("maxAgeMs"))),
+    )
 
 
 def retention_json(retention: Retention) -> str | None:
     """Back from `retention_of`."""
-    journal = retention.journal
-    if journal is None:
-        return None
-    age_ms = None if journal.max_age is None else journal.max_age.total_seconds() * 1000
-    return json_of({"journal": {"maxAgeMs": age_ms, "maxEntries": journal.max_entries}})
+    journal, logs = retention
+    chosen: dict[str, Any] = {}
+    if journal is not None:
+        age_ms = _age_ms(journal.max_age)
+        chosen["journal"] = {"maxAgeMs": age_ms, "maxEntries": journal.max_entries}
+    if logs is not None:
+        chosen["logs"] = {"maxAgeMs": _age_ms(logs.max_age)}
+    return json_of(chosen) if chosen else None
+
+
+def _age_of(ms: float | None) -> timedelta | None:
+    return None if ms is None else timedelta(milliseconds=ms)
+
+
+def _age_ms(age: timedelta | None) -> float | None:
+    return None if age is None else age.total_seconds() * 1000
 
 
 def version_info_of(id: Any, created_at: int, client_info: str | None) -> VersionInfo:
