@@ -8,7 +8,6 @@ import gc
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -32,10 +31,10 @@ from statekeep.application.authenticate import Authenticator
 from statekeep.application.blast_radius import BlastRadii
 from statekeep.application.bulk_upgrades import BulkUpgrades
 from statekeep.application.bulk_upgrading import BulkUpgrader
-from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.dry_runs import DryRuns
+from statekeep.application.engine import Engine
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.exports import Exports
 from statekeep.application.first_start import FirstStart
@@ -44,22 +43,16 @@ from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.imports import Imports
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexes import Indexes
-from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
-from statekeep.application.messages import Messages
-from statekeep.application.migration_paths import MigrationPaths
 from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
-from statekeep.application.residents import Residents
 from statekeep.application.retention import Retentions
 from statekeep.application.token_providers import TokenProviders
-from statekeep.application.turns import Turns
-from statekeep.application.upgrades import Upgrades
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorLogs, AuthorOutput
@@ -71,10 +64,9 @@ from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.credentials import Credentials
 from statekeep.ports.metrics import Gauges, Metrics
 from statekeep.ports.tracing import Tracer
-from statekeep.runtimes.javascript.launch import DenoLauncher
 from statekeep.runtimes.javascript.migration_stub import write_stub
-from statekeep.runtimes.pool import Pool, PoolSettings
-from statekeep.runtimes.protocol import HostLimits
+from statekeep.runtimes.local import HostOptions, running_hosts
+from statekeep.runtimes.pool import Pool
 from statekeep.runtimes.runtime import HostRuntime
 from statekeep.runtimes.snapshots import (
     read_context,
@@ -187,64 +179,34 @@ async def _assemble(
     tracer = _tracer(settings, stack)
     # Before the runtime, so that what hosts say as they end is written too.
     author_log = await _author_log(settings, store, clock, stack)
-    runtime = _runtime(settings, store, metrics, stack)
-    residents = Residents(
-        store,
-        count_max=settings.resident_instances_max,
-        bytes_max=limits.RESIDENT_BYTES_MAX,
-    )
+    runtime = await _runtime(settings, store, metrics, stack)
     timers = TimerService(
         store, clock, retry_after_seconds=settings.delivery_retry_after.total_seconds()
     )
     notifier = LocalNotifier()
-    indexing = Indexing(read_context)
-    paths = MigrationPaths(store)
-    desired_versions = DesiredVersions(store, residents, paths)
-    turns = Turns(
-        runtime,
+    engine = Engine(
         store,
+        runtime,
         notifier,
         clock,
         author_log,
-        indexing,
-        settle_timeout_seconds=settings.settle_timeout.total_seconds(),
+        read_context=read_context,
         on_timers=timers.schedule,
-        on_growth=residents.resized,
-        on_void=residents.remove,
-        upgrades=Upgrades(runtime, store, paths, clock, author_log),
-        metrics=metrics,
-        tracer=tracer,
-    )
-    creation = Creation(store, runtime, residents, turns, clock)
-    messages = Messages(
-        store,
-        runtime,
-        residents,
-        turns,
-        creation,
+        settle_timeout_seconds=settings.settle_timeout.total_seconds(),
+        residents_max=settings.resident_instances_max,
         hops_max=settings.message_hops_max,
         metrics=metrics,
         tracer=tracer,
     )
-    stack.push_async_callback(messages.close)
-    instances = Instances(
-        store,
-        runtime,
-        residents,
-        turns,
-        notifier,
-        clock,
-        author_log,
-        creation,
-        messages,
-        metrics=metrics,
-        tracer=tracer,
-    )
+    stack.push_async_callback(engine.messages.close)
+    instances, residents, turns = engine.instances, engine.residents, engine.turns
+    paths = engine.paths
+    desired_versions = DesiredVersions(store, residents, paths)
     runtime.listener = instances
     timers.instances = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
+    filling = IndexFilling(store, IndexFiller(store, residents, turns, engine.indexing))
     bounds = JournalBounds(settings.journal_max_age, settings.journal_max_entries)
     retention = RetentionWorker(store, clock, default=bounds)
     recovery, housekeeping = Recovery(store, instances), Housekeeping(store, clock)
@@ -329,7 +291,7 @@ async def _assemble(
     def look() -> Gauges:
         # When this is called, there is an app.
         hub = app.realtime
-        return _gauges(store, runtime.pool, turns, timers, residents, watching, hub)
+        return _gauges(store, runtime.pool, engine, timers, watching, hub)
 
     app = build_app(
         services,
@@ -383,20 +345,19 @@ def _metrics_page(
 def _gauges(
     store: SqliteStore,
     pool: Pool,
-    turns: Turns,
+    engine: Engine,
     timers: TimerService,
-    residents: Residents,
     watching: Watching,
     hub: Hub,
 ) -> Gauges:
     hosts = pool.sizes
     database_bytes, wal_bytes = store.sizes_bytes()
     return Gauges(
-        mailbox_letters=turns.letters_waiting,
+        mailbox_letters=engine.turns.letters_waiting,
         writes_waiting=store.writes_waiting,
         timers_held=timers.held,
-        residents=len(residents),
-        resident_bytes=residents.size_bytes,
+        residents=len(engine.residents),
+        resident_bytes=engine.residents.size_bytes,
         hosts={
             "running": hosts.running,
             "starting": hosts.starting,
@@ -439,7 +400,7 @@ def _subject_tokens(
     )
 
 
-def _runtime(
+async def _runtime(
     settings: Settings, store: SqliteStore, metrics: Metrics, stack: AsyncExitStack
 ) -> HostRuntime:
     async def code_of(version: MachineVersion) -> bytes:
@@ -447,40 +408,14 @@ def _runtime(
         assert code is not None, "a published version has code"
         return code
 
-    launcher = DenoLauncher(
+    options = HostOptions(
         cache_dir=settings.data_dir.resolve() / "cache",
+        hosts_max=settings.hosts_max,
         heap_mib=settings.host_heap_mib,
+        step_timeout=settings.step_timeout,
         allow_private_network=settings.allow_private_network,
     )
-    # Not in the data directory: the path of a socket has to be short.
-    sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="statekeep-"))
-    runtime = HostRuntime()
-    runtime.pool = Pool(
-        launcher, code_of, runtime, _pool_settings(settings), Path(sockets), metrics
-    )
-    runtime.pool.start_reaper()
-    stack.push_async_callback(runtime.close)
-    return runtime
-
-
-def _pool_settings(settings: Settings) -> PoolSettings:
-    return PoolSettings(
-        hosts_max=settings.hosts_max,
-        pinned_hosts_per_organization_max=max(1, settings.hosts_max * 3 // 4),
-        idle_seconds=limits.HOST_IDLE_TIMEOUT.total_seconds(),
-        wait_seconds=limits.HOST_WAIT_TIMEOUT.total_seconds(),
-        start_timeout_seconds=limits.HOST_START_TIMEOUT.total_seconds(),
-        step_timeout_seconds=settings.step_timeout.total_seconds(),
-        data_mib_max=limits.HOST_DATA_MIB_MAX,
-        host_limits=HostLimits(
-            context_bytes=limits.CONTEXT_BYTES_MAX,
-            macrosteps=limits.MACROSTEPS_PER_EVENT_MAX,
-            log_bytes=limits.LOG_BYTES_PER_EVENT_MAX,
-            sessions=limits.HOST_SESSIONS_MAX,
-            session_bytes=limits.HOST_SESSION_BYTES_MAX,
-            deny_private_network=not settings.allow_private_network,
-        ),
-    )
+    return await stack.enter_async_context(running_hosts(options, code_of, metrics))
 
 
 async def _start_workers(

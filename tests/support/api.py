@@ -20,10 +20,10 @@ from statekeep.application.authenticate import Authenticator
 from statekeep.application.blast_radius import BlastRadii
 from statekeep.application.bulk_upgrades import BulkUpgrades
 from statekeep.application.bulk_upgrading import BulkUpgrader
-from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.dry_runs import DryRuns
+from statekeep.application.engine import Engine
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.exports import Exports
 from statekeep.application.http_api import HttpApi
@@ -32,12 +32,10 @@ from statekeep.application.ids import new_id
 from statekeep.application.imports import Imports
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexes import Indexes
-from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
-from statekeep.application.messages import Messages
 from statekeep.application.migration_paths import MigrationPaths
 from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
@@ -47,7 +45,6 @@ from statekeep.application.residents import Residents
 from statekeep.application.retention import Retentions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
-from statekeep.application.upgrades import Upgrades
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.domain import limits
@@ -348,56 +345,24 @@ def _engine(
     metrics: Metrics,
     tracer: Tracer | None,
 ) -> _Engine:
-    residents = Residents(
-        store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
-    )
     notifier = LocalNotifier()
-    indexing = Indexing(read_context)
-    paths = MigrationPaths(store)
     timers = TimerService(store, clock, retry_after_seconds=1)
-    turns = Turns(
-        runtime,
+    engine = Engine(
         store,
+        runtime,
         notifier,
         clock,
         author_log,
-        indexing,
-        settle_timeout_seconds=limits.SETTLE_TIMEOUT.total_seconds(),
+        read_context=read_context,
         on_timers=timers.schedule,
-        on_growth=residents.resized,
-        on_void=residents.remove,
-        upgrades=Upgrades(runtime, store, paths, clock, author_log),
         metrics=metrics,
         tracer=tracer,
     )
-    creation = Creation(store, runtime, residents, turns, clock)
-    messages = Messages(
-        store,
-        runtime,
-        residents,
-        turns,
-        creation,
-        hops_max=limits.MESSAGE_HOPS_MAX,
-        metrics=metrics,
-        tracer=tracer,
-    )
-    instances = Instances(
-        store,
-        runtime,
-        residents,
-        turns,
-        notifier,
-        clock,
-        author_log,
-        creation,
-        messages,
-        metrics=metrics,
-        tracer=tracer,
-    )
+    instances, residents, turns = engine.instances, engine.residents, engine.turns
     runtime.listener = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
-    desired_versions = DesiredVersions(store, residents, paths)
+    filling = IndexFilling(store, IndexFiller(store, residents, turns, engine.indexing))
+    desired_versions = DesiredVersions(store, residents, engine.paths)
     dead_letters = DeadLetters(store, residents, clock, on_timers=timers.schedule)
     return _Engine(turns, residents, instances, watching, filling, desired_versions, dead_letters)

@@ -11,18 +11,11 @@ import msgspec
 from statekeep.application.blast_radius import BlastRadii
 from statekeep.application.bulk_upgrades import BulkUpgrades
 from statekeep.application.bulk_upgrading import BulkUpgrader
-from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.dry_runs import DryRuns
+from statekeep.application.engine import Engine
 from statekeep.application.index_filling import IndexFiller
-from statekeep.application.indexing import Indexing
-from statekeep.application.instances import Instances
-from statekeep.application.messages import Messages
-from statekeep.application.migration_paths import MigrationPaths
-from statekeep.application.residents import Residents
-from statekeep.application.turns import Turns
-from statekeep.application.upgrades import Upgrades
 from statekeep.application.watching import Watching
 from statekeep.domain.access import SCOPES, AuthContext
 from statekeep.domain.commit import Commit
@@ -156,49 +149,28 @@ class World:
         self.clock = ManualClock()
         self.recorder = Recorder()
         self.timers = TimerService(self.store, self.clock, retry_after_seconds=0.01)
-        self.residents = Residents(self.store, count_max=residents_max, bytes_max=1 << 30)
-        self.indexing = Indexing(read_context)
-        self.paths = MigrationPaths(self.store)
-        self.desired_versions = DesiredVersions(self.store, self.residents, self.paths)
-        self.turns = Turns(
-            runtime,
+        self.engine = Engine(
             self.store,
+            runtime,
             self.recorder,
             self.clock,
             self.recorder,
-            self.indexing,
-            settle_timeout_seconds=settle_timeout_seconds,
+            read_context=read_context,
             on_timers=self.timers.schedule,
-            on_growth=self.residents.resized,
-            on_void=self.residents.remove,
-            upgrades=Upgrades(runtime, self.store, self.paths, self.clock, self.recorder),
-            metrics=self.metrics,
-            tracer=tracer,
-        )
-        self.creation = Creation(self.store, runtime, self.residents, self.turns, self.clock)
-        self.messages = Messages(
-            self.store,
-            runtime,
-            self.residents,
-            self.turns,
-            self.creation,
+            settle_timeout_seconds=settle_timeout_seconds,
+            residents_max=residents_max,
             hops_max=hops_max,
             metrics=self.metrics,
             tracer=tracer,
         )
-        self.instances = Instances(
-            self.store,
-            runtime,
-            self.residents,
-            self.turns,
-            self.recorder,
-            self.clock,
-            self.recorder,
-            self.creation,
-            self.messages,
-            metrics=self.metrics,
-            tracer=tracer,
-        )
+        self.residents = self.engine.residents
+        self.indexing = self.engine.indexing
+        self.paths = self.engine.paths
+        self.turns = self.engine.turns
+        self.creation = self.engine.creation
+        self.messages = self.engine.messages
+        self.instances = self.engine.instances
+        self.desired_versions = DesiredVersions(self.store, self.residents, self.paths)
         self.filler = IndexFiller(self.store, self.residents, self.turns, self.indexing)
         self.filling = IndexFilling(self.store, self.filler)
         self.upgrading = BulkUpgrading(
