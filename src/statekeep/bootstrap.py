@@ -211,7 +211,7 @@ async def _assemble(
     retention = RetentionWorker(store, clock, default=bounds)
     recovery, housekeeping = Recovery(store, instances), Housekeeping(store, clock)
     upgrading = BulkUpgrading(store, BulkUpgrader(store, residents, turns, clock))
-    dry_runs = DryRuns(store, runtime, paths, entropy)
+    dry_runs = DryRuns(store, runtime, paths, engine.indexing, clock, entropy)
     stack.push_async_callback(dry_runs.close)
     imports = Imports(
         store,

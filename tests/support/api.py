@@ -32,6 +32,7 @@ from statekeep.application.ids import new_id
 from statekeep.application.imports import Imports
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexes import Indexes
+from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.logs import Logs
@@ -206,14 +207,16 @@ async def running_api(
         log_writer = LogWriter(store, clock, now=lambda: clock.now_s)
         retention = RetentionWorker(store, clock, default=JournalBounds())
         engine = _engine(store, runtime, clock, log_writer, metrics, tracer)
-        turns, residents, instances, watching, filling, desired_versions, dead_letters = engine
+        turns, residents, instances, watching, filling, desired_versions, dead_letters, indexing = (
+            engine
+        )
         await filling.start()
         stack.push_async_callback(filling.stop)
         upgrading = BulkUpgrading(store, BulkUpgrader(store, residents, turns, clock))
         await upgrading.start()
         stack.push_async_callback(upgrading.stop)
         paths = MigrationPaths(store)
-        dry_runs = DryRuns(store, runtime, paths, entropy)
+        dry_runs = DryRuns(store, runtime, paths, indexing, clock, entropy)
         stack.push_async_callback(dry_runs.close)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
@@ -335,6 +338,7 @@ class _Engine(NamedTuple):
     filling: IndexFilling
     desired_versions: DesiredVersions
     dead_letters: DeadLetters
+    indexing: Indexing
 
 
 def _engine(
@@ -365,4 +369,13 @@ def _engine(
     filling = IndexFilling(store, IndexFiller(store, residents, turns, engine.indexing))
     desired_versions = DesiredVersions(store, residents, engine.paths)
     dead_letters = DeadLetters(store, residents, clock, on_timers=timers.schedule)
-    return _Engine(turns, residents, instances, watching, filling, desired_versions, dead_letters)
+    return _Engine(
+        turns,
+        residents,
+        instances,
+        watching,
+        filling,
+        desired_versions,
+        dead_letters,
+        engine.indexing,
+    )

@@ -180,7 +180,7 @@ class World:
         self.bulk_upgrades = BulkUpgrades(
             self.store, self.paths, self.clock, entropy, on_change=self.upgrading.look
         )
-        self.dry_runs = DryRuns(self.store, runtime, self.paths, entropy)
+        self.dry_runs = DryRuns(self.store, runtime, self.paths, self.indexing, self.clock, entropy)
         self.blast_radii = BlastRadii(
             self.store,
             runtime,

@@ -63,7 +63,7 @@ class Engine:
             on_timers=on_timers,
             on_growth=self.residents.resized,
             on_void=self.residents.remove,
-            upgrades=Upgrades(runtime, store, self.paths, clock, author_log),
+            upgrades=Upgrades(runtime, store, self.paths, self.indexing, clock, author_log),
             metrics=metrics,
             tracer=tracer,
         )

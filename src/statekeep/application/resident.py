@@ -170,6 +170,7 @@ class Resident:
         "head_revision",
         "head_snapshot",
         "head_ts",
+        "head_version",
         "held",
         "hops",
         "id",
@@ -213,6 +214,8 @@ class Resident:
         self.head_revision = 0
         self.head_snapshot = b""
         self.head_ts = 0.0
+        self.head_version = version
+        """That made the head: another one than `version` while the commit of an upgrade is under way."""
         self.snapshot = b""
         self.view = InstanceView(0, 0.0, b"")
         """Committed. Its `view` is empty until somebody had to compute it."""

@@ -36,7 +36,7 @@ from statekeep.domain.errors import (
     StatekeepError,
 )
 from statekeep.domain.event import Origin
-from statekeep.domain.index import NO_INDEX_ENTRIES, index_changes
+from statekeep.domain.index import index_changes
 from statekeep.domain.instance import InstanceStatus, InstanceView
 from statekeep.domain.limits import (
     IDEMPOTENCY_KEYS_KEPT_FOR,
@@ -309,9 +309,15 @@ class Turns:
     async def _commit_upgrade(self, resident: Resident, decided: DecidedUpgrade) -> None:
         crash_points.reach(crash_points.BEFORE_UPGRADE)
         draft = self._draft(resident)
-        draft.upgrade(decided.upgraded, decided.event, now_ms=round(self._clock.now_ms(), 3))
+        draft.upgrade(
+            decided.upgraded,
+            decided.event,
+            decided.index_entries,
+            now_ms=round(self._clock.now_ms(), 3),
+        )
         commit = draft.commit()._replace(upgraded_to=decided.target.id)
         self._move_head(resident, draft)
+        resident.head_version = decided.target
         published, timers = draft.published, commit.timers
         batch = Batch(
             (), (), published, draft.snapshot, (), Effects.NONE, timers, True, decided.target
@@ -407,7 +413,7 @@ class Turns:
             next_timer_seq=resident.next_timer_seq,
             hops=resident.hops,
             index_entries=resident.index_entries,
-            entries_of=self._indexing.entries_of(resident),
+            entries_of=self._indexing.entries_of(resident.head_version, resident.current_selectors),
         )
 
     # Committing
@@ -628,8 +634,9 @@ class Turns:
 
         The write takes its place behind the commits under way. Raises TooLarge where the version's own selectors find too much; the entries then stay.
         """
-        entries_of = self._indexing.entries_of(resident)
-        entries = NO_INDEX_ENTRIES if entries_of is None else entries_of(resident.head_snapshot)
+        entries = self._indexing.find(
+            resident.head_version, resident.current_selectors, resident.head_snapshot
+        )
         changes = index_changes(resident.index_entries, entries)
         if changes is None:
             return None

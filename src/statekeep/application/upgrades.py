@@ -10,17 +10,24 @@ import asyncio
 import contextlib
 from typing import Final, NamedTuple
 
+from statekeep.application.indexing import Indexing
 from statekeep.application.migration_paths import MigrationPaths
 from statekeep.application.resident import Resident
-from statekeep.domain.errors import Overloaded, StatekeepError, UpgradeFailed
+from statekeep.domain.errors import Overloaded, StatekeepError
+from statekeep.domain.index import IndexEntries
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.limits import (
-    TIMERS_PER_INSTANCE_MAX,
     UPGRADE_RETRIED_AFTER,
     UPGRADE_RETRIED_AFTER_MAX,
 )
 from statekeep.domain.machine import MachineVersion
-from statekeep.domain.migration import Losses, Upgraded, upgrade_event
+from statekeep.domain.migration import (
+    Losses,
+    Upgraded,
+    require_room,
+    timer_moves,
+    upgrade_event,
+)
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock
 from statekeep.ports.runtime import HostLost, Leaving, Runtime, Standing
@@ -37,6 +44,7 @@ class DecidedUpgrade(NamedTuple):
     target: MachineVersion
     upgraded: Upgraded
     event: bytes
+    index_entries: IndexEntries
 
 
 class Upgrades:
@@ -47,12 +55,14 @@ class Upgrades:
         runtime: Runtime,
         catalog: Catalog,
         paths: MigrationPaths,
+        indexing: Indexing,
         clock: Clock,
         author_log: AuthorLog,
     ) -> None:
         self._runtime = runtime
         self._catalog = catalog
         self._paths = paths
+        self._indexing = indexing
         self._clock = clock
         self._author_log = author_log
         self._loop = asyncio.get_running_loop()
@@ -109,11 +119,14 @@ class Upgrades:
         leaving = Leaving(resident.version, standing, tuple(resident.timers.values()))
         codes = [self._paths.code_of(migration) for migration in path]
         upgraded = await self._runtime.upgrade(leaving, target, codes)
-        require_timers(leaving, upgraded)
+        moves = timer_moves(upgraded, resident.timers, now_ms=self._clock.now_ms())
+        require_room(moves, resident.timers)
         is_current = resident.head_revision == before and not resident.is_void
         if not is_current or not is_ready(resident):
             return None
-        return DecidedUpgrade(target, upgraded, upgrade_event(resident.version.id, target.id, path))
+        event = upgrade_event(resident.version.id, target.id, path)
+        entries = self._indexing.find(target, resident.current_selectors, upgraded.snapshot)
+        return DecidedUpgrade(target, upgraded, event, entries)
 
     async def _standing(self, resident: Resident) -> Standing:
         """Where it stands, with what its idle children came to. Whatever its host has sent is heard by then."""
@@ -155,13 +168,6 @@ class Upgrades:
 def is_ready(resident: Resident) -> bool:
     """May it be carried over as it is now?"""
     return resident.status is InstanceStatus.RUNNING and resident.is_settled
-
-
-def require_timers(leaving: Leaving, upgraded: Upgraded) -> None:
-    """Raises UpgradeFailed where the instance would have too many timers."""
-    living = sum(not timer.is_dead for timer in leaving.timers)
-    if living + len(upgraded.started) > TIMERS_PER_INSTANCE_MAX:
-        raise UpgradeFailed(f"an instance has at most {TIMERS_PER_INSTANCE_MAX} pending timers")
 
 
 def _has_event(resident: Resident) -> bool:

@@ -128,14 +128,24 @@ DRY_RUNS_AT_ONCE = 32
 """Instances of one dry run that are with the host at once."""
 DRY_RUNS_RUNNING_MAX = 2
 """Dry runs at once; others wait their turn."""
+DRY_RUNS_UNFINISHED_MAX = 4
+"""Dry runs of one organization that run or wait for their turn, with the code that was sent along."""
+DRY_RUNS_UNFINISHED_IN_ALL_MAX = 20
+"""The same of all organizations together."""
 DRY_RUNS_KEPT = 20
 """Dry runs of one organization that are remembered, those that run among them."""
+DRY_RUNS_KEPT_IN_ALL = 200
+"""The same of all organizations together. The largest reports take half a megabyte."""
+DRY_RUN_TIME_MAX = timedelta(hours=1)
+"""How long one may run."""
 DRY_RUN_WAIT = timedelta(seconds=20)
 """How long the answer waits for the report to be complete."""
 DRY_RUN_SAMPLES = 5
 """Names of instances that stand as examples for all that failed alike."""
 DRY_RUN_GROUPS_MAX = 50
 """Kinds of failures, states, timers and children that a report tells apart; what is beyond is counted together."""
+DRY_RUN_KIND_LENGTH_MAX = 1_000
+"""Characters of a path or a name that a report tells; what is longer is counted with what is beyond."""
 DRY_RUN_CODES_MAX = 20
 """Migrations that are sent along with a dry run."""
 BLAST_RADIUS_INSTANCES_MAX = 20_000
