@@ -19,8 +19,10 @@ INDEX_VALUE_BYTES_MAX = 1_024
 """UTF-8 of one value in an index. It has to fit into a URL three times as long, beside a cursor with another."""
 INDEX_ENTRIES_MAX = 100
 """Values of one instance in one index."""
+INDEX_ENTRIES_TOTAL_MAX = 1_000
+"""Values of one instance in all indexes: the rows that one event may write and remove."""
 INDEX_SEARCH_VALUES_MAX = 10_000
-"""Values of a context that one selector may look at: a few milliseconds, and that after every event."""
+"""Values of a context that the selectors of one instance may look at: a millisecond, and that after every event."""
 INDEX_QUERY_LIMIT = 100
 """Entries of one page, unless the caller says how many."""
 INDEX_QUERY_LIMIT_MAX = 1_000
