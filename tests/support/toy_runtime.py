@@ -125,7 +125,7 @@ class ToyRuntime:
         await self.upgrade_gate.wait()
         async with self.careful or contextlib.nullcontext():
             # A host is no function call: there is time to call things off.
-            for _ in range(5):
+            for _ in range(20):
                 await asyncio.sleep(0)
             return await self._upgrade(leaving, target, path)
 

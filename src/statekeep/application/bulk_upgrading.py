@@ -98,18 +98,42 @@ class BulkUpgrader:
 
     async def _upgrade_all(self, job: BulkUpgrade, tasks: Sequence[UpgradeTask]) -> None:
         target = await self._store.version(job.target)
-        assert target is not None, "versions go with their machine only, and that has instances"
+        if target is None:
+            # The machine was deleted, and its jobs with it.
+            return
         results: list[UpgradeResult] = []
         for first in range(0, len(tasks), BULK_UPGRADES_AT_ONCE):
-            group = tasks[first : first + BULK_UPGRADES_AT_ONCE]
-            results += await asyncio.gather(*(self._upgrade(job, target, it) for it in group))
-            if self._host_deaths[job.id] >= HOST_DEATHS_MAX:
+            results += await self._upgrade_group(
+                job, target, tasks[first : first + BULK_UPGRADES_AT_ONCE]
+            )
+            if self._is_deadly(job):
                 break
             await asyncio.sleep(_REST_SECONDS)
         crash_points.reach(crash_points.BEFORE_UPGRADE_RESULTS)
         await self._store.record_upgrade_results(job.id, results)
-        if self._host_deaths[job.id] >= HOST_DEATHS_MAX:
+        if self._is_deadly(job):
             await self._pause(job)
+
+    async def _upgrade_group(
+        self, job: BulkUpgrade, target: MachineVersion, group: Sequence[UpgradeTask]
+    ) -> list[UpgradeResult]:
+        """At once. Where the job turns out to be deadly the results of those that were still under way are missing: they are looked at again."""
+        upgrading = [asyncio.create_task(self._upgrade(job, target, task)) for task in group]
+        try:
+            results = []
+            for upgraded in asyncio.as_completed(upgrading):
+                results.append(await upgraded)
+                if self._is_deadly(job):
+                    break
+            return results
+        finally:
+            # Each of the others could cost one more process.
+            for one in upgrading:
+                one.cancel()
+            await asyncio.gather(*upgrading, return_exceptions=True)
+
+    def _is_deadly(self, job: BulkUpgrade) -> bool:
+        return self._host_deaths[job.id] >= HOST_DEATHS_MAX
 
     async def _pause(self, job: BulkUpgrade) -> None:
         """Each death takes the children of other instances along: that is for people to decide."""

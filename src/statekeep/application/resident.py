@@ -125,7 +125,8 @@ class Letter:
 class UpgradeOrder:
     """Somebody wants the instance in another version now, and hears whether it came to that.
 
-    The answer is False where the instance was not ready: not settled, or moved meanwhile. It fails with what an upgrade fails with.
+    The answer is False where the instance was not ready: not settled, or moved meanwhile. It fails with what an upgrade fails with. Whoever does not want it any
+    more cancels it: then nothing is decided any more, and what is decided is committed.
     """
 
     __slots__ = ("answer", "target")

@@ -141,7 +141,7 @@ class Turns:
     def upgrade(self, resident: Resident, target: MachineVersion) -> asyncio.Future[bool]:
         """Carry the instance over to that version as soon as what waits before it is handled, wished for or not.
 
-        The answer is as UpgradeOrder says. Raises why the instance is void where it is.
+        The answer is as UpgradeOrder says, and to cancel it calls the order off. Raises why the instance is void where it is.
         """
         if resident.void_because is not None:
             raise resident.void_because
@@ -280,21 +280,22 @@ class Turns:
         order, resident.order = resident.order, None
         assert order is not None
         try:
-            order.reply(await self._is_carried_over(resident, order.target))
+            order.reply(await self._is_carried_over(resident, order))
         except StatekeepError as error:
             order.fail(error)
         except BaseException:
             order.fail(StatekeepError("the upgrade was given up"))
             raise
 
-    async def _is_carried_over(self, resident: Resident, target: MachineVersion) -> bool:
+    async def _is_carried_over(self, resident: Resident, order: UpgradeOrder) -> bool:
         if resident.committing:
             await asyncio.wait([resident.committing[-1]])
-        if self._upgrades is None or resident.is_void or not is_ready(resident):
+        is_wanted = not order.answer.cancelled()
+        if self._upgrades is None or resident.is_void or not is_wanted or not is_ready(resident):
             return False
-        if resident.version.id == target.id:
+        if resident.version.id == order.target.id:
             return True
-        decided = await self._upgrades.decide_on(resident, target)
+        decided = await self._upgrades.decide_on(resident, order)
         if decided is None:
             return False
         await self._commit_upgrade(resident, decided)
