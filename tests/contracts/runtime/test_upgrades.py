@@ -255,6 +255,10 @@ async def test_a_migration_is_looked_at_before_it_is_published(bench: Bench) -> 
     for code, message in (
         ("export const upgradeState = () => [];", "does not export upgradeContext"),
         ("export const upgradeState = 1, upgradeContext = 1;", "not as a function"),
+        (
+            RENAME.replace("= (path) =>", "= async (path) =>"),
+            "as an async function: it cannot wait",
+        ),
         (f'import "npm:xstate@5";{RENAME}', "cannot import anything"),
         ("throw new Error('at once');", "at once"),
         ("for (;;);", "took longer than"),
