@@ -45,7 +45,7 @@ lint: host
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	cd $(JAVASCRIPT) && $(DENO) fmt --check && $(DENO) lint && $(DENO) check host
+	cd $(JAVASCRIPT) && $(DENO) fmt --check && $(DENO) lint && $(DENO) check bundler host
 	cd tests/host && $(DENO) fmt --check && $(DENO) lint && $(DENO) check .
 
 test: lint ## Set up, then run all checks and all tests but the slow ones (CI runs this)

@@ -70,7 +70,16 @@ class HttpMappingTimeout(StatekeepError):
 
 
 class InvalidCode(InvalidParameter):
-    """Uploaded code that cannot be published: `message` says why and the way out."""
+    """Uploaded code that cannot be published: `message` says why and the way out.
+
+    `stack` holds the author's frames, where it threw; it is never part of an answer.
+    """
+
+    def __init__(
+        self, message: str, *, parameter: str | None = None, stack: str | None = None
+    ) -> None:
+        super().__init__(message, parameter=parameter)
+        self.stack = stack
 
 
 class NoMigrationPath(StatekeepError):

@@ -34,6 +34,8 @@ CLIENT_INFO_LENGTH_MAX = 1_000
 
 CODE_GZIPPED_BYTES_MAX = 1 * MIB
 CODE_BYTES_MAX = 10 * MIB
+BUNDLER_FRAME_BYTES_MAX = 64 * MIB
+"""One answer of the bundler: the largest code that a server takes and its source map, quoted."""
 CONTEXT_BYTES_MAX = 400_000
 """Context of one instance as JSON."""
 SNAPSHOT_BYTES_MAX = 2 * CONTEXT_BYTES_MAX + 256 * KIB
