@@ -52,6 +52,7 @@ from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.retention import Retentions
+from statekeep.application.sessions import Sessions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
@@ -174,7 +175,17 @@ async def _assemble(
     tokens = JwtTokens(
         load_server_key(settings.data_dir, entropy), entropy, public_url=settings.url
     )
-    first_start = FirstStart(store, tokens, CredentialsFile(settings.data_dir), clock, entropy)
+    authenticator = Authenticator(store, tokens, clock)
+    sessions = Sessions(store, tokens, authenticator, clock, entropy)
+    first_start = FirstStart(
+        store,
+        tokens,
+        sessions,
+        CredentialsFile(settings.data_dir),
+        clock,
+        entropy,
+        owner_email=settings.owner_email,
+    )
     credentials = await first_start.complete(settings.url)
     tracer = _tracer(settings, stack)
     # Before the runtime, so that what hosts say as they end is written too.
@@ -236,7 +247,6 @@ async def _assemble(
         imports,
     )
     await _start_workers(stack, *workers)
-    authenticator = Authenticator(store, tokens, clock)
     subjects = _subject_tokens(settings, clock, stack)
     services = Services(
         authenticator=authenticator,
@@ -260,6 +270,7 @@ async def _assemble(
         clock=clock,
         rate_limits=_rate_limits(settings, metrics),
         organizations=Organizations(store, tokens, authenticator, clock, entropy),
+        sessions=sessions,
         identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
         token_providers=TokenProviders(store, authenticator, entropy),
         logs=Logs(store),

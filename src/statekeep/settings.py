@@ -26,6 +26,8 @@ from cyclopts.config import Dict, Env
 
 from statekeep.domain import limits
 from statekeep.domain.durations import format_duration, parse_duration
+from statekeep.domain.errors import InvalidParameter
+from statekeep.domain.names import EmailAddress, parse_email
 from statekeep.domain.rates import Rate
 
 ENVIRONMENT_PREFIX: Final = "STATEKEEP_"
@@ -163,6 +165,13 @@ def _read_url(_type: type, tokens: Sequence[Token]) -> str:
     return tokens[0].value.rstrip("/")
 
 
+def _read_email(_type: type, tokens: Sequence[Token]) -> EmailAddress:
+    try:
+        return parse_email(tokens[0].value)
+    except InvalidParameter as error:
+        raise _expected("an e-mail address such as ada@example.com", tokens[0]) from error
+
+
 def _read_metrics_token(_type: type, tokens: Sequence[Token]) -> str:
     text = tokens[0].value
     if _METRICS_TOKEN.fullmatch(text) is None:
@@ -264,6 +273,12 @@ class Settings:
     ] = None
     """How clients reach the server, where that differs from http://HOST:PORT: the URL of the proxy in front of it.
     Upload URLs begin with it, and tokens may name it as their audience."""
+
+    owner_email: Annotated[
+        EmailAddress | None,
+        Parameter(converter=_read_email, metavar="EMAIL", group=_DATA, n_tokens=1),
+    ] = None
+    """E-mail address of whom the first start makes admin of the first organization. May be changed later; admin@localhost until it is chosen."""
 
     allow_private_network: _Switch = False
     """Let machine code reach loopback, link-local and private addresses. Only for code that you trust like the server itself."""

@@ -33,7 +33,8 @@ from statekeep.domain.names import (
 from statekeep.domain.retention import JournalBounds, JournalCut, LogBounds, Retention
 from statekeep.domain.timer import Timer, TimerChanges
 from statekeep.domain.token_exchange import ExchangePath, IdentityProvider
-from statekeep.ports.store import ConflictingRevision, Page, Store, Upload
+from statekeep.ports.pages import Page
+from statekeep.ports.store import ConflictingRevision, Store, Upload
 from statekeep.storage.memory.store import MemoryStore
 from statekeep.storage.sqlite.store import SqliteStore
 from tests.support.builders import (
@@ -341,7 +342,7 @@ class Stores(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["ada", "eve"]))
     def create_user(self, name: str) -> None:
         self.ask(lambda store: store.create_user(a_user(name)))
-        self.ask(lambda store: store.user_by_name(name))
+        self.ask(lambda store: store.user_by_email(a_user(name).email))
 
     # Logs.
 

@@ -44,14 +44,16 @@ from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.retention import Retentions
+from statekeep.application.sessions import Sessions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.domain import limits
 from statekeep.domain.access import Role
-from statekeep.domain.machine import Organization, User
-from statekeep.domain.names import OrganizationId, UserId
+from statekeep.domain.machine import Organization
+from statekeep.domain.names import EmailAddress, OrganizationId, UserId
+from statekeep.domain.people import SessionKind, User
 from statekeep.domain.rates import Rate
 from statekeep.domain.retention import JournalBounds
 from statekeep.notifiers.local import LocalNotifier
@@ -110,15 +112,16 @@ class Api:
         """Somebody who is admin of as many organizations, all new."""
         user_id = UserId(new_id("usr", self.entropy))
         now = datetime_of(self.clock.now_ms())
-        await self.store.create_user(User(user_id, name, now))
+        email = EmailAddress(f"{name}@example.com")
+        await self.store.create_user(User(user_id, email, now))
         for number in range(organizations):
             organization = Organization(
                 OrganizationId(new_id("org", self.entropy)), f"{name} {number}", now, True
             )
             await self.store.create_organization(organization, user_id)
             assert await self.store.role_of(user_id, organization.id) is Role.ADMIN
-        token = self.tokens.issue_session(user_id, now=self.clock.now_s, valid_for_seconds=3600)
-        return {"authorization": f"Bearer {token}"}
+        begun = await self.services.sessions.begin(user_id, SessionKind.DEVICE, "a laptop")
+        return {"authorization": f"Bearer {begun.token}"}
 
     async def new_key(self, *scopes: str, **act: Any) -> Headers:
         """Headers of an end user with `act` as claims, whose token is signed with a new key of ada's organization."""
@@ -248,6 +251,7 @@ async def running_api(
             desired_versions=desired_versions,
             keys=Keys(store, tokens, authenticator, clock, entropy),
             organizations=Organizations(store, tokens, authenticator, clock, entropy),
+            sessions=Sessions(store, tokens, authenticator, clock, entropy),
             identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
             token_providers=TokenProviders(store, authenticator, entropy),
             logs=Logs(store),

@@ -21,9 +21,10 @@ from statekeep.domain.access import SCOPES, AuthContext
 from statekeep.domain.commit import Commit
 from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceKey
-from statekeep.domain.machine import MachineVersion, Organization, User
+from statekeep.domain.machine import MachineVersion, Organization
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import (
+    EmailAddress,
     InstanceName,
     MachineName,
     MigrationId,
@@ -31,6 +32,7 @@ from statekeep.domain.names import (
     UserId,
     VersionId,
 )
+from statekeep.domain.people import User
 from statekeep.ports.metrics import Metrics
 from statekeep.ports.notifier import InstanceChanged, InstanceDeleted, Notification
 from statekeep.runtimes.snapshots import (
@@ -197,7 +199,7 @@ class World:
 
     async def set_up(self):
         """One organization, one machine, one version."""
-        await self.store.create_user(User(UserId("usr_a"), "admin", THEN))
+        await self.store.create_user(User(UserId("usr_a"), EmailAddress("a@example.com"), THEN))
         organization = Organization(ORGANIZATION, "a", THEN, allow_anonymous_access=False)
         await self.store.create_organization(organization, UserId("usr_a"))
         await self.store.create_machine(ORGANIZATION, MACHINE, (), THEN)

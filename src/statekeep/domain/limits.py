@@ -216,8 +216,21 @@ CLOCK_SKEW = timedelta(seconds=5)
 """How long after its `exp` a token is still taken: the official client uses one until a second past it."""
 UPLOAD_URL_VALID_FOR = timedelta(minutes=15)
 SIGNED_ID_VALID_FOR = timedelta(hours=1)
-SESSION_TOKEN_VALID_FOR = timedelta(days=365)
-SESSION_TOKEN_RENEWED_BEFORE = timedelta(days=30)
+
+EMAIL_LENGTH_MAX = 254
+"""Characters of an e-mail address: what fits into a path of RFC 5321."""
+MEMBERS_MAX = 1_000
+"""Members of one organization and those who are invited, together."""
+BROWSER_SESSIONS_MAX = 20
+"""Browsers in which one user is signed in."""
+DEVICE_SESSIONS_MAX = 50
+"""Command lines and the like that one user has let in."""
+SERVER_SESSIONS_MAX = 2
+"""Tokens of `credentials.json` that work: the present one, and the one before, which somebody may have copied."""
+BROWSER_SESSION_VALID_FOR = timedelta(days=14)
+DEVICE_SESSION_VALID_FOR = timedelta(days=90)
+SERVER_SESSION_VALID_FOR = timedelta(days=365)
+SERVER_SESSION_RENEWED_BEFORE = timedelta(days=30)
 """A start writes a new token into `credentials.json` when less than this is left of the old one."""
 CACHED_TOKENS_MAX = 10_000
 """Checked tokens that are kept until they expire, so that one is checked once and not at every request."""

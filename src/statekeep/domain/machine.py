@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from statekeep.domain.access import Role
-from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.domain.names import KeyId, MachineName, OrganizationId, VersionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,6 @@ class Membership:
 
     organization: Organization
     role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Somebody who can be a member."""
-
-    id: UserId
-    name: str
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,10 @@ Overloaded where there is no room on the disk; nothing is then written, and read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
-from statekeep.domain.access import Role
 from statekeep.domain.bulk_upgrade import (
     BulkUpgrade,
     InstanceOutcome,
@@ -34,9 +33,7 @@ from statekeep.domain.machine import (
     Key,
     Machine,
     MachineVersion,
-    Membership,
     Organization,
-    User,
     VersionInfo,
 )
 from statekeep.domain.migration import Migration
@@ -69,9 +66,9 @@ from statekeep.domain.token_exchange import (
     IdentityProvider,
     TokenProvider,
 )
+from statekeep.ports.pages import Page
+from statekeep.ports.people import PeopleStore
 from statekeep.ports.transfers import TransferStore
-
-Item = TypeVar("Item")
 
 
 class DueTimer(NamedTuple):
@@ -104,13 +101,6 @@ class VersionSpan(NamedTuple):
 
     first_revision: int
     version: MachineVersion
-
-
-class Page(NamedTuple, Generic[Item]):
-    """Part of a list. `cursor` asks for what follows; None at the end."""
-
-    items: Sequence[Item]
-    cursor: str | None
 
 
 class InstanceStore(Protocol):
@@ -394,8 +384,8 @@ class MigrationCatalog(Protocol):
         ...
 
 
-class Catalog(ProviderCatalog, MigrationCatalog, Protocol):
-    """Organizations, members, keys, machines, versions and uploads."""
+class Catalog(PeopleStore, ProviderCatalog, MigrationCatalog, Protocol):
+    """People, organizations, keys, machines, versions and uploads."""
 
     async def create_organization(
         self, organization: Organization, admin: UserId, anonymous: AnonymousAccess | None = None
@@ -405,18 +395,6 @@ class Catalog(ProviderCatalog, MigrationCatalog, Protocol):
 
     async def organization(self, organization_id: OrganizationId) -> Organization | None:
         """By id."""
-        ...
-
-    async def create_user(self, user: User) -> None:
-        """Raises AlreadyExists where the id or the name is taken."""
-        ...
-
-    async def user_by_name(self, name: str) -> User | None:
-        """By name."""
-        ...
-
-    async def memberships(self, user_id: UserId) -> Sequence[Membership]:
-        """Oldest organization first."""
         ...
 
     async def create_key(self, key: Key, sealed_secret: bytes) -> None:
@@ -663,10 +641,6 @@ class Store(
 
     async def close(self) -> None:
         """Write what waits, then let go. Safe to call twice."""
-        ...
-
-    def role_of(self, user_id: UserId, organization_id: OrganizationId) -> Awaitable[Role | None]:
-        """The member's role, or None for a stranger."""
         ...
 
 

@@ -72,7 +72,7 @@ class TestPeople:
         )
         assert [type(result) for result in results] == [type(None), NotFound, type(None)]
         assert await store.organization(an_organization().id) is None
-        assert await store.user_by_name("eve") is not None
+        assert await store.user_by_email(a_user("eve").email) is not None
 
     async def test_an_id_of_an_organization_is_taken_once(self, store):
         """The first keeps it."""
@@ -91,20 +91,6 @@ class TestPeople:
             await store.create_organization(an_organization(name, created_at=created_at), ada.id)
         names = [membership.organization.name for membership in await store.memberships(ada.id)]
         assert names == ["a", "b", "c"]
-
-    async def test_a_user_is_found_by_name(self, store):
-        """Exactly as written."""
-        await store.create_user(a_user("ada"))
-        assert await store.user_by_name("ada") == a_user("ada")
-        assert await store.user_by_name("Ada") is None
-
-    @pytest.mark.parametrize("change", [{"name": "eve"}, {"id": UserId("usr_eve")}])
-    async def test_names_and_ids_of_users_are_taken_once(self, store, change):
-        """Whichever of the two is the same."""
-        await store.create_user(a_user("ada"))
-        with pytest.raises(AlreadyExists):
-            await store.create_user(replace(a_user("ada"), **change))
-        assert await store.user_by_name("eve") is None
 
 
 class TestKeys:

@@ -54,6 +54,7 @@ _PATH_PARAMETERS: Final = {
     "run": ("Id of the dry run.", None),
     "token": ("What the answer that began the version says.", None),
     "key": ("Id of the key.", None),
+    "session": ("Id of the session.", None),
     "service": ("Name of the token provider.", INSTANCE_NAME_PATTERN),
     "organization": ("Id of the organization.", None),
     "slug": ("A key of the `httpApiMapper` of the machine's current version.", None),

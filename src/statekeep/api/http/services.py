@@ -25,6 +25,7 @@ from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.rate_limits import RateLimits, unlimited
 from statekeep.application.retention import Retentions
+from statekeep.application.sessions import Sessions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
@@ -44,6 +45,7 @@ class Services:
     desired_versions: DesiredVersions
     keys: Keys
     organizations: Organizations
+    sessions: Sessions
     watching: Watching
     dead_letters: DeadLetters
     retentions: Retentions

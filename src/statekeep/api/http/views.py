@@ -23,7 +23,8 @@ from statekeep.domain.migration import Migration
 from statekeep.domain.retention import JournalBounds
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 from statekeep.ports.clock import datetime_of
-from statekeep.ports.store import Page, Transition
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Transition
 from statekeep.wire import answers
 from statekeep.wire.codecs import encode, timestamp, timestamp_of_milliseconds
 

@@ -21,10 +21,10 @@ from statekeep.domain.machine import VersionInfo
 from statekeep.domain.names import InstanceId, OrganizationId, VersionId
 from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
+from statekeep.ports.pages import Page
 from statekeep.ports.store import (
     ConflictingRevision,
     DueTimer,
-    Page,
     SelectedInstance,
     Store,
     StoredKeyUse,

@@ -20,11 +20,11 @@ from statekeep.domain.machine import (
     MachineVersion,
     Membership,
     Organization,
-    User,
     VersionInfo,
 )
 from statekeep.domain.message import Address, Message, MessageKind
 from statekeep.domain.names import InstanceId
+from statekeep.domain.people import Invitation, Member, Session, SessionKind, User
 from statekeep.domain.retention import JournalBounds, LogBounds, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
@@ -62,9 +62,63 @@ def membership_of(role: str, *organization: Any) -> Membership:
     return Membership(organization_of(*organization), Role(role))
 
 
-def user_of(id: Any, name: str, created_at: int) -> User:
+def user_of(id: Any, email: Any, created_at: int, is_email_verified: int) -> User:
     """A row of users."""
-    return User(id, name, instant_of(created_at))
+    return User(id, email, instant_of(created_at), bool(is_email_verified))
+
+
+def member_of(user_id: Any, email: Any, role: str, joined_at: int) -> Member:
+    """A row of members with its user."""
+    return Member(user_id, email, Role(role), instant_of(joined_at))
+
+
+def session_of(
+    id: Any, user_id: Any, kind: str, label: str, created_at: int, expires_at: int
+) -> Session:
+    """A row of sessions."""
+    return Session(
+        id, user_id, SessionKind(kind), label, instant_of(created_at), instant_of(expires_at)
+    )
+
+
+def session_columns(session: Session) -> dict[str, Any]:
+    """A session as a row."""
+    return {
+        "id": session.id,
+        "user_id": session.user_id,
+        "kind": session.kind.value,
+        "label": session.label,
+        "created_at": microseconds_of(session.created_at),
+        "expires_at": microseconds_of(session.expires_at),
+    }
+
+
+def invitation_of(id: Any, organization_id: Any, email: Any, role: str, *rest: int) -> Invitation:
+    """A row of invitations, without the hash of its code."""
+    created_at, expires_at, is_mailed = rest
+    return Invitation(
+        id,
+        organization_id,
+        email,
+        Role(role),
+        instant_of(created_at),
+        instant_of(expires_at),
+        bool(is_mailed),
+    )
+
+
+def invitation_columns(invitation: Invitation, code_hash: bytes) -> dict[str, Any]:
+    """An invitation as a row."""
+    return {
+        "id": invitation.id,
+        "organization_id": invitation.organization_id,
+        "email": invitation.email,
+        "role": invitation.role.value,
+        "created_at": microseconds_of(invitation.created_at),
+        "expires_at": microseconds_of(invitation.expires_at),
+        "is_mailed": invitation.is_mailed,
+        "code_hash": code_hash,
+    }
 
 
 def key_of(id: Any, organization_id: Any, name: str, scopes: str, created_at: int) -> Key:

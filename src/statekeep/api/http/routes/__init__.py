@@ -21,6 +21,7 @@ from statekeep.api.http.routes import (
     realtime,
     retention,
     server,
+    sessions,
     tokens,
     transfers,
     versions,
@@ -44,5 +45,6 @@ ALL: Final[tuple[Route, ...]] = (
     *http_api.ROUTES,
     *transfers.ROUTES,
     *organizations.ROUTES,
+    *sessions.ROUTES,
     *server.ROUTES,
 )
