@@ -50,16 +50,22 @@ from statekeep.application.machines import Machines
 from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
+from statekeep.application.people import People, people_use_cases
+from statekeep.application.people_rates import PeopleRates
+from statekeep.application.post import Post
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.retention import Retentions
 from statekeep.application.sessions import Sessions
 from statekeep.application.token_providers import TokenProviders
+from statekeep.application.usage import Usages
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorLogs, AuthorOutput
 from statekeep.domain import limits
+from statekeep.domain.errors import AlreadyExists
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.retention import JournalBounds
+from statekeep.mail.smtp import SmtpMailer
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.credentials import Credentials
@@ -113,6 +119,10 @@ class ReadyInfo(NamedTuple):
     organization_id: str
     token: str
     data_dir: Path
+
+
+class SettingUnusable(Exception):
+    """What was chosen does not go with what is stored; the message says how."""
 
 
 class TracingUnavailable(Exception):
@@ -186,7 +196,12 @@ async def _assemble(
         entropy,
         owner_email=settings.owner_email,
     )
-    credentials = await first_start.complete(settings.url)
+    try:
+        credentials = await first_start.complete(settings.url)
+    except AlreadyExists as error:
+        raise SettingUnusable(
+            f"owner_email: somebody else has {settings.owner_email} already; choose another"
+        ) from error
     tracer = _tracer(settings, stack)
     # Before the runtime, so that what hosts say as they end is written too.
     author_log = await _author_log(settings, store, clock, stack)
@@ -270,7 +285,8 @@ async def _assemble(
         clock=clock,
         rate_limits=_rate_limits(settings, metrics),
         organizations=Organizations(store, tokens, authenticator, clock, entropy),
-        sessions=sessions,
+        people=_people(settings, store, sessions, authenticator, clock, entropy),
+        usages=Usages(store),
         identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
         token_providers=TokenProviders(store, authenticator, entropy),
         logs=Logs(store),
@@ -341,6 +357,23 @@ def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
     tracer = OpenTelemetryTracer(settings.otlp_endpoint)
     stack.push_async_callback(tracer.close)
     return tracer
+
+
+def _people(
+    settings: Settings,
+    store: SqliteStore,
+    sessions: Sessions,
+    authenticator: Authenticator,
+    clock: SystemClock,
+    entropy: SystemEntropy,
+) -> People:
+    # The time of day may jump.
+    rates = PeopleRates(asyncio.get_running_loop().time)
+    server = settings.mail_server
+    post = None
+    if server is not None:
+        post = Post(SmtpMailer(server, settings.mail_sender), rates, settings.url)
+    return people_use_cases(store, sessions, authenticator, rates, clock, entropy, post=post)
 
 
 def _metrics_page(

@@ -10,7 +10,7 @@ from statekeep.domain.people import SessionKind
 async def begin(api, kind=SessionKind.DEVICE, label="a phone"):
     """Another session of ada's; its id and headers."""
     ada = (await api.expect(200, "GET", "/me"))["id"]
-    begun = await api.services.sessions.begin(ada, kind, label)
+    begun = await api.services.people.sessions.begin(ada, kind, label)
     return begun.session.id, {"authorization": f"Bearer {begun.token}"}
 
 

@@ -41,12 +41,16 @@ from statekeep.application.migration_paths import MigrationPaths
 from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
+from statekeep.application.people import people_use_cases
+from statekeep.application.people_rates import PeopleRates
+from statekeep.application.post import Post
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.retention import Retentions
 from statekeep.application.sessions import Sessions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
+from statekeep.application.usage import Usages
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.domain import limits
@@ -82,6 +86,7 @@ from statekeep.workers.timers import TimerService
 from tests.support.clock import FakeClock
 from tests.support.entropy import SeededEntropy
 from tests.support.forgery import key_token
+from tests.support.mailbox import Mailbox
 from tests.support.toy_runtime import ToyRuntime
 
 URL = "http://statekeep.test"
@@ -105,6 +110,8 @@ class Api:
     retention: RetentionWorker
     """Sweeps when a test says so."""
     metrics: Metrics
+    mailbox: Mailbox
+    """What was mailed, where there is mail at all."""
     admin: Headers
     """Of the member `ada`, admin of one organization."""
 
@@ -120,7 +127,7 @@ class Api:
             )
             await self.store.create_organization(organization, user_id)
             assert await self.store.role_of(user_id, organization.id) is Role.ADMIN
-        begun = await self.services.sessions.begin(user_id, SessionKind.DEVICE, "a laptop")
+        begun = await self.services.people.sessions.begin(user_id, SessionKind.DEVICE, "a laptop")
         return {"authorization": f"Bearer {begun.token}"}
 
     async def new_key(self, *scopes: str, **act: Any) -> Headers:
@@ -194,6 +201,7 @@ async def running_api(
     allow_private_network: bool = False,
     metrics_token: str | None = None,
     tracer: Tracer | None = None,
+    has_mail: bool = False,
 ) -> AsyncIterator[Api]:
     """An API of its own with one organization and its admin. `rates` are those of RateLimits, by the time of the fake clock.
 
@@ -230,6 +238,18 @@ async def running_api(
             allow_http_jwks=allow_private_network,
             allow_private_network=allow_private_network,
         )
+        sessions = Sessions(store, tokens, authenticator, clock, entropy)
+        people_rates = PeopleRates(lambda: clock.now_s)
+        mailbox = Mailbox()
+        people = people_use_cases(
+            store,
+            sessions,
+            authenticator,
+            people_rates,
+            clock,
+            entropy,
+            post=Post(mailbox, people_rates, URL) if has_mail else None,
+        )
         services = Services(
             authenticator=authenticator,
             instances=instances,
@@ -251,7 +271,8 @@ async def running_api(
             desired_versions=desired_versions,
             keys=Keys(store, tokens, authenticator, clock, entropy),
             organizations=Organizations(store, tokens, authenticator, clock, entropy),
-            sessions=Sessions(store, tokens, authenticator, clock, entropy),
+            people=people,
+            usages=Usages(store),
             identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
             token_providers=TokenProviders(store, authenticator, entropy),
             logs=Logs(store),
@@ -307,6 +328,7 @@ async def running_api(
             log_writer=log_writer,
             retention=retention,
             metrics=metrics,
+            mailbox=mailbox,
             admin={},
         )
         api.admin.update(await api.new_member("ada"))

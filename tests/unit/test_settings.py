@@ -121,6 +121,8 @@ def test_every_option_can_come_from_each_source(parse, write):
         "metrics_per_machine": True,
         "otlp_endpoint": "http://collector.example:4318",
         "owner_email": "ada@example.com",
+        "smtp_url": "smtps://us%40er:secret@mail.example.com",
+        "mail_from": "keep@example.com",
     }
     assert {field.name for field in fields(Settings)} - {"config", "crash_at"} == set(values)
     path = write("".join(f"{name} = {_toml(value)}\n" for name, value in values.items()))

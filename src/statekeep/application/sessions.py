@@ -80,6 +80,11 @@ class Sessions:
             self._authenticator.forget_session(ended)
         return BegunSession(session, self._tokens.issue_session(session))
 
+    async def verify_email(self, user_id: UserId) -> None:
+        """Remember that the address is the user's; where that was not known until now, all their sessions end."""
+        for ended in await self._people.verify_email(user_id):
+            self._authenticator.forget_session(ended)
+
     async def who(self, caller: AuthContext) -> SignedIn:
         """The caller, and the session that the request came with."""
         user = await self._people.user(require_user(caller))

@@ -29,6 +29,7 @@
     └── ComeBackLater             nothing was done, and later it may be
         ├── TooManyRequests       this caller has to slow down
         └── Overloaded            the server cannot, whoever asks
+            ├── MailUnavailable
             └── IssuerUnavailable
 
 `api/http/errors.py` is the only place that turns these into statuses.
@@ -251,6 +252,12 @@ class Overloaded(ComeBackLater):
     """Load was shed. `retry_after_seconds` is a hint."""
 
     code = "overloaded"
+
+
+class MailUnavailable(Overloaded):
+    """No mail can be sent at the moment."""
+
+    code = "mail-unavailable"
 
 
 class IssuerUnavailable(Overloaded):

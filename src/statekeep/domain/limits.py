@@ -221,6 +221,20 @@ EMAIL_LENGTH_MAX = 254
 """Characters of an e-mail address: what fits into a path of RFC 5321."""
 MEMBERS_MAX = 1_000
 """Members of one organization and those who are invited, together."""
+INVITATION_VALID_FOR = timedelta(days=7)
+SIGN_IN_LINK_VALID_FOR = timedelta(hours=1)
+MAILS_TO_ONE_RATE = Rate(1 / 600, 5)
+"""Mails to one address: five at once, and one every ten minutes."""
+MAILS_RATE = Rate(1, 100)
+"""Mails of the server, to all addresses together."""
+MAIL_TIMEOUT = timedelta(seconds=15)
+"""For one mail, from looking up the mail server's name to its answer."""
+CODE_TRIES_RATE = Rate(1 / 60, 10)
+"""Codes that one user types: with so few tries the eight letters of a device's code, good for a quarter of an hour, are not found (RFC 8628, 5.1)."""
+DEVICE_LOGINS_RATE = Rate(5, 100)
+"""Device logins that begin, of all strangers together."""
+WRONG_LINKS_RATE = Rate(20, 200)
+"""Links of strangers that lead nowhere. They cannot be found by trying; this bounds the work."""
 BROWSER_SESSIONS_MAX = 20
 """Browsers in which one user is signed in."""
 DEVICE_SESSIONS_MAX = 50

@@ -64,6 +64,16 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """How much there is of an organization's. `transitions` counts those of the instances that there are, kept or not."""
+
+    machines: int
+    versions: int
+    instances: int
+    transitions: int
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """An API key as lists show it: the secret is shown once, when the key is made."""
 

@@ -34,6 +34,7 @@ from statekeep.domain.machine import (
     Machine,
     MachineVersion,
     Organization,
+    Usage,
     VersionInfo,
 )
 from statekeep.domain.migration import Migration
@@ -395,6 +396,10 @@ class Catalog(PeopleStore, ProviderCatalog, MigrationCatalog, Protocol):
 
     async def organization(self, organization_id: OrganizationId) -> Organization | None:
         """By id."""
+        ...
+
+    async def usage(self, organization_id: OrganizationId) -> Usage:
+        """Counted now, on a thread: it takes a second for a million instances."""
         ...
 
     async def create_key(self, key: Key, sealed_secret: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Bodies about people: who they are and where they are signed in."""
+"""Bodies about people: who they are, where they are signed in, what they are members of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from statekeep.wire.answers import Answer
-from statekeep.wire.fields import Cursor, Timestamp
+from statekeep.wire.fields import Count, Cursor, Label, OrganizationId, Role, Timestamp
+from statekeep.wire.requests import Request, StrictRequest
 
 UserId = Annotated[str, Meta(description="Id of a user.", examples=["usr_uHvZHpF4STWvMg8BKVCUTg"])]
 SessionId = Annotated[
@@ -62,3 +63,99 @@ class Me(Answer):
     email: EmailAddress
     created_at: Timestamp
     session: SessionInfo
+
+
+class SetRole(StrictRequest):
+    """What a member may do from now on."""
+
+    role: Role
+
+
+class SendInvitation(Request):
+    """Somebody to invite."""
+
+    email: EmailAddress
+    role: Role
+
+
+class MemberItem(Answer):
+    """A member of the organization."""
+
+    id: UserId
+    email: EmailAddress
+    role: Role
+    joined_at: Timestamp
+
+
+class MemberPage(Answer):
+    """Members, those who joined last first."""
+
+    members: list[MemberItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class InvitationItem(Answer):
+    """An invitation that was not accepted yet."""
+
+    id: Annotated[
+        str, Meta(description="Id of an invitation.", examples=["inv_uHvZHpF4STWvMg8BKVCUTg"])
+    ]
+    email: EmailAddress
+    role: Role
+    created_at: Timestamp
+    expires_at: Timestamp
+
+
+class InvitationPage(Answer):
+    """Invitations, newest first."""
+
+    invitations: list[InvitationItem]
+    cursor: Cursor | UnsetType = UNSET
+
+
+class SentInvitation(Answer):
+    """An invitation that was made. Without a mail server it has a link to pass on, which is never shown again."""
+
+    invitation: InvitationItem
+    is_mailed: bool
+    code: Annotated[
+        str | UnsetType, Meta(description="What `PUT /{invitation}` takes, if it is not mailed.")
+    ] = UNSET
+    url: Annotated[
+        str | UnsetType, Meta(description="A page on which to accept, if it is not mailed.")
+    ] = UNSET
+
+
+class JoinedOrganization(Answer):
+    """An organization that somebody joined."""
+
+    id: OrganizationId
+    name: Label
+
+
+class AcceptedInvitation(Answer):
+    """What the caller has become."""
+
+    organization: JoinedOrganization
+    role: Role
+
+
+class Usage(Answer):
+    """What there is of an organization's."""
+
+    machines: Count
+    versions: Count
+    instances: Count
+    transitions: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Taken by the instances that there are, whether they are still kept or not.",
+        ),
+    ]
+
+
+class UsagePage(Answer):
+    """Where the usage of the organization is shown."""
+
+    url: str

@@ -11,17 +11,20 @@ import pytest
 from statekeep.domain.access import Role
 from statekeep.domain.errors import AlreadyExists, InvalidState, NotFound
 from statekeep.domain.limits import CODE_BYTES_MAX, PAGE_SIZE
-from statekeep.domain.machine import Membership, VersionInfo
+from statekeep.domain.machine import Membership, Usage, VersionInfo
 from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.domain.transfer import ImportId
 from statekeep.ports.store import Upload
 from tests.support.builders import (
     CODE,
     NOW,
+    a_commit,
     a_key,
     a_user,
     a_version,
     an_organization,
     create_instance,
+    create_instances,
     found_organization,
     lay_ground,
 )
@@ -91,6 +94,26 @@ class TestPeople:
             await store.create_organization(an_organization(name, created_at=created_at), ada.id)
         names = [membership.organization.name for membership in await store.memberships(ada.id)]
         assert names == ["a", "b", "c"]
+
+
+class TestUsage:
+    async def test_everything_of_the_organization_counts(self, store):
+        """And nothing of others, nor what is gone."""
+        ground = await lay_ground(store)
+        await lay_ground(store, machine="other")
+        rivals = await lay_ground(store, organization="rival")
+        await create_instance(store, rivals)
+        kept, gone = await create_instances(store, ground, ["kept", "gone"])
+        await store.commit(a_commit(kept, 1, entries=4))
+        await store.delete_instance(gone)
+        assert await store.usage(ground.machine.organization_id) == Usage(2, 2, 1, 5)
+        assert await store.usage(OrganizationId("org_none")) == Usage(0, 0, 0, 0)
+
+    async def test_what_is_being_imported_does_not_count(self, store):
+        """Nobody can see it yet."""
+        organization_id = await found_organization(store)
+        await store.stage_machine(ImportId("imp_1"), organization_id, MachineName("door"), (), NOW)
+        assert await store.usage(organization_id) == Usage(0, 0, 0, 0)
 
 
 class TestKeys:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from statekeep.application.invitations import Acceptance, SentInvitation
+from statekeep.application.links import invitation_path
 from statekeep.application.sessions import SignedIn
+from statekeep.domain.machine import Usage
 from statekeep.domain.names import SessionId
-from statekeep.domain.people import Session
+from statekeep.domain.people import Invitation, Member, Session
 from statekeep.wire import people
 from statekeep.wire.codecs import timestamp
 
@@ -35,3 +38,35 @@ def _session_info(session: Session) -> people.SessionInfo:
         timestamp(session.created_at),
         timestamp(session.expires_at),
     )
+
+
+def member(one: Member) -> people.MemberItem:
+    """A member."""
+    return people.MemberItem(one.user_id, one.email, one.role.value, timestamp(one.joined_at))
+
+
+def invitation(one: Invitation) -> people.InvitationItem:
+    """An invitation, without its code."""
+    return people.InvitationItem(
+        one.id, one.email, one.role.value, timestamp(one.created_at), timestamp(one.expires_at)
+    )
+
+
+def sent_invitation(sent: SentInvitation, base_url: str) -> people.SentInvitation:
+    """An invitation as its inviter sees it once."""
+    item = invitation(sent.invitation)
+    if sent.code is None:
+        return people.SentInvitation(item, True)
+    return people.SentInvitation(item, False, sent.code, base_url + invitation_path(sent.code))
+
+
+def acceptance(accepted: Acceptance) -> people.AcceptedInvitation:
+    """What somebody has become."""
+    organization = accepted.organization
+    joined = people.JoinedOrganization(organization.id, organization.name)
+    return people.AcceptedInvitation(joined, accepted.role.value)
+
+
+def usage(counts: Usage) -> people.Usage:
+    """What there is of an organization's."""
+    return people.Usage(counts.machines, counts.versions, counts.instances, counts.transitions)

@@ -17,7 +17,7 @@ from statekeep.domain.event import Origin, Receipt
 from statekeep.domain.index import NO_INDEX_ENTRIES
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.limits import PAGE_SIZE
-from statekeep.domain.machine import VersionInfo
+from statekeep.domain.machine import Usage, VersionInfo
 from statekeep.domain.names import InstanceId, OrganizationId, VersionId
 from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
@@ -60,6 +60,18 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
 
     async def close(self) -> None:
         return
+
+    async def usage(self, organization_id: OrganizationId) -> Usage:
+        machines = {machine.id for machine in self._machines_of(organization_id)}
+        instances = [
+            stored for stored in self._instances.values() if stored.created.machine_id in machines
+        ]
+        return Usage(
+            len(machines),
+            sum(one.version.machine_id in machines for one in self._versions.values()),
+            len(instances),
+            sum(stored.journal[-1].revision for stored in instances),
+        )
 
     def new_instance_id(self) -> InstanceId:
         return InstanceId(next(self._instance_ids))

@@ -16,6 +16,7 @@ from statekeep.domain.machine import (
     Machine,
     MachineVersion,
     Organization,
+    Usage,
     VersionInfo,
 )
 from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
@@ -76,6 +77,11 @@ class SqliteCatalog(SqlitePeople, SqliteProviders, SqliteMigrations, Catalog):
     async def organization(self, organization_id: OrganizationId) -> Organization | None:
         row = self._read("organization", id=organization_id)
         return None if row is None else organization_of(*row)
+
+    async def usage(self, organization_id: OrganizationId) -> Usage:
+        named = {"organization_id": organization_id}
+        (counts,) = await self._database.scan_rows(QUERIES["usage"], named)
+        return Usage(*counts)
 
     async def create_key(self, key: Key, sealed_secret: bytes) -> None:
         await self._change("create_key", **key_columns(key, sealed_secret))

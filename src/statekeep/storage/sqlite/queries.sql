@@ -292,6 +292,16 @@ INSERT INTO organizations (id, name, created_at, allow_anonymous_access) VALUES 
 -- name: organization
 SELECT id, name, created_at, allow_anonymous_access FROM organizations WHERE id = :id;
 
+-- name: usage
+SELECT
+  (SELECT count(*) FROM machines WHERE organization_id = :organization_id AND id NOT IN (SELECT machine_id FROM staged_machines)),
+  (SELECT count(*) FROM machines CROSS JOIN versions ON versions.machine_id = machines.id
+    WHERE machines.organization_id = :organization_id AND machines.id NOT IN (SELECT machine_id FROM staged_machines)),
+  count(*),
+  coalesce(sum(standings.revision), 0)
+FROM machines CROSS JOIN instances ON instances.machine_id = machines.id JOIN standings ON standings.instance_id = instances.id
+WHERE machines.organization_id = :organization_id AND machines.id NOT IN (SELECT machine_id FROM staged_machines);
+
 -- name: create_key
 INSERT INTO keys (id, organization_id, name, scopes, created_at, sealed_secret)
 VALUES (:id, :organization_id, :name, :scopes, :created_at, :sealed_secret);

@@ -15,6 +15,7 @@ from statekeep.api.http.routes import (
     keys,
     logs,
     machines,
+    members,
     migrations,
     organizations,
     providers,
@@ -24,6 +25,7 @@ from statekeep.api.http.routes import (
     sessions,
     tokens,
     transfers,
+    usage,
     versions,
 )
 
@@ -45,6 +47,8 @@ ALL: Final[tuple[Route, ...]] = (
     *http_api.ROUTES,
     *transfers.ROUTES,
     *organizations.ROUTES,
+    *members.ROUTES,
     *sessions.ROUTES,
+    *usage.ROUTES,
     *server.ROUTES,
 )

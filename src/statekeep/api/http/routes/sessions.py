@@ -14,21 +14,21 @@ _TAG: Final = "People"
 
 
 async def read_me(call: Call[None]) -> people.Me:
-    return people_views.me(await call.services.sessions.who(call.caller))
+    return people_views.me(await call.services.people.sessions.who(call.caller))
 
 
 async def list_sessions(call: Call[None]) -> people.SessionPage:
-    page = await call.services.sessions.list(call.caller, call.cursor)
+    page = await call.services.people.sessions.list(call.caller, call.cursor)
     items = [people_views.session_item(one, call.caller.session_id) for one in page.items]
     return people.SessionPage(items, views.next_cursor(page))
 
 
 async def end_current_session(call: Call[None]) -> None:
-    await call.services.sessions.end_current(call.caller)
+    await call.services.people.sessions.end_current(call.caller)
 
 
 async def end_session(call: Call[None]) -> None:
-    await call.services.sessions.end(call.caller, SessionId(call.path["session"]))
+    await call.services.people.sessions.end(call.caller, SessionId(call.path["session"]))
 
 
 ROUTES: Final = (
