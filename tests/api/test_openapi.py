@@ -27,6 +27,8 @@ BY_CURSOR = [
     "retryDeadLetters",
     "listKeys",
     "listSessions",
+    "listMembers",
+    "listInvitations",
     "listIdentityProviders",
     "listTokenProviders",
     "listBulkUpgrades",
@@ -47,7 +49,7 @@ BY_LINES = ["importAnExport"]
 PARTING = ["signOut"]
 """What comes after would be asked by nobody."""
 ENDLESS = ["followAnInstance", "openARealtimeSocket"]
-BY_CHARACTER = ["createAKey", "createAnOrganization"]
+BY_CHARACTER = ["createAKey", "createAnOrganization", "inviteSomebody"]
 BY_TRUST = [
     "putAnIdentityProvider",
     "deleteAnIdentityProvider",
