@@ -85,9 +85,9 @@ async def test_an_invitation_is_for_one_address(api):
     eve = await api.new_member("eve")
     code = (await invite(api))["code"]
     refusals = [
-        await api.expect(404, "PUT", f"/{one}", headers=eve) for one in (code, "sbinv_none", "x")
+        await api.expect(404, "PUT", f"/{one}", headers=eve) for one in (code, "sbinv_none")
     ]
-    assert refusals[0] == refusals[1] == refusals[2]
+    assert refusals[0] == refusals[1]
     bob = await api.new_member("bob", organizations=0)
     await api.expect(200, "PUT", f"/{code}", headers=bob)
 

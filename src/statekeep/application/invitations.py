@@ -21,7 +21,7 @@ from statekeep.domain.errors import InvalidState, NotFound
 from statekeep.domain.limits import INVITATION_VALID_FOR
 from statekeep.domain.machine import Organization
 from statekeep.domain.names import EmailAddress, InvitationId, UserId, parse_email
-from statekeep.domain.people import Invitation, SessionKind, User
+from statekeep.domain.people import INVITATION_CODE_PREFIX, Invitation, SessionKind, User
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.entropy import Entropy
 from statekeep.ports.pages import Page
@@ -91,7 +91,7 @@ class Invitations:
             now + INVITATION_VALID_FOR,
             is_mailed=self._post is not None,
         )
-        code = new_id("sbinv", self._entropy, byte_count=_CODE_BYTES)
+        code = new_id(INVITATION_CODE_PREFIX, self._entropy, byte_count=_CODE_BYTES)
         await self._catalog.put_invitation(invitation, _hash(code))
         if self._post is None:
             return SentInvitation(invitation, code)

@@ -14,6 +14,9 @@ from statekeep.domain.access import Role
 from statekeep.domain.errors import InvalidState
 from statekeep.domain.names import EmailAddress, InvitationId, OrganizationId, SessionId, UserId
 
+INVITATION_CODE_PREFIX: Final = "sbinv"
+"""What is before the `_` of a code. It stands at the root of the API, where nothing else begins like that."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:

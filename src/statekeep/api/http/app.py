@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -40,6 +41,7 @@ from statekeep.ports.metrics import Metrics
 from statekeep.ports.tracing import Tracer
 from statekeep.wire import codecs
 from statekeep.wire.answers import Error
+from statekeep.wire.fields import INVITATION_CODE_PATTERN
 
 _OUTSIDE_OF_TABLE: Final = {404: "not-found", 405: "method-not-allowed"}
 
@@ -124,9 +126,24 @@ def _by_path(responders: Responders, errors: ErrorAnswers) -> list[StarletteRout
         # Hot methods never come this far, but `Allow` has to name them.
         methods.setdefault(route.path, set()).add(route.method)
     return [
-        StarletteRoute(path, PathEndpoint(paths[path], errors), methods=sorted(allowed))
+        StarletteRoute(
+            _for_framework(path), PathEndpoint(paths[path], errors), methods=sorted(allowed)
+        )
         for path, allowed in sorted(methods.items(), key=lambda item: _parameters_in(item[0]))
     ]
+
+
+class _InvitationCode(StringConvertor):
+    """At the root of the API, where any other name is a path that may be wrong."""
+
+    regex = INVITATION_CODE_PATTERN.strip("^$")
+
+
+register_url_convertor("invitation", _InvitationCode())
+
+
+def _for_framework(path: str) -> str:
+    return path.replace("{invitation}", "{invitation:invitation}")
 
 
 def _parameters_in(path: str) -> list[bool]:

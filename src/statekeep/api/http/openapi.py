@@ -22,7 +22,11 @@ from statekeep.domain.errors import (
 )
 from statekeep.domain.limits import IDEMPOTENCY_KEY_LENGTH_MAX
 from statekeep.wire.answers import Error
-from statekeep.wire.fields import INSTANCE_NAME_PATTERN, MACHINE_NAME_PATTERN
+from statekeep.wire.fields import (
+    INSTANCE_NAME_PATTERN,
+    INVITATION_CODE_PATTERN,
+    MACHINE_NAME_PATTERN,
+)
 
 Document = dict[str, Any]
 
@@ -56,7 +60,7 @@ _PATH_PARAMETERS: Final = {
     "key": ("Id of the key.", None),
     "user": ("Id of the member.", None),
     "id": ("Id of the invitation.", None),
-    "invitation": ("The code of the invitation.", None),
+    "invitation": ("The code of the invitation.", INVITATION_CODE_PATTERN),
     "session": ("Id of the session.", None),
     "service": ("Name of the token provider.", INSTANCE_NAME_PATTERN),
     "organization": ("Id of the organization.", None),

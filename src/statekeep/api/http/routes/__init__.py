@@ -46,9 +46,9 @@ ALL: Final[tuple[Route, ...]] = (
     *tokens.ROUTES,
     *http_api.ROUTES,
     *transfers.ROUTES,
-    *organizations.ROUTES,
     *members.ROUTES,
     *sessions.ROUTES,
     *usage.ROUTES,
+    *organizations.ROUTES,
     *server.ROUTES,
 )
