@@ -81,7 +81,7 @@ class BulkUpgrader:
         return waiting[-1].instance_id
 
     async def finish_if_done(self, job: BulkUpgrade) -> bool:
-        """Whether nothing is left to do, which is then written down."""
+        """Is nothing left to do? That is then written down."""
         counts = await self._store.bulk_upgrade_counts(job.id)
         if counts.get(InstanceOutcome.PENDING) or counts.get(InstanceOutcome.WAITING):
             return False

@@ -104,6 +104,8 @@ OUTLINE_BYTES_MAX = 1 * MIB
 
 BULK_UPGRADES_AT_ONCE = 16
 """Instances of one bulk upgrade that are being carried over at once: so many requests the host of the new version may have before an event of somebody else's."""
+BULK_UPGRADE_JOBS_AT_ONCE = 8
+"""Bulk upgrades that are worked on at once; others have their turn after a portion of these."""
 BULK_UPGRADE_PORTION = 64
 """Instances whose results are written down together. After a crash so many are looked at again, and none is upgraded again."""
 BULK_SELECTION_PORTION = 1_000

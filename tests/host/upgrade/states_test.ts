@@ -102,7 +102,11 @@ forAllMajors("a state that the new version does not have fails the upgrade", asy
 forAllMajors("history states are no states to be in", async (from, to) => {
   const subject = new Subject(driverOf(from, FLAT));
   const target = driverOf(to, { initial: "b", states: { a: { type: "history" }, b: {} } });
-  await assert.rejects(upgraded(subject, target, IDENTITY), { code: "no-such-state" });
+  await assert.rejects(upgraded(subject, target, IDENTITY), {
+    code: "no-such-state",
+    message: /leads to "a", a history state, in which no instance can be/,
+    path: ["a"],
+  });
 });
 
 forAllMajors("two children of one state cannot be active at once", async (from, to) => {

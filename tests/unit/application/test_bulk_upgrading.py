@@ -355,6 +355,7 @@ class TestWaiting:
 
 async def until_done(world):
     """Its worker runs until the job is over."""
+    world.upgrading.look()
     await world.upgrading.start()
     await world.store.upgrade_over.wait()
     await world.upgrading.stop()
