@@ -27,6 +27,8 @@ class HostOptions:
     heap_mib: int = limits.HOST_HEAP_MIB_MAX
     step_timeout: timedelta = limits.STEP_TIMEOUT
     allow_private_network: bool = False
+    allow_network: bool = True
+    """Without it author code reaches nothing outside its process."""
 
 
 @asynccontextmanager
@@ -43,6 +45,7 @@ async def running_hosts(
         cache_dir=options.cache_dir,
         heap_mib=options.heap_mib,
         allow_private_network=options.allow_private_network,
+        allow_network=options.allow_network,
     )
     runtime = HostRuntime()
     # In the folder for temporary files, since the path of a socket has to be short.

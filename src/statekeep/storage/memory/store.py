@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import NamedTuple
 
 from statekeep.domain.commit import Commit, NewInstance
@@ -47,12 +47,12 @@ class _TimerPlace(NamedTuple):
 
 
 class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
-    """Keeps every promise of the port but durability."""
+    """Keeps every promise of the port but durability. `instance_ids` gives the numbers of new instances where several stores share a runtime."""
 
-    def __init__(self) -> None:
+    def __init__(self, instance_ids: Iterator[int] | None = None) -> None:
         super().__init__()
         MemoryLogs.__init__(self)
-        self._instance_ids = itertools.count(1)
+        self._instance_ids = instance_ids or itertools.count(1)
         self._deaths = itertools.count(1)
 
     async def open(self) -> None:
