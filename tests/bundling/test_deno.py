@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from statekeep.bundling import BuildFailed, Dialect, inspect_machine
+from statekeep.bundling import BuildFailed, Dialect, Kind, inspect_machine
 from tests.support.registries import Package, module_server
 from tests.support.source_maps import sources_of
 
@@ -41,6 +41,30 @@ async def test_a_single_file_needs_nothing_else(project, bundler, web):
 
     assert (await inspect_machine(bundle.code)).xstate == "5.33.3"
     assert bundle.inputs == (entry,)
+    assert web.asked == []
+
+
+async def test_the_import_map_says_which_xstate_is_meant(project, bundler, web):
+    """By the name that it gives. It is not fetched for that."""
+    imports = {"xstate": "npm:xstate@^5.20.0", "four/": "npm:/xstate@4/", "plain": "npm:xstate"}
+    project.write("deno.jsonc", f"// with comments\n{json.dumps({'imports': imports})}")
+    entry = project.write(
+        "machine.ts",
+        """
+        export * from "xstate";
+        export * from "xstate/actions";
+        export * from "four/lib/actions.js";
+        export * from "plain";
+        """,
+    )
+
+    bundle = await bundler.bundle(entry, DENO)
+    assert await bundler.bundle(entry, DENO) == bundle
+
+    assert bundle.imports == (
+        *("npm:xstate@4", "npm:xstate@4/lib/actions.js"),
+        *("npm:xstate@5", "npm:xstate@5/actions"),
+    )
     assert web.asked == []
 
 
@@ -117,6 +141,20 @@ async def test_everything_that_deno_resolves_is_bundled(project, bundler, progre
     assert any("lib/one.ts" in line for line in progress)
     # A build leaves nothing behind that was not there.
     assert not (project.folder / "deno.lock").exists()
+
+
+async def test_a_migration_brings_its_own_xstate(project, bundler, web):
+    """There is none for migrations on the server, whatever the import map calls it."""
+    web.serve_npm(
+        Package("xstate", "5.20.1", {"index.js": "exports.setup = 'from npm';"}),
+    )
+    project.write("deno.json", '{"imports": {"xstate": "npm:xstate@5"}}')
+    entry = project.write("migration.ts", 'import { setup } from "xstate"; export default setup;')
+
+    bundle = await bundler.bundle(entry, DENO, kind=Kind.MIGRATION)
+
+    assert bundle.imports == ()
+    assert b"from npm" in bundle.code
 
 
 async def test_building_again_asks_nobody_until_there_is_something_new(project, bundler, web):
@@ -199,3 +237,15 @@ async def test_a_project_with_deno_s_own_node_modules(project, bundler, web):
 
     assert b"deep1" in bundle.code
     assert bundle.inputs == (project.folder / "deno.json", entry)
+
+
+async def test_a_configuration_that_deno_cannot_read_is_told_once(project, bundler, web):
+    """However many imports could not be resolved because of it."""
+    project.write("deno.json", "{ nonsense")
+    entry = project.write("machine.ts", 'import "one"; import "two"; import "npm:three";')
+
+    with pytest.raises(BuildFailed, match=r"deno\.json") as failed:
+        await bundler.bundle(entry, DENO)
+
+    assert len(failed.value.errors) == 1
+    assert project.folder / "deno.json" in failed.value.inputs

@@ -15,11 +15,21 @@ from statekeep.bundling import process as process_module
 NODE = Dialect.NODE
 
 
+def child_of(pid: int, program: bytes) -> int:
+    """The process of that program that another one has started, whichever of its threads did."""
+    children = [
+        child
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    ]
+    [found] = [
+        child for child in children if program in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+    return int(found)
+
+
 def bundler_pid() -> int:
-    """The process that this one has started."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    [pid] = [pid for pid in children if b"bundler.js" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return int(pid)
+    return child_of(os.getpid(), b"bundler.js")
 
 
 class Stuck:
@@ -47,6 +57,17 @@ async def test_a_bundler_that_was_killed_is_replaced(project, bundler):
     with pytest.raises(BundlerUnavailable, match="ended unexpectedly"):
         await stuck.build
     os.close(writing)
+    assert b"default" in (await bundler.bundle(entry, NODE)).code
+
+
+async def test_a_bundler_that_has_lost_esbuild_is_replaced(project, bundler):
+    entry = project.write("machine.ts", "export default 1;")
+    await bundler.bundle(entry, NODE)
+
+    os.kill(child_of(bundler_pid(), b"--service"), signal.SIGKILL)
+
+    with pytest.raises(BundlerUnavailable, match="ended unexpectedly"):
+        await bundler.bundle(entry, NODE)
     assert b"default" in (await bundler.bundle(entry, NODE)).code
 
 

@@ -50,6 +50,11 @@ export class DenoGraph {
     );
   }
 
+  /** What the import map makes of names, and nothing that would have to be fetched. Throws as `of` does. */
+  static async ofNames(entry: string, root: string): Promise<DenoGraph> {
+    return new DenoGraph(await denoInfo(entry, root, ["--no-remote", "--no-npm"], () => {}));
+  }
+
   /** Ask Deno, which fetches into its own cache what is missing there. Throws what it says where it can make nothing of the entry. */
   static async of(entry: string, root: string, report: (text: string) => void): Promise<DenoGraph> {
     const info = await denoInfo(entry, root, [], report);

@@ -20,6 +20,7 @@ for await (const line of linesOf(Deno.stdin.readable)) handle(JSON.parse(line));
 await esbuild.stop();
 Deno.exit();
 
+// Where a build does not even fail, esbuild is gone, and so is this process then: another one takes its place.
 function handle(request: Request) {
   if (request.op === "forget") bundler.forget(request.entry);
   else bundler.bundle(request.entry).then((outcome) => reply(request.id, outcome));

@@ -49,7 +49,7 @@ export class Project {
     this.#context = esbuild.context(this.#options());
   }
 
-  /** Builds follow each other. Never rejects. */
+  /** Builds follow each other. Rejects where it is not the author's files that fail. */
   bundle(): Promise<Bundled | Failed> {
     const outcome = this.#last.then(() => this.#build());
     this.#last = outcome;
@@ -68,7 +68,8 @@ export class Project {
     try {
       return this.#bundled(await (await this.#context).rebuild());
     } catch (error) {
-      return this.#failed(error);
+      if (isBuildFailure(error)) return this.#failed(error);
+      throw error;
     }
   }
 
@@ -128,10 +129,7 @@ export class Project {
       .slice(0, WEIGHTS_SHOWN);
   }
 
-  #failed(error: unknown): Failed {
-    const { errors, warnings } = isBuildFailure(error)
-      ? error
-      : { errors: [{ text: `The bundler failed: ${error}` }], warnings: [] };
+  #failed({ errors, warnings }: BuildFailure): Failed {
     return {
       errors: messagesOf(errors, this.#entry.root),
       warnings: messagesOf(warnings, this.#entry.root),

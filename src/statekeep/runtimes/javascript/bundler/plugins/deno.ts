@@ -23,6 +23,7 @@ const LOADERS: Record<string, Loader> = {
 };
 
 const PACKAGE_ADDRESS = /^npm:\/?(?:@[^/]+\/)?[^/@]+@[^/]+(\/.*)?$/;
+const XSTATE_ADDRESS = /^npm:\/?xstate(?:@([^/]+))?(?:\/|$)/;
 const BARE = /^(@[^/]+\/[^/]+|[^/]+)(\/.*)?$/;
 
 /** Marks questions to esbuild's own resolution. */
@@ -30,8 +31,12 @@ const OF_A_PACKAGE = Symbol("of a package");
 
 export class DenoDependencies {
   #graph: DenoGraph | null = null;
-  /** That of this build. */
+  /** That of this build, where one was needed. */
   #fresh: Promise<DenoGraph> | null = null;
+  /** The same without fetching: XState is the server's, so that nobody has to have it here. */
+  #names: DenoGraph | null = null;
+  #freshNames: Promise<DenoGraph> | null = null;
+  #isFailureTold = false;
   #configuration = "";
 
   constructor(
@@ -44,9 +49,10 @@ export class DenoDependencies {
   begin() {
     const configuration = CONFIGURATION.map((name) => changedAt(join(this.entry.root, name)))
       .join();
-    if (configuration !== this.#configuration) this.#graph = null;
+    if (configuration !== this.#configuration) this.#graph = this.#names = null;
     this.#configuration = configuration;
-    this.#fresh = null;
+    this.#fresh = this.#freshNames = null;
+    this.#isFailureTold = false;
   }
 
   isAuthors(importer: string): boolean {
@@ -58,12 +64,13 @@ export class DenoDependencies {
     return owner && `npm:${owner.name}@${owner.version}${file.slice(owner.localPath.length)}`;
   }
 
-  /** The version of XState that `args` mean, as a range or number; null where they mean none from npm. */
-  async versionOf(args: OnResolveArgs): Promise<string | null> {
+  async versionOf(args: OnResolveArgs): Promise<string | undefined | null> {
+    if (args.path.startsWith("npm:")) return undefined;
     const owner = this.#graph?.ownerOf(args.importer)?.[1];
     if (owner) return this.#dependencyOf(owner, "xstate")?.[1].version ?? null;
-    const { specifier = "" } = await this.#dependency(args) ?? {};
-    return /^npm:\/?xstate@([^/]+)/.exec(specifier)?.[1] ?? null;
+    const { specifier = "" } = await this.#named(args) ?? {};
+    const [address, version] = XSTATE_ADDRESS.exec(specifier) ?? [];
+    return address === undefined ? null : version;
   }
 
   readonly plugin: Plugin = {
@@ -90,9 +97,11 @@ export class DenoDependencies {
   async #resolve(build: PluginBuild, args: OnResolveArgs): Promise<OnResolveResult | undefined> {
     let found;
     try {
+      const provided = await this.#providedBehind(args);
+      if (provided) return await build.resolve(provided, { kind: args.kind });
       found = await this.#dependency(args);
     } catch (error) {
-      return failed((error as Error).message);
+      return this.#failedAsAWhole(error as Error);
     }
     if (!found) return undefined;
     if (found.specifier === undefined) return failed(found.error!);
@@ -100,6 +109,13 @@ export class DenoDependencies {
     if (!module) return failed(`Deno finds nothing at ${found.specifier}`);
     if (module.error !== undefined && !module.local) return failed(module.error);
     return await this.#place(build, module, args);
+  }
+
+  /** Deno could make nothing of the project. That stands at the first import for all of them. */
+  #failedAsAWhole(error: Error): OnResolveResult {
+    if (this.#isFailureTold) return { path: "unknown", external: true };
+    this.#isFailureTold = true;
+    return failed(error.message);
   }
 
   #place(build: PluginBuild, module: Module, args: OnResolveArgs) {
@@ -136,14 +152,35 @@ export class DenoDependencies {
     return build.resolve(name + subpath, { resolveDir: folder, kind, pluginData: OF_A_PACKAGE });
   }
 
+  /** What the server has may go by another name in the import map. */
+  async #providedBehind(args: OnResolveArgs): Promise<string | undefined> {
+    if (this.entry.kind === "migration" || /^[a-z]+:/.test(args.path)) return undefined;
+    const { specifier } = await this.#named(args) ?? {};
+    return specifier && XSTATE_ADDRESS.test(specifier) ? specifier : undefined;
+  }
+
+  async #named(args: OnResolveArgs) {
+    const importer = addressOf(args);
+    const known = this.#graph?.dependency(importer, args.path) ??
+      this.#names?.dependency(importer, args.path);
+    if (known) return known;
+    this.#freshNames ??= DenoGraph.ofNames(this.entry.path, this.entry.root);
+    this.#names = await this.#freshNames;
+    return this.#names.dependency(importer, args.path);
+  }
+
   async #dependency(args: OnResolveArgs) {
-    const importer = args.namespace === "file" ? pathToFileURL(args.importer).href : args.importer;
+    const importer = addressOf(args);
     const known = this.#graph?.dependency(importer, args.path);
     if (known?.specifier && !this.#graph!.module(known.specifier)?.error) return known;
     this.#fresh ??= DenoGraph.of(this.entry.path, this.entry.root, this.report);
     this.#graph = await this.#fresh;
     return this.#graph.dependency(importer, args.path);
   }
+}
+
+function addressOf({ namespace, importer }: OnResolveArgs): string {
+  return namespace === "file" ? pathToFileURL(importer).href : importer;
 }
 
 function failed(text: string): OnResolveResult {
