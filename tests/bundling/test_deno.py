@@ -6,7 +6,14 @@ import json
 
 import pytest
 
-from statekeep.bundling import BuildFailed, Dialect, Kind, inspect_machine
+from statekeep.bundling import (
+    BuildFailed,
+    Bundler,
+    BundlerUnavailable,
+    Dialect,
+    Kind,
+    inspect_machine,
+)
 from tests.support.registries import Package, module_server
 from tests.support.source_maps import sources_of
 
@@ -237,6 +244,21 @@ async def test_a_project_with_deno_s_own_node_modules(project, bundler, web):
 
     assert b"deep1" in bundle.code
     assert bundle.inputs == (project.folder / "deno.json", entry)
+
+
+async def test_a_failing_listener_ends_the_bundler_and_is_heard(project, web):
+    """Nobody waits for ever for what was asked, and the failure is not hidden."""
+
+    def fail(_: str) -> None:
+        raise RuntimeError("the terminal is gone")
+
+    entry = project.write("machine.ts", f'import "{web.serve("/a.ts", "")}";')
+    bundler = Bundler(on_progress=fail)
+
+    with pytest.raises(BundlerUnavailable):
+        await bundler.bundle(entry, DENO)
+    with pytest.raises(RuntimeError, match="the terminal is gone"):
+        await bundler.__aexit__(None, None, None)
 
 
 async def test_a_configuration_that_deno_cannot_read_is_told_once(project, bundler, web):

@@ -92,9 +92,12 @@ class BundlerProcess:
             async with asyncio.timeout(_EXIT_SECONDS_MAX):
                 await asyncio.shield(self._reader)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self._kill()
             await self._reader
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
 
     def _send(self, line: bytes) -> None:
         assert self._process.stdin is not None
@@ -109,8 +112,9 @@ class BundlerProcess:
         except (ValueError, msgspec.DecodeError) as error:
             # What it said is longer than it may be, or nonsense.
             self._stderr.append(str(error))
-            self._process.kill()
         finally:
+            # Whoever hears of progress may have failed too: nobody reads on.
+            self._kill()
             await listening
             await self._process.wait()
             for answer in self._answers.values():
