@@ -101,6 +101,8 @@ MIGRATION_PATH_LENGTH_MAX = 50
 OUTLINES_REMEMBERED_MAX = 200
 """Versions whose states the server keeps in mind, for instances that leave them."""
 OUTLINE_BYTES_MAX = 1 * MIB
+OUTLINE_RETRIED_AFTER = timedelta(seconds=10)
+"""A version that could not be loaded is not asked for its states again before, when instances leave it."""
 
 BULK_UPGRADES_AT_ONCE = 16
 """Instances of one bulk upgrade that are being carried over at once: so many requests the host of the new version may have before an event of somebody else's."""
