@@ -110,6 +110,8 @@ BULK_UPGRADE_JOBS_AT_ONCE = 8
 """Bulk upgrades that are worked on at once; others have their turn after a portion of these."""
 BULK_UPGRADE_PORTION = 64
 """Instances whose results are written down together. After a crash so many are looked at again, and none is upgraded again."""
+BULK_UPGRADE_PORTION_TIME = timedelta(seconds=1)
+"""What is done after this time is written down, so that the progress of slow upgrades can be seen."""
 BULK_SELECTION_PORTION = 1_000
 """Instances of the machine that are looked at with one write while it is found out which ones a bulk upgrade is about."""
 BULK_UPGRADE_TRIES_MAX = 20

@@ -372,6 +372,38 @@ class TestPausing:
         await world.upgrading.work()
         assert await counts(world, job_id) == {"upgraded": 3}
 
+    async def test_no_other_group_begins_once_it_is_paused(self, world, monkeypatch):
+        """What is under way is finished."""
+        monkeypatch.setattr("statekeep.application.bulk_upgrading.BULK_UPGRADES_AT_ONCE", 1)
+        job_id = await begin(world)
+        world.runtime.upgrade_gate.clear()
+        await world.upgrading.start()
+        await world.runtime.upgrading.wait()
+        await world.bulk_upgrades.set_status(CALLER, MACHINE, job_id, "paused")
+        world.runtime.upgrade_gate.set()
+        await until(lambda: not world.upgrading._under_way)
+        assert await counts(world, job_id) == {"upgraded": 1, "pending": 2}
+        assert len(world.runtime.upgrades) == 1
+
+    async def test_slow_upgrades_are_written_down_before_the_portion_is_over(
+        self, world, monkeypatch
+    ):
+        """So that its progress can be seen."""
+        monkeypatch.setattr("statekeep.application.bulk_upgrading.BULK_UPGRADES_AT_ONCE", 1)
+        monkeypatch.setattr("statekeep.application.bulk_upgrading._PORTION_SECONDS", 0)
+        job_id = await begin(world)
+        recorded = []
+        record = world.store.record_upgrade_results
+
+        async def count(job_id, results):
+            recorded.append(len(results))
+            await record(job_id, results)
+
+        monkeypatch.setattr(world.store, "record_upgrade_results", count)
+        await world.upgrading.work()
+        assert recorded == [1, 1, 1]
+        assert await counts(world, job_id) == {"upgraded": 3}
+
     async def test_what_is_over_is_over(self, world):
         """Cancelled or done; to ask for what it is already is fine."""
         job_id = await begin(world)
