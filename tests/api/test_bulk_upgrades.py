@@ -96,6 +96,15 @@ async def test_a_dry_run_tells_failures(door: Door) -> None:
     ]
 
 
+async def test_what_is_in_the_wrong_place_is_refused(door: Door) -> None:
+    """It would be taken for no restriction."""
+    body = {"toMachineVersionId": door.second}
+    for path in (DRY_RUN, UPGRADES):
+        refused = await door.api.expect(400, "POST", f"{path}?instances=front", body)
+        assert refused["parameter"] == "instances"
+        assert "its body" in refused["error"]
+
+
 async def test_without_a_way_nothing_begins(door: Door) -> None:
     """And what to upload is said."""
     door.between = {"fromMachineVersionId": door.second, "toMachineVersionId": door.first}

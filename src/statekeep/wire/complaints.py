@@ -64,7 +64,9 @@ def _missing(name: str, place: str, shape: Any, body: bytes) -> tuple[str, str]:
 def _unknown(name: str, place: str, shape: Any) -> tuple[str, str]:
     name = name[:_NAME_LENGTH_MAX]
     known = [field.encode_name for struct in _structs_at(shape, place) for field in struct.fields]
-    nearest = difflib.get_close_matches(name, known, n=1)
+    nearest = difflib.get_close_matches(name, known, n=1) or [
+        field for field in known if name and field.startswith(name)
+    ]
     hint = f'is "{nearest[0]}" meant?' if nearest else f"there are {', '.join(known)}"
     return f"{place}{'.' if place else ''}{name} is not known here: {hint}", _field(place) or name
 

@@ -43,6 +43,11 @@ from statekeep.wire import codecs, realtime, requests
             'query.val is not known here: is "value" meant?',
         ),
         (
+            requests.BeginBulkUpgrade,
+            b'{"from": "ver_1"}',
+            'from is not known here: is "fromMachineVersionId" meant?',
+        ),
+        (
             requests.PutRetention,
             b'{"journal": {"days": 3}}',
             "journal.days is not known here: there are maxAge, maxEntries",
