@@ -45,17 +45,16 @@ from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexes import Indexes
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
+from statekeep.application.links import sign_in_path
 from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
 from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.people import People, people_use_cases
-from statekeep.application.people_rates import PeopleRates
-from statekeep.application.post import Post
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.retention import Retentions
-from statekeep.application.sessions import Sessions
+from statekeep.application.sign_in import SignInLinks
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.usage import Usages
 from statekeep.application.versions import Versions
@@ -64,6 +63,7 @@ from statekeep.author_output import AuthorLogs, AuthorOutput
 from statekeep.domain import limits
 from statekeep.domain.errors import AlreadyExists
 from statekeep.domain.machine import MachineVersion
+from statekeep.domain.names import EmailAddress
 from statekeep.domain.retention import JournalBounds
 from statekeep.mail.smtp import SmtpMailer
 from statekeep.notifiers.local import LocalNotifier
@@ -89,7 +89,7 @@ from statekeep.tokens.credentials import CredentialsFile
 from statekeep.tokens.fetching import PublicFetcher
 from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
-from statekeep.tokens.server_key import load_server_key
+from statekeep.tokens.server_key import SERVER_KEY_FILE, load_server_key
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
 from statekeep.workers.bulk_upgrades import BulkUpgrading
 from statekeep.workers.housekeeping import Housekeeping
@@ -123,6 +123,10 @@ class ReadyInfo(NamedTuple):
 
 class SettingUnusable(Exception):
     """What was chosen does not go with what is stored; the message says how."""
+
+
+class NoServer(Exception):
+    """A folder is no server's; the message says what to do."""
 
 
 class TracingUnavailable(Exception):
@@ -186,11 +190,12 @@ async def _assemble(
         load_server_key(settings.data_dir, entropy), entropy, public_url=settings.url
     )
     authenticator = Authenticator(store, tokens, clock)
-    sessions = Sessions(store, tokens, authenticator, clock, entropy)
+    people = _people(settings, store, tokens, authenticator, clock, entropy)
+    stack.push_async_callback(people.sign_in.close)
     first_start = FirstStart(
         store,
         tokens,
-        sessions,
+        people.sessions,
         CredentialsFile(settings.data_dir),
         clock,
         entropy,
@@ -285,7 +290,7 @@ async def _assemble(
         clock=clock,
         rate_limits=_rate_limits(settings, metrics),
         organizations=Organizations(store, tokens, authenticator, clock, entropy),
-        people=_people(settings, store, sessions, authenticator, clock, entropy),
+        people=people,
         usages=Usages(store),
         identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
         token_providers=TokenProviders(store, authenticator, entropy),
@@ -362,18 +367,23 @@ def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
 def _people(
     settings: Settings,
     store: SqliteStore,
-    sessions: Sessions,
+    tokens: JwtTokens,
     authenticator: Authenticator,
     clock: SystemClock,
     entropy: SystemEntropy,
 ) -> People:
-    # The time of day may jump.
-    rates = PeopleRates(asyncio.get_running_loop().time)
     server = settings.mail_server
-    post = None
-    if server is not None:
-        post = Post(SmtpMailer(server, settings.mail_sender), rates, settings.url)
-    return people_use_cases(store, sessions, authenticator, rates, clock, entropy, post=post)
+    return people_use_cases(
+        store,
+        tokens,
+        authenticator,
+        clock,
+        entropy,
+        # The time of day may jump.
+        asyncio.get_running_loop().time,
+        mailer=None if server is None else SmtpMailer(server, settings.mail_sender),
+        url=settings.url,
+    )
 
 
 def _metrics_page(
@@ -497,6 +507,19 @@ class _HttpServer(uvicorn.Server):
 def back_up(data_dir: Path, file: Path) -> int:
     """Copy the database of a server, which may be running, and return the size of the copy in bytes. Raises BackupFailed."""
     return sqlite_backup.back_up(data_dir, file)
+
+
+def sign_in_link(data_dir: Path, email: EmailAddress | None, url: str | None) -> str:
+    """A link that signs in whoever has that address, or the owner, made with the key in `data_dir` and without the server. Raises NoServer and BrokenServerKey."""
+    credentials = CredentialsFile(data_dir).read()
+    if credentials is None or not (data_dir / SERVER_KEY_FILE).exists():
+        raise NoServer(
+            f"no server has been started in {data_dir} yet: name its folder with --data-dir"
+        )
+    entropy = SystemEntropy()
+    base_url = (url or credentials.api_url).rstrip("/")
+    tokens = JwtTokens(load_server_key(data_dir, entropy), entropy, public_url=base_url)
+    return base_url + sign_in_path(SignInLinks(tokens, SystemClock(), entropy).make(email))
 
 
 def serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None = None) -> int:

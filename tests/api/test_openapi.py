@@ -49,12 +49,12 @@ BY_LINES = ["importAnExport"]
 PARTING = ["signOut"]
 """What comes after would be asked by nobody."""
 ENDLESS = ["followAnInstance", "openARealtimeSocket"]
-BY_CHARACTER = ["createAKey", "createAnOrganization", "inviteSomebody"]
+BY_CHARACTER = ["createAKey", "createAnOrganization", "inviteSomebody", "beginADeviceLogin"]
 BY_TRUST = [
     "putAnIdentityProvider",
     "deleteAnIdentityProvider",
     "putATokenProvider",
-    "exchangeAToken",
+    "getAToken",
     "chooseTheRetentionOfAMachine",
 ]
 

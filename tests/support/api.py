@@ -42,12 +42,9 @@ from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
 from statekeep.application.people import people_use_cases
-from statekeep.application.people_rates import PeopleRates
-from statekeep.application.post import Post
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.retention import Retentions
-from statekeep.application.sessions import Sessions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
 from statekeep.application.usage import Usages
@@ -238,18 +235,18 @@ async def running_api(
             allow_http_jwks=allow_private_network,
             allow_private_network=allow_private_network,
         )
-        sessions = Sessions(store, tokens, authenticator, clock, entropy)
-        people_rates = PeopleRates(lambda: clock.now_s)
         mailbox = Mailbox()
         people = people_use_cases(
             store,
-            sessions,
+            tokens,
             authenticator,
-            people_rates,
             clock,
             entropy,
-            post=Post(mailbox, people_rates, URL) if has_mail else None,
+            lambda: clock.now_s,
+            mailer=mailbox if has_mail else None,
+            url=URL,
         )
+        stack.push_async_callback(people.sign_in.close)
         services = Services(
             authenticator=authenticator,
             instances=instances,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes
@@ -20,6 +21,7 @@ class MailSink:
 
     def __init__(self, *, refuses: str | None = None, is_silent: bool = False) -> None:
         self.messages: list[EmailMessage] = []
+        self.has_mail = threading.Event()
         self.logins: list[str] = []
         self.port = 0
         self.conversations: set[asyncio.Task[None]] = set()
@@ -59,9 +61,12 @@ class MailSink:
                 return "250 ok"
 
     async def _keep(self, data: bytes) -> None:
-        message = message_from_bytes(data.removesuffix(b".\r\n"), policy=default)
+        # RFC 5321, 4.5.2: a dot at the beginning of a line was doubled on the way.
+        text = data.removesuffix(b".\r\n").replace(b"\r\n..", b"\r\n.")
+        message = message_from_bytes(text, policy=default)
         assert isinstance(message, EmailMessage)
         self.messages.append(message)
+        self.has_mail.set()
 
     async def _say(self, writer: asyncio.StreamWriter, line: str) -> None:
         writer.write(f"{line}\r\n".encode())

@@ -5,6 +5,7 @@ Whoever opens one sees a page with a button, and only the button does something:
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 SIGN_IN_PATH: Final = "/sign-in"
@@ -12,6 +13,22 @@ DEVICE_PATH: Final = "/device"
 INVITATION_PATH: Final = "/invitation"
 ACCOUNT_PATH: Final = "/account"
 USAGE_PATH: Final = "/account/usage"
+
+
+_OWN_PATH: Final = re.compile(
+    rf"{DEVICE_PATH}\?user_code=[A-Za-z-]{{1,20}}|{INVITATION_PATH}\?code=[\w-]{{1,100}}|{USAGE_PATH}\?org=[\w-]{{1,100}}",
+    re.ASCII,
+)
+
+
+def is_own_path(text: str) -> bool:
+    """May a browser be sent there when somebody has signed in? Only to a page of ours."""
+    return _OWN_PATH.fullmatch(text) is not None
+
+
+def device_path(user_code: str) -> str:
+    """Asks whether the device that shows this code may come in."""
+    return f"{DEVICE_PATH}?user_code={user_code}"
 
 
 def sign_in_path(token: str) -> str:

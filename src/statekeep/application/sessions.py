@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.ids import new_id
 from statekeep.domain import limits
-from statekeep.domain.access import AuthContext, require_user
-from statekeep.domain.errors import NotFound
-from statekeep.domain.names import SessionId, UserId
+from statekeep.domain.access import SCOPES_BY_ROLE, AuthContext, require_user
+from statekeep.domain.errors import MissingOrganization, NotFound, Unauthenticated
+from statekeep.domain.names import OrganizationId, SessionId, UserId
 from statekeep.domain.people import LinkUse, Session, SessionKind, User
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.entropy import Entropy
@@ -93,6 +93,28 @@ class Sessions:
         if user is None or session is None:
             raise NotFound("the session has ended")
         return SignedIn(user, session)
+
+    async def in_browser(self, token: str) -> SignedIn:
+        """Who is signed in in the browser that has this token. Raises Unauthenticated."""
+        claims = self._tokens.verify_session(token, now=self._clock.now_ms() / 1000)
+        session = await self._people.session(claims.session_id)
+        user = await self._people.user(claims.user_id)
+        if session is None or user is None or session.kind is not SessionKind.BROWSER:
+            raise Unauthenticated("the session has ended: sign in again")
+        return SignedIn(user, session)
+
+    async def caller(
+        self, who: SignedIn, organization_id: OrganizationId | None = None
+    ) -> AuthContext:
+        """Somebody in a browser as a caller, in an organization or in none. Raises MissingOrganization where it is not theirs."""
+        scopes: frozenset[str] = frozenset()
+        if organization_id is not None:
+            role = await self._people.role_of(who.user.id, organization_id)
+            if role is None:
+                raise MissingOrganization("you are not a member of this organization")
+            scopes = SCOPES_BY_ROLE[role]
+        # Nothing that a browser does with its session is shown to machines.
+        return AuthContext(organization_id, who.user.id, scopes, b"{}", session_id=who.session.id)
 
     async def list(self, caller: AuthContext, cursor: str | None) -> Page[Session]:
         """The caller's own, newest first."""

@@ -8,7 +8,8 @@
     │   ├── MissingScope
     │   ├── RejectedByMachineAuthorizer
     │   ├── MissingUser
-    │   └── MissingOrganization
+    │   ├── MissingOrganization
+    │   └── CrossOrigin           a page of somebody else's sent a form of ours
     ├── SpecifyOrganization
     ├── NotFound                  absent, or of another organization
     ├── HistoryGone               it happened, and is not kept any more
@@ -25,7 +26,11 @@
     ├── ExchangeRefused           no token is given for this one
     │   ├── InvalidExchange
     │   ├── InvalidTarget
-    │   └── UnsupportedGrantType
+    │   ├── UnsupportedGrantType
+    │   ├── AuthorizationPending  a device has to ask again
+    │   │   └── SlowDown
+    │   ├── AccessDenied
+    │   └── DeviceCodeExpired
     └── ComeBackLater             nothing was done, and later it may be
         ├── TooManyRequests       this caller has to slow down
         └── Overloaded            the server cannot, whoever asks
@@ -131,6 +136,12 @@ class MissingOrganization(Forbidden):
     code = "missing-org"
 
 
+class CrossOrigin(Forbidden):
+    """A browser was made to send this by a page that is not ours."""
+
+    code = "cross-origin"
+
+
 class NotFound(StatekeepError):
     """There is no such thing, or it belongs to another organization."""
 
@@ -213,7 +224,7 @@ class HostTakenDown(MachineError):
 
 
 class ExchangeRefused(StatekeepError):
-    """A token exchange that is not granted. The codes are those of RFC 6749, 5.2 and RFC 8693, 2.2.2."""
+    """No token is given. The codes are those of RFC 6749, 5.2, RFC 8693, 2.2.2 and RFC 8628, 3.5."""
 
     code = "invalid_request"
 
@@ -229,9 +240,33 @@ class InvalidTarget(ExchangeRefused):
 
 
 class UnsupportedGrantType(ExchangeRefused):
-    """Something other than an exchange of tokens was asked for."""
+    """Something other than an exchange of tokens or a device login was asked for."""
 
     code = "unsupported_grant_type"
+
+
+class AuthorizationPending(ExchangeRefused):
+    """Nobody has decided about this device yet."""
+
+    code = "authorization_pending"
+
+
+class SlowDown(AuthorizationPending):
+    """The device asks too often, and has to wait longer from now on."""
+
+    code = "slow_down"
+
+
+class AccessDenied(ExchangeRefused):
+    """Somebody said no."""
+
+    code = "access_denied"
+
+
+class DeviceCodeExpired(ExchangeRefused):
+    """The device has to begin anew."""
+
+    code = "expired_token"
 
 
 class ComeBackLater(StatekeepError):

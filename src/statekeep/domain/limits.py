@@ -235,6 +235,13 @@ MAILS_RATE = Rate(1, 100)
 """Mails of the server, to all addresses together."""
 MAIL_TIMEOUT = timedelta(seconds=15)
 """For one mail, from looking up the mail server's name to its answer."""
+DEVICE_LOGIN_VALID_FOR = timedelta(minutes=15)
+DEVICE_POLL_INTERVAL = timedelta(seconds=5)
+"""Between two questions of a device, which gets longer by as much each time it does not wait."""
+DEVICE_LOGINS_MAX = 10_000
+"""Device logins that are under way. With one more the oldest is forgotten; their rate does not let so many begin."""
+DEVICE_NAME_LENGTH_MAX = 100
+"""Characters of what a device, or the program on it, calls itself."""
 CODE_TRIES_RATE = Rate(1 / 60, 10)
 """Codes that one user types: with so few tries the eight letters of a device's code, good for a quarter of an hour, are not found (RFC 8628, 5.1)."""
 DEVICE_LOGINS_RATE = Rate(5, 100)
@@ -308,6 +315,8 @@ SUBJECT_AUDIENCES_MAX = 50
 CLAIMS_DEPTH_MAX = 16
 """How deep a token's claims, and a mapping, may be nested."""
 EXCHANGED_TOKEN_VALID_FOR = timedelta(hours=12)
+FORM_BYTES_MAX = 4 * KIB
+"""What a page for people sends."""
 PROVIDER_REQUEST_BYTES_MAX = 64 * KIB
 """The configuration of an identity provider or a token provider: key and mapping."""
 IDENTITY_PROVIDERS_MAX = 100

@@ -552,19 +552,6 @@ class TokenProviderPage(Answer):
     cursor: Cursor | UnsetType = UNSET
 
 
-class ExchangedToken(Answer):
-    """A token, as RFC 8693, 2.2.1 wants it."""
-
-    access_token: Annotated[str, Meta(description="The token.")] = field(name="access_token")
-    expires_in: Annotated[int, Meta(description="Seconds that it is good for.")] = field(
-        name="expires_in"
-    )
-    issued_token_type: Literal["urn:ietf:params:oauth:token-type:access_token"] = field(
-        default="urn:ietf:params:oauth:token-type:access_token", name="issued_token_type"
-    )
-    token_type: Literal["Bearer"] = field(default="Bearer", name="token_type")
-
-
 class OrganizationLimits(Answer):
     """The server sets no monthly limits: both are the largest integer that JavaScript counts exactly."""
 

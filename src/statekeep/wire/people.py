@@ -159,3 +159,36 @@ class UsagePage(Answer):
     """Where the usage of the organization is shown."""
 
     url: str
+
+
+class DeviceAuthorization(Answer, rename=None):
+    """A device login that has begun (RFC 8628, 3.2)."""
+
+    device_code: Annotated[str, Meta(description="For the device alone.")]
+    user_code: Annotated[str, Meta(description="For a person to type.", examples=["WDJB-MJHT"])]
+    verification_uri: Annotated[str, Meta(description="Where to type it.")]
+    verification_uri_complete: Annotated[str, Meta(description="The same with the code in it.")]
+    expires_in: Annotated[int, Meta(description="Seconds until the login ends.")]
+    interval: Annotated[int, Meta(description="Seconds to wait between two questions.")]
+
+
+class TokenOwner(Answer):
+    """Whom a session's token is of."""
+
+    id: UserId
+    email: EmailAddress
+
+
+class IssuedToken(Answer, rename=None):
+    """A token, as RFC 6749, 5.1 and RFC 8693, 2.2.1 want it."""
+
+    access_token: Annotated[str, Meta(description="The token.")]
+    expires_in: Annotated[int, Meta(description="Seconds that it is good for.")]
+    token_type: Literal["Bearer"] = "Bearer"
+    issued_token_type: Annotated[
+        Literal["urn:ietf:params:oauth:token-type:access_token"] | UnsetType,
+        Meta(description="Where it was exchanged for another."),
+    ] = UNSET
+    user: Annotated[
+        TokenOwner | UnsetType, Meta(description="Where a device was let in: by whom.")
+    ] = UNSET

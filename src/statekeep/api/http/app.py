@@ -28,12 +28,13 @@ from statekeep.api.http.pages import (
     upgrade_wanted,
 )
 from statekeep.api.http.routes.realtime import REALTIME_PATH
-from statekeep.api.http.routes.tokens import TOKENS_PATH
+from statekeep.api.http.routes.tokens import DEVICE_AUTHORIZATION_PATH, TOKENS_PATH
 from statekeep.api.http.routes.transfers import EXPORT_PATH, IMPORT_PATH, MACHINE_EXPORT_PATH
 from statekeep.api.http.routes.versions import UPLOAD_PATH
 from statekeep.api.http.services import Services
+from statekeep.api.http.site.responders import site
 from statekeep.api.http.stream import StreamRoute
-from statekeep.api.http.token_requests import TokenResponder
+from statekeep.api.http.token_requests import DeviceAuthorizationResponder, TokenResponder
 from statekeep.api.http.transfers import ExportResponder, ImportResponder
 from statekeep.api.http.uploads import UploadResponder
 from statekeep.api.realtime.hub import Hub
@@ -69,6 +70,7 @@ def build_app(
     responders: Responders = {
         **_from_table(services, base_url),
         **_public(services, is_ready, base_url),
+        **site(services, errors, base_url),
         (REALTIME_PATH, "GET"): upgrade_wanted,
     }
     if metrics_page is not None:
@@ -107,7 +109,10 @@ def _public(services: Services, is_ready: Callable[[], bool], base_url: str | No
     document = openapi.describe(routes.ALL, version=__version__, server_url=base_url)
     return {
         (UPLOAD_PATH, "POST"): UploadResponder(services.versions),
-        (TOKENS_PATH, "POST"): TokenResponder(services.exchange, services.rate_limits, base_url),
+        (TOKENS_PATH, "POST"): TokenResponder(services, base_url),
+        (DEVICE_AUTHORIZATION_PATH, "POST"): DeviceAuthorizationResponder(
+            services.people.device_logins, base_url
+        ),
         (EXPORT_PATH, "GET"): ExportResponder(services),
         (MACHINE_EXPORT_PATH, "GET"): ExportResponder(services),
         (IMPORT_PATH, "POST"): ImportResponder(services),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from statekeep.application.device_logins import AdmittedDevice, BegunDeviceLogin
 from statekeep.application.invitations import Acceptance, SentInvitation
-from statekeep.application.links import invitation_path
+from statekeep.application.links import DEVICE_PATH, device_path, invitation_path
 from statekeep.application.sessions import SignedIn
 from statekeep.domain.machine import Usage
 from statekeep.domain.names import SessionId
@@ -70,3 +71,23 @@ def acceptance(accepted: Acceptance) -> people.AcceptedInvitation:
 def usage(counts: Usage) -> people.Usage:
     """What there is of an organization's."""
     return people.Usage(counts.machines, counts.versions, counts.instances, counts.transitions)
+
+
+def device_authorization(begun: BegunDeviceLogin, base_url: str) -> people.DeviceAuthorization:
+    """A device login that has begun, as the device sees it."""
+    return people.DeviceAuthorization(
+        begun.device_code,
+        begun.user_code,
+        base_url + DEVICE_PATH,
+        base_url + device_path(begun.user_code),
+        begun.expires_in_seconds,
+        begun.interval_seconds,
+    )
+
+
+def device_token(admitted: AdmittedDevice) -> people.IssuedToken:
+    """The token of a device that was let in."""
+    user, (session, token) = admitted
+    lasts = session.expires_at - session.created_at
+    owner = people.TokenOwner(user.id, user.email)
+    return people.IssuedToken(token, int(lasts.total_seconds()), user=owner)
