@@ -373,6 +373,8 @@ def _people(
     entropy: SystemEntropy,
 ) -> People:
     server = settings.mail_server
+    if server is not None and settings.public_url is None:
+        _log.warning("links_in_mails_are_local", url=settings.url, advice="choose public_url")
     return people_use_cases(
         store,
         tokens,

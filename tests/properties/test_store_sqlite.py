@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
+from statekeep.domain.access import Role
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse
 from statekeep.domain.errors import StatekeepError
 from statekeep.domain.event import Origin, Receipt
@@ -30,6 +31,7 @@ from statekeep.domain.names import (
     TokenProviderId,
     VersionId,
 )
+from statekeep.domain.people import LinkUse, SessionKind
 from statekeep.domain.retention import JournalBounds, JournalCut, LogBounds, Retention
 from statekeep.domain.timer import Timer, TimerChanges
 from statekeep.domain.token_exchange import ExchangePath, IdentityProvider
@@ -43,10 +45,12 @@ from tests.support.builders import (
     a_commit,
     a_key,
     a_log_entry,
+    a_session,
     a_token_provider,
     a_user,
     a_version,
     an_identity_provider,
+    an_invitation,
     an_organization,
     lay_ground,
 )
@@ -58,6 +62,7 @@ TIMES = st.sampled_from([1.0, 1.5, 2.0, 3.25])
 JSON = st.binary(max_size=20)
 MACHINES = st.sampled_from(["toggle", "other"]).map(MachineName)
 VERSIONS = st.sampled_from(["v1", "v2"])
+PEOPLE = st.sampled_from(["ada", "eve", "admin of acme"])
 ORGANIZATIONS = st.sampled_from(["acme", "rival"])
 PAIRS = st.sampled_from([("a", "i"), ("a", None), (None, "i"), ("b", "i")])
 
@@ -343,6 +348,54 @@ class Stores(RuleBasedStateMachine):
     def create_user(self, name: str) -> None:
         self.ask(lambda store: store.create_user(a_user(name)))
         self.ask(lambda store: store.user_by_email(a_user(name).email))
+
+    @rule(name=PEOPLE, other=PEOPLE, is_verified=st.booleans(), kind=st.sampled_from(SessionKind))
+    def begin_and_end_sessions(
+        self, name: str, other: str, is_verified: bool, kind: SessionKind
+    ) -> None:
+        session = a_session(a_user(name), f"{name} {kind.value}", kind=kind)
+        link = LinkUse(other, session.expires_at)
+        self.ask(lambda store: store.create_session(session, link=link if is_verified else None))
+        self.ask(lambda store: store.session(session.id))
+        if is_verified:
+            self.ask(lambda store: store.verify_email(a_user(other).id))
+        else:
+            self.ask(lambda store: store.end_session(a_user(other).id, session.id))
+        self.ask(lambda store: store.list_sessions(a_user(name).id, cursor=None))
+
+    @rule(organization=ORGANIZATIONS, name=PEOPLE, other=PEOPLE, role=st.sampled_from(Role))
+    def invite(self, organization: str, name: str, other: str, role: Role) -> None:
+        owner, user = an_organization(organization).id, a_user(name)
+        invitation = an_invitation(owner, user.email, id=f"{owner} {name}", role=role)
+        code_hash = invitation.id.encode()
+        self.ask(lambda store: store.put_invitation(invitation, code_hash))
+        self.ask(lambda store: store.invitation(code_hash))
+        self.ask(
+            lambda store: store.accept_invitation(
+                invitation.id, a_user(other), is_new=role is Role.READ, now=NOW
+            )
+        )
+        self.ask(lambda store: store.list_invitations(owner, cursor=None))
+        self.ask(lambda store: store.list_members(owner, cursor=None))
+
+    @rule(
+        organization=ORGANIZATIONS,
+        name=PEOPLE,
+        role=st.none() | st.sampled_from(Role),
+    )
+    def change_member(self, organization: str, name: str, role: Role | None) -> None:
+        owner, user_id = an_organization(organization).id, a_user(name).id
+        if role is None:
+            self.ask(lambda store: store.remove_member(owner, user_id))
+        else:
+            self.ask(lambda store: store.set_role(owner, user_id, role))
+        self.ask(lambda store: store.role_of(user_id, owner))
+        self.ask(lambda store: store.memberships(user_id))
+
+    @rule(is_over=st.booleans())
+    def forget_expired_people(self, is_over: bool) -> None:
+        now = NOW + timedelta(days=2 if is_over else 0)
+        self.ask(lambda store: store.forget_expired_people(now=now))
 
     # Logs.
 

@@ -20,7 +20,7 @@ from statekeep.domain.access import AuthContext, Role, require_scope, require_us
 from statekeep.domain.errors import InvalidState, NotFound
 from statekeep.domain.limits import INVITATION_VALID_FOR
 from statekeep.domain.machine import Organization
-from statekeep.domain.names import EmailAddress, InvitationId, UserId, parse_email
+from statekeep.domain.names import InvitationId, UserId, parse_email
 from statekeep.domain.people import INVITATION_CODE_PREFIX, Invitation, SessionKind, User
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.entropy import Entropy
@@ -125,7 +125,7 @@ class Invitations:
         invitation = await self._pending(code)
         if user is None or user.email != invitation.email:
             raise _no_invitation()
-        return await self._accept(invitation, user_id)
+        return await self._accept(invitation, user)
 
     async def look(self, code: str) -> ShownInvitation:
         """What the invitation offers, for whoever has the code. Raises NotFound and TooManyRequests."""
@@ -141,40 +141,38 @@ class Invitations:
     async def join(self, code: str, label: str) -> BegunSession:
         """Accept without being signed in, and be signed in in a browser then.
 
-        Raises NotFound and TooManyRequests, and InvalidState where the code does not prove who this is.
+        Raises NotFound and TooManyRequests, InvalidState where the code does not prove who this is, and AlreadyExists where somebody with this address came
+        in between.
         """
         invitation = (await self.look(code)).invitation
         if await self._needs_sign_in(invitation):
             raise InvalidState("there is an account with this address: sign in first")
-        user_id = await self._user_of(invitation)
-        await self._accept(invitation, user_id)
-        return await self._sessions.begin(user_id, SessionKind.BROWSER, label)
+        found = await self._catalog.user_by_email(invitation.email)
+        if found is not None:
+            await self._sessions.verify_email(found.id)
+        user = found or self._new_user(invitation)
+        await self._accept(invitation, user, is_new=found is None)
+        return await self._sessions.begin(user.id, SessionKind.BROWSER, label)
 
     async def _needs_sign_in(self, invitation: Invitation) -> bool:
         if invitation.is_mailed:
             return False
         return await self._catalog.user_by_email(invitation.email) is not None
 
-    async def _user_of(self, invitation: Invitation) -> UserId:
-        found = await self._catalog.user_by_email(invitation.email)
-        if found is None:
-            return await self._new_user(invitation.email, is_verified=invitation.is_mailed)
-        await self._sessions.verify_email(found.id)
-        return found.id
-
-    async def _new_user(self, email: EmailAddress, *, is_verified: bool) -> UserId:
+    def _new_user(self, invitation: Invitation) -> User:
         now = datetime_of(self._clock.now_ms())
-        user = User(UserId(new_id("usr", self._entropy)), email, now, is_verified)
-        await self._catalog.create_user(user)
-        return user.id
+        user_id = UserId(new_id("usr", self._entropy))
+        return User(user_id, invitation.email, now, is_email_verified=invitation.is_mailed)
 
-    async def _accept(self, invitation: Invitation, user_id: UserId) -> Acceptance:
+    async def _accept(
+        self, invitation: Invitation, user: User, *, is_new: bool = False
+    ) -> Acceptance:
         now = datetime_of(self._clock.now_ms())
-        if not await self._catalog.accept_invitation(invitation.id, user_id, now=now):
+        if not await self._catalog.accept_invitation(invitation.id, user, is_new=is_new, now=now):
             raise _no_invitation()
-        self._authenticator.forget_user(user_id)
+        self._authenticator.forget_user(user.id)
         organization = await self._organization_of(invitation)
-        role = await self._catalog.role_of(user_id, organization.id)
+        role = await self._catalog.role_of(user.id, organization.id)
         return Acceptance(organization, role or invitation.role)
 
     async def _pending(self, code: str) -> Invitation:

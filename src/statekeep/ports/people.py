@@ -119,11 +119,12 @@ class InvitationStore(Protocol):
         ...
 
     async def accept_invitation(
-        self, invitation_id: InvitationId, user_id: UserId, *, now: datetime
+        self, invitation_id: InvitationId, user: User, *, is_new: bool, now: datetime
     ) -> bool:
-        """Make the user a member, and the invitation be used up, all at once. False, and nothing written, where it is not there any more.
+        """Make the user a member, and a user at all where they are new, and the invitation be used up, all at once.
 
-        Who is a member already stays what they are.
+        False, and nothing written, where it is not there any more. Who is a member already stays what they are. Raises AlreadyExists where somebody has the address
+        of a new one.
         """
         ...
 

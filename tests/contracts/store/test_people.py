@@ -56,7 +56,7 @@ def join(store, acme):
     async def join(user, role=Role.READ):
         invitation = an_invitation(acme, user.email, role=role)
         await store.put_invitation(invitation, HASH)
-        assert await store.accept_invitation(invitation.id, user.id, now=LATER)
+        assert await store.accept_invitation(invitation.id, user, is_new=False, now=LATER)
 
     return join
 
@@ -279,11 +279,32 @@ class TestInvitations:
         invitation = an_invitation(acme, ada.email, role=Role.WRITE)
         await store.put_invitation(invitation, HASH)
         results = await asyncio.gather(
-            *(store.accept_invitation(invitation.id, ada.id, now=LATER) for _ in range(3))
+            *(
+                store.accept_invitation(invitation.id, ada, is_new=False, now=LATER)
+                for _ in range(3)
+            )
         )
         assert results == [True, False, False]
         assert await store.role_of(ada.id, acme) is Role.WRITE
         assert await store.invitation(HASH) is None
+
+    async def test_who_is_new_becomes_a_user_with_it(self, store, acme):
+        """Or neither: not without the invitation, and not with the address of somebody else."""
+        bob = replace(a_user("bob"), is_email_verified=False)
+        invitation = an_invitation(acme, bob.email)
+        accept = store.accept_invitation
+        assert await accept(invitation.id, bob, is_new=True, now=LATER) is False
+        assert await store.user(bob.id) is None
+        await store.put_invitation(invitation, HASH)
+        other = replace(a_user("eve"), email=bob.email)
+        await store.create_user(other)
+        with pytest.raises(AlreadyExists):
+            await accept(invitation.id, bob, is_new=True, now=LATER)
+        assert await store.invitation(HASH) == invitation
+        await store.set_email(other.id, a_user("eve").email)
+        assert await accept(invitation.id, bob, is_new=True, now=LATER) is True
+        assert await store.user(bob.id) == bob
+        assert await store.role_of(bob.id, acme) is Role.READ
 
     async def test_accepting_changes_no_role(self, store, acme, ada, join):
         """Of somebody who became a member in between; the invitation is used up all the same."""
@@ -291,7 +312,7 @@ class TestInvitations:
         await store.put_invitation(invitation, b"o" * 32)
         await join(ada)
         invitation_id = invitation.id
-        assert await store.accept_invitation(invitation_id, ada.id, now=LATER) is True
+        assert await store.accept_invitation(invitation_id, ada, is_new=False, now=LATER) is True
         assert await store.role_of(ada.id, acme) is Role.READ
         assert (await store.list_invitations(acme, cursor=None)).items == []
 
@@ -303,7 +324,7 @@ class TestInvitations:
         assert await store.delete_invitation(rival, invitation.id) is False
         assert await store.delete_invitation(acme, invitation.id) is True
         assert await store.delete_invitation(acme, invitation.id) is False
-        assert await store.accept_invitation(invitation.id, ada.id, now=LATER) is False
+        assert await store.accept_invitation(invitation.id, ada, is_new=False, now=LATER) is False
         assert await store.role_of(ada.id, acme) is None
 
     async def test_an_organization_has_so_many_members_and_invitations(

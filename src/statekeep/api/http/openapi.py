@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the table of routes. It describes all that is served but itself and the page to read it on."""
+"""The OpenAPI 3.1 document, made of the table of routes. It describes all that is served but itself and pages for people."""
 
 from __future__ import annotations
 

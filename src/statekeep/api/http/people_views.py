@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from statekeep.application.device_logins import AdmittedDevice, BegunDeviceLogin
 from statekeep.application.invitations import Acceptance, SentInvitation
 from statekeep.application.links import DEVICE_PATH, device_path, invitation_path
@@ -21,14 +23,8 @@ def me(who: SignedIn) -> people.Me:
 
 def session_item(session: Session, current: SessionId | None) -> people.SessionItem:
     """A session in a list that was asked for with the session `current`."""
-    return people.SessionItem(
-        session.id,
-        session.kind.value,
-        session.label,
-        timestamp(session.created_at),
-        timestamp(session.expires_at),
-        session.id == current,
-    )
+    is_current = session.id == current
+    return people.SessionItem(**structs.asdict(_session_info(session)), is_current=is_current)
 
 
 def _session_info(session: Session) -> people.SessionInfo:

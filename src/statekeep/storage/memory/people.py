@@ -207,11 +207,14 @@ class MemoryPeople(PeopleStore):
         return True
 
     async def accept_invitation(
-        self, invitation_id: InvitationId, user_id: UserId, *, now: datetime
+        self, invitation_id: InvitationId, user: User, *, is_new: bool, now: datetime
     ) -> bool:
         invited = self._invitations.get(invitation_id)
         if invited is None:
             return False
+        if is_new:
+            await self.create_user(user)
+        user_id = user.id
         self._require_user(user_id)
         del self._invitations[invitation_id]
         invitation = invited.invitation

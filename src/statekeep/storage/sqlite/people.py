@@ -34,6 +34,7 @@ from statekeep.storage.sqlite.rows import (
     microseconds_of,
     session_columns,
     session_of,
+    user_columns,
     user_of,
 )
 
@@ -42,13 +43,7 @@ class SqlitePeople(NamedQueries, PeopleStore):
     """Who may sign in, and where they are signed in."""
 
     async def create_user(self, user: User) -> None:
-        await self._change(
-            "create_user",
-            id=user.id,
-            email=user.email,
-            created_at=microseconds_of(user.created_at),
-            is_email_verified=user.is_email_verified,
-        )
+        await self._change("create_user", **user_columns(user))
 
     async def user(self, user_id: UserId) -> User | None:
         row = self._read("user", id=user_id)
@@ -188,13 +183,17 @@ class SqlitePeople(NamedQueries, PeopleStore):
         return await self._change("delete_invitation", **named) > 0
 
     async def accept_invitation(
-        self, invitation_id: InvitationId, user_id: UserId, *, now: datetime
+        self, invitation_id: InvitationId, user: User, *, is_new: bool, now: datetime
     ) -> bool:
         def accept(connection: apsw.Connection) -> bool:
-            joining = {"id": invitation_id, "user_id": user_id, "now": microseconds_of(now)}
+            if not run(connection, "has_invitation", id=invitation_id).get:
+                return False
+            if is_new:
+                run(connection, "create_user", **user_columns(user))
+            joining = {"id": invitation_id, "user_id": user.id, "now": microseconds_of(now)}
             run(connection, "accept_invitation", **joining)
             run(connection, "use_up_invitation", id=invitation_id)
-            return connection.changes() > 0
+            return True
 
         return await self._database.write(accept)
 

@@ -412,6 +412,9 @@ WHERE organization_id = :organization_id AND number <= :first ORDER BY number DE
 -- name: delete_invitation
 DELETE FROM invitations WHERE id = :id AND organization_id = :organization_id;
 
+-- name: has_invitation
+SELECT EXISTS (SELECT 1 FROM invitations WHERE id = :id);
+
 -- name: accept_invitation
 INSERT INTO members (user_id, organization_id, role, joined_at)
 SELECT :user_id, organization_id, role, :now FROM invitations WHERE id = :id

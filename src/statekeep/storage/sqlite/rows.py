@@ -67,6 +67,16 @@ def user_of(id: Any, email: Any, created_at: int, is_email_verified: int) -> Use
     return User(id, email, instant_of(created_at), bool(is_email_verified))
 
 
+def user_columns(user: User) -> dict[str, Any]:
+    """A user as a row."""
+    return {
+        "id": user.id,
+        "email": user.email,
+        "created_at": microseconds_of(user.created_at),
+        "is_email_verified": user.is_email_verified,
+    }
+
+
 def member_of(user_id: Any, email: Any, role: str, joined_at: int) -> Member:
     """A row of members with its user."""
     return Member(user_id, email, Role(role), instant_of(joined_at))
