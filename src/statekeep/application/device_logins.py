@@ -153,6 +153,7 @@ class DeviceLogins:
             raise NotFound(
                 "there is no login with this code: look whether it is right, or begin anew"
             )
+        self._rates.forgive_try(user_id)
         return login
 
     def _make_room(self) -> None:

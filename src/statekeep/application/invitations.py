@@ -125,6 +125,7 @@ class Invitations:
         invitation = await self._pending(code)
         if user is None or user.email != invitation.email:
             raise _no_invitation()
+        self._rates.forgive_try(user_id)
         return await self._accept(invitation, user)
 
     async def look(self, code: str) -> ShownInvitation:

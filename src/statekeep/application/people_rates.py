@@ -32,8 +32,12 @@ class PeopleRates:
         self._take(self._mails, _EVERYBODY, "too many mails")
 
     def admit_try(self, user_id: UserId) -> None:
-        """Count one code that a user types or pastes, right or wrong. Raises TooManyRequests."""
+        """Count one code that a user types or pastes, as if it were wrong. Raises TooManyRequests."""
         self._take(self._tries, hash(user_id), "too many tries")
+
+    def forgive_try(self, user_id: UserId) -> None:
+        """The last one was right: it does not count."""
+        self._tries.give_back(hash(user_id))
 
     def admit_device_login(self) -> None:
         """Count one login that a device begins. Raises TooManyRequests."""

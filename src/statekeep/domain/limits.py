@@ -243,7 +243,7 @@ DEVICE_LOGINS_MAX = 10_000
 DEVICE_NAME_LENGTH_MAX = 100
 """Characters of what a device, or the program on it, calls itself."""
 CODE_TRIES_RATE = Rate(1 / 60, 10)
-"""Codes that one user types: with so few tries the eight letters of a device's code, good for a quarter of an hour, are not found (RFC 8628, 5.1)."""
+"""Wrong codes that one user types: with so few tries the eight letters of a device's code, good for a quarter of an hour, are not found (RFC 8628, 5.1)."""
 DEVICE_LOGINS_RATE = Rate(5, 100)
 """Device logins that begin, of all strangers together."""
 WRONG_LINKS_RATE = Rate(20, 200)
