@@ -45,7 +45,7 @@ lint: host
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	cd $(JAVASCRIPT) && $(DENO) fmt --check && $(DENO) lint && $(DENO) check host
+	cd $(JAVASCRIPT) && $(DENO) fmt --check && $(DENO) lint && $(DENO) check bundler host
 	cd tests/host && $(DENO) fmt --check && $(DENO) lint && $(DENO) check .
 
 test: lint ## Set up, then run all checks and all tests but the slow ones (CI runs this)
@@ -66,11 +66,12 @@ fmt: setup ## Format and repair what can be repaired
 	cd $(JAVASCRIPT) && $(DENO) fmt
 	cd tests/host && $(DENO) fmt
 
-bench: host ## Measure this checkout on this machine: host, HTTP layer, store, and the whole path of an event (needs wrk)
+bench: host ## Measure this checkout on this machine: host, HTTP layer, store, the whole path of an event (needs wrk), and building
 	$(DENO) run --allow-all --config tests/host/deno.json benchmarks/host_steps.ts
 	$(BIN)/python benchmarks/http_stack.py
 	$(BIN)/python benchmarks/store_commits.py
 	$(BIN)/python benchmarks/event_path.py
+	$(BIN)/python benchmarks/bundling.py
 
 # `make lock UPGRADE=1` moves every pin to the newest release that pyproject.toml and deno.json allow.
 COMPILE = build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -1,9 +1,11 @@
 """Builds the JavaScript that ships inside the package.
 
-Reads `src/statekeep/runtimes/javascript/host/*.ts` and, as pinned by `deno.json` and `deno.lock` beside
-it, XState from npm. Writes `dist/` there:
+Reads `host/*.ts` and `bundler/*.ts` in `src/statekeep/runtimes/javascript` and, as pinned by `deno.json`
+and `deno.lock` beside them, XState and esbuild from npm. Writes `dist/` there:
 
     host.js                  the host, one file; imports XState 4 as the bare specifier `xstate4`
+    bundler.js               the bundler of authors' machines, one file; loads esbuild from beside it
+    esbuild/                 esbuild for this platform: its JavaScript and its program
     xstate4/, xstate5/       production builds, one file per public subpath
     manifest.json            which subpath is which file; which built-in modules an author may not have
     inputs.sha256            what all this was made from
@@ -21,11 +23,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +40,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).parent
 JAVASCRIPT = ROOT / "src" / "statekeep" / "runtimes" / "javascript"
 DIST = JAVASCRIPT / "dist"
+
+PROGRAMS = ("host", "bundler")
 
 # Specifiers that stay bare in host.js. The import map that the runtime writes resolves them, for the
 # host as for the author's code.
@@ -59,6 +66,9 @@ class JavaScriptBuildHook(BuildHookInterface[BuilderConfig]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         try:
             build()
+            # dist/ has a program for this platform.
+            build_data["pure_python"] = False
+            build_data["tag"] = wheel_tag()
         except BuildError as error:
             self.app.abort(str(error))
 
@@ -78,6 +88,7 @@ def build() -> bool:
             "xstate4": stage.bundle_xstate("4"),
             "xstate5": stage.bundle_xstate("5"),
             "host": stage.bundle_host(),
+            "bundler": stage.bundle_bundler(),
             "deniedModules": stage.built_in_modules(),
         }
         (stage.out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
@@ -89,10 +100,12 @@ def build() -> bool:
 
 
 def digest_of_inputs() -> str:
-    """A hash of every file that decides what `dist/` contains, with its place."""
-    host = sorted(path for path in (JAVASCRIPT / "host").rglob("*") if path.is_file())
-    digest = hashlib.sha256()
-    for path in (Path(__file__), JAVASCRIPT / "deno.json", JAVASCRIPT / "deno.lock", *host):
+    """A hash of everything that decides what `dist/` contains: files with their places, and the platform."""
+    sources = sorted(
+        path for program in PROGRAMS for path in (JAVASCRIPT / program).rglob("*") if path.is_file()
+    )
+    digest = hashlib.sha256(f"{sysconfig.get_platform()}\n".encode())
+    for path in (Path(__file__), JAVASCRIPT / "deno.json", JAVASCRIPT / "deno.lock", *sources):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(ROOT).as_posix()} {len(content)}\n".encode())
         digest.update(content)
@@ -110,7 +123,8 @@ class Stage:
         self.folder = folder
         self.out = folder / "out"
         self.deno = find_deno()
-        shutil.copytree(JAVASCRIPT / "host", folder / "host")
+        for program in PROGRAMS:
+            shutil.copytree(JAVASCRIPT / program, folder / program)
         for name in ("deno.json", "deno.lock"):
             shutil.copy(JAVASCRIPT / name, folder)
 
@@ -128,6 +142,24 @@ class Stage:
             *(f"--external:{specifier}" for specifier in PROVIDED_AT_RUN_TIME),
         )
         return "host.js"
+
+    def bundle_bundler(self) -> str:
+        """Make `bundler.js` with esbuild beside it, and return its path in `dist/`."""
+        self._esbuild(
+            *("bundler/main.ts", "--outfile=out/bundler.js", "--external:node:*"),
+        )
+        packages = self.folder / "node_modules" / ".deno"
+        version = pinned_version(self.folder / "deno.json", "esbuild")
+        target = self.out / "esbuild"
+        package = packages / f"esbuild@{version}" / "node_modules" / "esbuild"
+        for name in ("package.json", "LICENSE.md", "lib/main.js"):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(package / name, target / name)
+        # Deno installs the program for this platform only.
+        [program] = packages.glob(f"@esbuild+*@{version}/node_modules/@esbuild/*/bin/esbuild")
+        (target / "bin").mkdir()
+        shutil.copy(program, target / "bin" / "esbuild")
+        return "bundler.js"
 
     def bundle_xstate(self, major: str) -> dict[str, Any]:
         """Make the files of one major of XState and return its entry in the manifest."""
@@ -191,6 +223,15 @@ class Stage:
             text=True,
             check=False,
         )
+
+
+def wheel_tag() -> str:
+    """Where the wheel can be installed: where that of Deno can, which it needs. esbuild asks for less."""
+    metadata = distribution("deno").read_text("WHEEL") or ""
+    tags = re.findall(r"^Tag: (\S+)$", metadata, flags=re.MULTILINE)
+    if not tags:
+        raise BuildError("The Python package `deno` does not say for which platform it is.")
+    return str(tags[0])
 
 
 def find_deno() -> str:

@@ -24,14 +24,16 @@ from statekeep.application.turns import Turns
 from statekeep.author_output import AuthorOutput
 from statekeep.domain.access import SCOPES, AuthContext
 from statekeep.domain.event import Event
-from statekeep.domain.machine import MachineVersion, Organization, User
+from statekeep.domain.machine import MachineVersion, Organization
 from statekeep.domain.names import (
+    EmailAddress,
     InstanceName,
     MachineName,
     OrganizationId,
     UserId,
     VersionId,
 )
+from statekeep.domain.people import User
 from statekeep.domain.step import Macrostep, Outcome, Stepped
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.storage.memory.store import MemoryStore
@@ -64,7 +66,7 @@ async def engine() -> tuple[Instances, list[InstanceName]]:
     store, clock, notifier, log = MemoryStore(), SystemClock(), LocalNotifier(), AuthorOutput()
     await store.open()
     then = datetime(2026, 1, 1, tzinfo=UTC)
-    await store.create_user(User(UserId("usr_a"), "admin", then))
+    await store.create_user(User(UserId("usr_a"), EmailAddress("a@example.com"), then))
     await store.create_organization(Organization(ORGANIZATION, "a", then, False), UserId("usr_a"))
     await store.create_machine(ORGANIZATION, MACHINE, (), then)
     machine = await store.machine(ORGANIZATION, MACHINE)

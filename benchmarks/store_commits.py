@@ -30,8 +30,9 @@ import uvloop
 from statekeep.domain.commit import Commit, JournalEntry, NewInstance
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceKey
-from statekeep.domain.machine import MachineVersion, Organization, User
+from statekeep.domain.machine import MachineVersion, Organization
 from statekeep.domain.names import (
+    EmailAddress,
     InstanceId,
     InstanceName,
     MachineName,
@@ -39,6 +40,7 @@ from statekeep.domain.names import (
     UserId,
     VersionId,
 )
+from statekeep.domain.people import User
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.connection import DATABASE_FILE_NAME
 from statekeep.storage.sqlite.store import SqliteStore
@@ -103,7 +105,7 @@ class Work:
 
 async def fill(store: SqliteStore, count: int) -> Work:
     """A machine with `count` instances."""
-    await store.create_user(User(USER, "ada", NOW))
+    await store.create_user(User(USER, EmailAddress("ada@example.com"), NOW))
     await store.create_organization(Organization(ORGANIZATION, "a", NOW, True), USER)
     await store.create_machine(ORGANIZATION, MACHINE, (), NOW)
     machine = await store.machine(ORGANIZATION, MACHINE)

@@ -8,7 +8,6 @@ import gc
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -32,10 +31,10 @@ from statekeep.application.authenticate import Authenticator
 from statekeep.application.blast_radius import BlastRadii
 from statekeep.application.bulk_upgrades import BulkUpgrades
 from statekeep.application.bulk_upgrading import BulkUpgrader
-from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.dry_runs import DryRuns
+from statekeep.application.engine import Engine
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.exports import Exports
 from statekeep.application.first_start import FirstStart
@@ -44,37 +43,37 @@ from statekeep.application.identity_providers import IdentityProviders
 from statekeep.application.imports import Imports
 from statekeep.application.index_filling import IndexFiller
 from statekeep.application.indexes import Indexes
-from statekeep.application.indexing import Indexing
 from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
+from statekeep.application.links import sign_in_path
 from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
-from statekeep.application.messages import Messages
-from statekeep.application.migration_paths import MigrationPaths
 from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
+from statekeep.application.people import People, people_use_cases
 from statekeep.application.rate_limits import RateLimits
-from statekeep.application.residents import Residents
 from statekeep.application.retention import Retentions
+from statekeep.application.sign_in import SignInLinks
 from statekeep.application.token_providers import TokenProviders
-from statekeep.application.turns import Turns
-from statekeep.application.upgrades import Upgrades
+from statekeep.application.usage import Usages
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.author_output import AuthorLogs, AuthorOutput
 from statekeep.domain import limits
+from statekeep.domain.errors import AlreadyExists
 from statekeep.domain.machine import MachineVersion
+from statekeep.domain.names import EmailAddress
 from statekeep.domain.retention import JournalBounds
+from statekeep.mail.smtp import SmtpMailer
 from statekeep.notifiers.local import LocalNotifier
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.credentials import Credentials
 from statekeep.ports.metrics import Gauges, Metrics
 from statekeep.ports.tracing import Tracer
-from statekeep.runtimes.javascript.launch import DenoLauncher
 from statekeep.runtimes.javascript.migration_stub import write_stub
-from statekeep.runtimes.pool import Pool, PoolSettings
-from statekeep.runtimes.protocol import HostLimits
+from statekeep.runtimes.local import HostOptions, running_hosts
+from statekeep.runtimes.pool import Pool
 from statekeep.runtimes.runtime import HostRuntime
 from statekeep.runtimes.snapshots import (
     read_context,
@@ -90,7 +89,7 @@ from statekeep.tokens.credentials import CredentialsFile
 from statekeep.tokens.fetching import PublicFetcher
 from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.key_sets import KeySets
-from statekeep.tokens.server_key import load_server_key
+from statekeep.tokens.server_key import SERVER_KEY_FILE, load_server_key
 from statekeep.tokens.subject_tokens import JwtSubjectTokens
 from statekeep.workers.bulk_upgrades import BulkUpgrading
 from statekeep.workers.housekeeping import Housekeeping
@@ -120,6 +119,14 @@ class ReadyInfo(NamedTuple):
     organization_id: str
     token: str
     data_dir: Path
+
+
+class SettingUnusable(Exception):
+    """What was chosen does not go with what is stored; the message says how."""
+
+
+class NoServer(Exception):
+    """A folder is no server's; the message says what to do."""
 
 
 class TracingUnavailable(Exception):
@@ -182,74 +189,60 @@ async def _assemble(
     tokens = JwtTokens(
         load_server_key(settings.data_dir, entropy), entropy, public_url=settings.url
     )
-    first_start = FirstStart(store, tokens, CredentialsFile(settings.data_dir), clock, entropy)
-    credentials = await first_start.complete(settings.url)
+    authenticator = Authenticator(store, tokens, clock)
+    people = _people(settings, store, tokens, authenticator, clock, entropy)
+    stack.push_async_callback(people.sign_in.close)
+    first_start = FirstStart(
+        store,
+        tokens,
+        people.sessions,
+        CredentialsFile(settings.data_dir),
+        clock,
+        entropy,
+        owner_email=settings.owner_email,
+    )
+    try:
+        credentials = await first_start.complete(settings.url)
+    except AlreadyExists as error:
+        raise SettingUnusable(
+            f"owner_email: somebody else has {settings.owner_email} already; choose another"
+        ) from error
     tracer = _tracer(settings, stack)
     # Before the runtime, so that what hosts say as they end is written too.
     author_log = await _author_log(settings, store, clock, stack)
-    runtime = _runtime(settings, store, metrics, stack)
-    residents = Residents(
-        store,
-        count_max=settings.resident_instances_max,
-        bytes_max=limits.RESIDENT_BYTES_MAX,
-    )
+    runtime = await _runtime(settings, store, metrics, stack)
     timers = TimerService(
         store, clock, retry_after_seconds=settings.delivery_retry_after.total_seconds()
     )
     notifier = LocalNotifier()
-    indexing = Indexing(read_context)
-    paths = MigrationPaths(store)
-    desired_versions = DesiredVersions(store, residents, paths)
-    turns = Turns(
-        runtime,
+    engine = Engine(
         store,
+        runtime,
         notifier,
         clock,
         author_log,
-        indexing,
-        settle_timeout_seconds=settings.settle_timeout.total_seconds(),
+        read_context=read_context,
         on_timers=timers.schedule,
-        on_growth=residents.resized,
-        on_void=residents.remove,
-        upgrades=Upgrades(runtime, store, paths, clock, author_log),
-        metrics=metrics,
-        tracer=tracer,
-    )
-    creation = Creation(store, runtime, residents, turns, clock)
-    messages = Messages(
-        store,
-        runtime,
-        residents,
-        turns,
-        creation,
+        settle_timeout_seconds=settings.settle_timeout.total_seconds(),
+        residents_max=settings.resident_instances_max,
         hops_max=settings.message_hops_max,
         metrics=metrics,
         tracer=tracer,
     )
-    stack.push_async_callback(messages.close)
-    instances = Instances(
-        store,
-        runtime,
-        residents,
-        turns,
-        notifier,
-        clock,
-        author_log,
-        creation,
-        messages,
-        metrics=metrics,
-        tracer=tracer,
-    )
+    stack.push_async_callback(engine.messages.close)
+    instances, residents, turns = engine.instances, engine.residents, engine.turns
+    paths = engine.paths
+    desired_versions = DesiredVersions(store, residents, paths)
     runtime.listener = instances
     timers.instances = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
+    filling = IndexFilling(store, IndexFiller(store, residents, turns, engine.indexing))
     bounds = JournalBounds(settings.journal_max_age, settings.journal_max_entries)
     retention = RetentionWorker(store, clock, default=bounds)
     recovery, housekeeping = Recovery(store, instances), Housekeeping(store, clock)
     upgrading = BulkUpgrading(store, BulkUpgrader(store, residents, turns, clock))
-    dry_runs = DryRuns(store, runtime, paths, entropy)
+    dry_runs = DryRuns(store, runtime, paths, engine.indexing, clock, entropy)
     stack.push_async_callback(dry_runs.close)
     imports = Imports(
         store,
@@ -257,10 +250,23 @@ async def _assemble(
         entropy,
         on_published=(timers.look_again, recovery.look_again, filling.look),
     )
-    workers = (timers, recovery, housekeeping, filling, upgrading, retention, imports)
+    log_retention = LogRetention(
+        store,
+        clock,
+        kept_for=settings.logs_kept_for,
+        organization_bytes_max=settings.logs_mib_max * limits.MIB,
+    )
+    workers = (
+        timers,
+        recovery,
+        housekeeping,
+        filling,
+        upgrading,
+        retention,
+        log_retention,
+        imports,
+    )
     await _start_workers(stack, *workers)
-    await _start_log_retention(settings, store, clock, stack)
-    authenticator = Authenticator(store, tokens, clock)
     subjects = _subject_tokens(settings, clock, stack)
     services = Services(
         authenticator=authenticator,
@@ -275,10 +281,17 @@ async def _assemble(
         keys=Keys(store, tokens, authenticator, clock, entropy),
         watching=watching,
         dead_letters=DeadLetters(store, residents, clock, on_timers=timers.schedule),
-        retentions=Retentions(store, default=bounds, on_change=retention.look),
+        retentions=Retentions(
+            store,
+            default=bounds,
+            logs_kept_for=settings.logs_kept_for,
+            on_change=(retention.look, log_retention.look),
+        ),
         clock=clock,
         rate_limits=_rate_limits(settings, metrics),
         organizations=Organizations(store, tokens, authenticator, clock, entropy),
+        people=people,
+        usages=Usages(store),
         identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
         token_providers=TokenProviders(store, authenticator, entropy),
         logs=Logs(store),
@@ -310,7 +323,7 @@ async def _assemble(
     def look() -> Gauges:
         # When this is called, there is an app.
         hub = app.realtime
-        return _gauges(store, runtime.pool, turns, timers, residents, watching, hub)
+        return _gauges(store, runtime.pool, engine, timers, watching, hub)
 
     app = build_app(
         services,
@@ -334,19 +347,6 @@ async def _author_log(
     return AuthorLogs(writer, AuthorOutput()) if settings.log_machine_output else writer
 
 
-async def _start_log_retention(
-    settings: Settings, store: SqliteStore, clock: SystemClock, stack: AsyncExitStack
-) -> None:
-    retention = LogRetention(
-        store,
-        clock,
-        kept_for=settings.logs_kept_for,
-        organization_bytes_max=settings.logs_mib_max * limits.MIB,
-    )
-    await retention.start()
-    stack.push_async_callback(retention.stop)
-
-
 def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
     """None where nothing is traced; then nothing of OpenTelemetry is imported either. Raises TracingUnavailable."""
     if settings.otlp_endpoint is None:
@@ -364,6 +364,30 @@ def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
     return tracer
 
 
+def _people(
+    settings: Settings,
+    store: SqliteStore,
+    tokens: JwtTokens,
+    authenticator: Authenticator,
+    clock: SystemClock,
+    entropy: SystemEntropy,
+) -> People:
+    server = settings.mail_server
+    if server is not None and settings.public_url is None:
+        _log.warning("links_in_mails_are_local", url=settings.url, advice="choose public_url")
+    return people_use_cases(
+        store,
+        tokens,
+        authenticator,
+        clock,
+        entropy,
+        # The time of day may jump.
+        asyncio.get_running_loop().time,
+        mailer=None if server is None else SmtpMailer(server, settings.mail_sender),
+        url=settings.url,
+    )
+
+
 def _metrics_page(
     settings: Settings, metrics: Metrics, look: Callable[[], Gauges]
 ) -> MetricsPage | None:
@@ -377,20 +401,19 @@ def _metrics_page(
 def _gauges(
     store: SqliteStore,
     pool: Pool,
-    turns: Turns,
+    engine: Engine,
     timers: TimerService,
-    residents: Residents,
     watching: Watching,
     hub: Hub,
 ) -> Gauges:
     hosts = pool.sizes
     database_bytes, wal_bytes = store.sizes_bytes()
     return Gauges(
-        mailbox_letters=turns.letters_waiting,
+        mailbox_letters=engine.turns.letters_waiting,
         writes_waiting=store.writes_waiting,
         timers_held=timers.held,
-        residents=len(residents),
-        resident_bytes=residents.size_bytes,
+        residents=len(engine.residents),
+        resident_bytes=engine.residents.size_bytes,
         hosts={
             "running": hosts.running,
             "starting": hosts.starting,
@@ -433,7 +456,7 @@ def _subject_tokens(
     )
 
 
-def _runtime(
+async def _runtime(
     settings: Settings, store: SqliteStore, metrics: Metrics, stack: AsyncExitStack
 ) -> HostRuntime:
     async def code_of(version: MachineVersion) -> bytes:
@@ -441,40 +464,14 @@ def _runtime(
         assert code is not None, "a published version has code"
         return code
 
-    launcher = DenoLauncher(
+    options = HostOptions(
         cache_dir=settings.data_dir.resolve() / "cache",
+        hosts_max=settings.hosts_max,
         heap_mib=settings.host_heap_mib,
+        step_timeout=settings.step_timeout,
         allow_private_network=settings.allow_private_network,
     )
-    # Not in the data directory: the path of a socket has to be short.
-    sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="statekeep-"))
-    runtime = HostRuntime()
-    runtime.pool = Pool(
-        launcher, code_of, runtime, _pool_settings(settings), Path(sockets), metrics
-    )
-    runtime.pool.start_reaper()
-    stack.push_async_callback(runtime.close)
-    return runtime
-
-
-def _pool_settings(settings: Settings) -> PoolSettings:
-    return PoolSettings(
-        hosts_max=settings.hosts_max,
-        pinned_hosts_per_organization_max=max(1, settings.hosts_max * 3 // 4),
-        idle_seconds=limits.HOST_IDLE_TIMEOUT.total_seconds(),
-        wait_seconds=limits.HOST_WAIT_TIMEOUT.total_seconds(),
-        start_timeout_seconds=limits.HOST_START_TIMEOUT.total_seconds(),
-        step_timeout_seconds=settings.step_timeout.total_seconds(),
-        data_mib_max=limits.HOST_DATA_MIB_MAX,
-        host_limits=HostLimits(
-            context_bytes=limits.CONTEXT_BYTES_MAX,
-            macrosteps=limits.MACROSTEPS_PER_EVENT_MAX,
-            log_bytes=limits.LOG_BYTES_PER_EVENT_MAX,
-            sessions=limits.HOST_SESSIONS_MAX,
-            session_bytes=limits.HOST_SESSION_BYTES_MAX,
-            deny_private_network=not settings.allow_private_network,
-        ),
-    )
+    return await stack.enter_async_context(running_hosts(options, code_of, metrics))
 
 
 async def _start_workers(
@@ -485,6 +482,7 @@ async def _start_workers(
     | IndexFilling
     | BulkUpgrading
     | RetentionWorker
+    | LogRetention
     | Imports,
 ) -> None:
     for worker in workers:
@@ -511,6 +509,19 @@ class _HttpServer(uvicorn.Server):
 def back_up(data_dir: Path, file: Path) -> int:
     """Copy the database of a server, which may be running, and return the size of the copy in bytes. Raises BackupFailed."""
     return sqlite_backup.back_up(data_dir, file)
+
+
+def sign_in_link(data_dir: Path, email: EmailAddress | None, url: str | None) -> str:
+    """A link that signs in whoever has that address, or the owner, made with the key in `data_dir` and without the server. Raises NoServer and BrokenServerKey."""
+    credentials = CredentialsFile(data_dir).read()
+    if credentials is None or not (data_dir / SERVER_KEY_FILE).exists():
+        raise NoServer(
+            f"no server has been started in {data_dir} yet: name its folder with --data-dir"
+        )
+    entropy = SystemEntropy()
+    base_url = (url or credentials.api_url).rstrip("/")
+    tokens = JwtTokens(load_server_key(data_dir, entropy), entropy, public_url=base_url)
+    return base_url + sign_in_path(SignInLinks(tokens, SystemClock(), entropy).make(email))
 
 
 def serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None = None) -> int:

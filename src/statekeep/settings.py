@@ -19,14 +19,17 @@ from dataclasses import field as with_options
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter, Token
 from cyclopts.config import Dict, Env
 
 from statekeep.domain import limits
 from statekeep.domain.durations import format_duration, parse_duration
+from statekeep.domain.errors import InvalidParameter
+from statekeep.domain.names import EmailAddress, parse_email
 from statekeep.domain.rates import Rate
+from statekeep.ports.mail import MailServer
 
 ENVIRONMENT_PREFIX: Final = "STATEKEEP_"
 
@@ -163,6 +166,40 @@ def _read_url(_type: type, tokens: Sequence[Token]) -> str:
     return tokens[0].value.rstrip("/")
 
 
+def _read_email(_type: type, tokens: Sequence[Token]) -> EmailAddress:
+    try:
+        return parse_email(tokens[0].value)
+    except InvalidParameter as error:
+        raise _expected("an e-mail address such as ada@example.com", tokens[0]) from error
+
+
+def _read_smtp_url(_type: type, tokens: Sequence[Token]) -> str:
+    try:
+        _parse_mail_server(tokens[0].value)
+    except ValueError as error:
+        # Not with the value: there may be a password in it.
+        raise CycloptsError(
+            msg="smtp_url: expected a URL such as smtps://user:password@mail.example.com:465."
+        ) from error
+    return tokens[0].value
+
+
+def _parse_mail_server(text: str) -> MailServer:
+    """Raises ValueError where it is no URL of a mail server."""
+    url = urlsplit(text)
+    if url.scheme not in _SMTP_PORTS or not url.hostname or url.path not in {"", "/"}:
+        raise ValueError("no URL of a mail server")
+    if url.query or url.fragment or (url.username is None) != (url.password is None):
+        raise ValueError("more, or less, than user, password, host and port")
+    return MailServer(
+        url.hostname,
+        url.port or _SMTP_PORTS[url.scheme],
+        url.scheme == "smtps",
+        None if url.username is None else unquote(url.username),
+        None if url.password is None else unquote(url.password),
+    )
+
+
 def _read_metrics_token(_type: type, tokens: Sequence[Token]) -> str:
     text = tokens[0].value
     if _METRICS_TOKEN.fullmatch(text) is None:
@@ -211,6 +248,8 @@ def _expected(what: str, token: Token) -> CycloptsError:
 
 _LISTENING: Final = Group("Where it listens", sort_key=1)
 _DATA: Final = Group("Data and configuration", sort_key=2)
+_MAIL: Final = Group("Mail", sort_key=8)
+_SMTP_PORTS: Final = {"smtp": 587, "smtps": 465}
 _TIME: Final = Group("Time", sort_key=3)
 _CAPACITY: Final = Group("Capacity", sort_key=4)
 _ABUSE: Final = Group("Against abuse", sort_key=5)
@@ -264,6 +303,24 @@ class Settings:
     ] = None
     """How clients reach the server, where that differs from http://HOST:PORT: the URL of the proxy in front of it.
     Upload URLs begin with it, and tokens may name it as their audience."""
+
+    owner_email: Annotated[
+        EmailAddress | None,
+        Parameter(converter=_read_email, metavar="EMAIL", group=_DATA, n_tokens=1),
+    ] = None
+    """E-mail address of whom the first start makes admin of the first organization. May be changed later; admin@localhost until it is chosen."""
+
+    smtp_url: Annotated[
+        str | None, Parameter(converter=_read_smtp_url, metavar="URL", group=_MAIL)
+    ] = with_options(default=None, repr=False)
+    """Mail server for invitations and sign-in links: smtps://USER:PASSWORD@HOST, or smtp:// where TLS is begun (STARTTLS); to this very machine also
+    without. Better set by the environment or the file. Without it invitations are links to pass on, and only the operator can make sign-in links."""
+
+    mail_from: Annotated[
+        EmailAddress | None,
+        Parameter(converter=_read_email, metavar="EMAIL", group=_MAIL, n_tokens=1),
+    ] = None
+    """Sender of these mails. By default statekeep@ and the host of the public URL."""
 
     allow_private_network: _Switch = False
     """Let machine code reach loopback, link-local and private addresses. Only for code that you trust like the server itself."""
@@ -375,7 +432,7 @@ class Settings:
     """Write what machines print into the server's own log, too. GET /logs has it anyway."""
 
     logs_kept_for: Annotated[_Duration, Parameter(group=LOGS)] = limits.LOGS_KEPT_FOR
-    """How long GET /logs has what machines printed."""
+    """How long GET /logs has what machines printed. A machine can choose to keep it for a shorter time."""
 
     logs_mib_max: Annotated[_Count, Parameter(group=LOGS)] = limits.LOGS_MIB_MAX
     """What is kept of it for one organization, in MiB; the oldest goes first."""
@@ -397,6 +454,18 @@ class Settings:
 
     crash_at: Annotated[str | None, Parameter(show=False)] = None
     """For tests: end the process at this named point, as if it had been killed there."""
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        """Who takes our mail, if anybody does."""
+        return None if self.smtp_url is None else _parse_mail_server(self.smtp_url)
+
+    @property
+    def mail_sender(self) -> EmailAddress:
+        """From whom our mail is."""
+        if self.mail_from is not None:
+            return self.mail_from
+        return EmailAddress(f"statekeep@{urlsplit(self.url).hostname}")
 
     @property
     def url(self) -> str:

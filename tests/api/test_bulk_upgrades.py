@@ -96,6 +96,24 @@ async def test_a_dry_run_tells_failures(door: Door) -> None:
     ]
 
 
+async def test_what_is_in_the_wrong_place_is_refused(door: Door) -> None:
+    """It would be taken for no restriction."""
+    body = {"toMachineVersionId": door.second}
+    for path in (DRY_RUN, UPGRADES):
+        refused = await door.api.expect(400, "POST", f"{path}?instances=front", body)
+        assert refused["parameter"] == "instances"
+        assert "its body" in refused["error"]
+
+
+async def test_without_a_way_nothing_begins(door: Door) -> None:
+    """And what to upload is said."""
+    door.between = {"fromMachineVersionId": door.second, "toMachineVersionId": door.first}
+    for refused in (await door.dry_run(400), await door.begin(400)):
+        assert refused["code"] == "no-migration-path"
+        assert f"from version {door.second} to version {door.first}: upload" in refused["error"]
+    assert (await door.api.expect(200, "GET", UPGRADES))["upgrades"] == []
+
+
 @pytest.mark.parametrize(
     ("more", "parameter"),
     [
@@ -110,6 +128,8 @@ async def test_a_dry_run_tells_failures(door: Door) -> None:
         ({"instances": ["a"] * (limits.SELECTION_NAMES_MAX + 1)}, "instances"),
         ({"toMachineVersionId": "ver_none"}, "toMachineVersionId"),
         ({"fromMachineVersionId": "ver_none"}, "fromMachineVersionId"),
+        ({"instance": ["front"]}, "instance"),
+        ({"query": {"index": "owner", "val": "ada"}}, "query"),
     ],
 )
 async def test_what_is_wrong_is_named(door: Door, more: dict[str, Any], parameter: str) -> None:

@@ -25,6 +25,8 @@ EXAMPLES: dict[str, Any] = {
     "CreateOrganization": {"name": "org"},
     "PutIdentityProvider": {"iss": "x", "algs": ["HS256"], "key": "A" * 40, "mapping": {}},
     "DeleteIdentityProvider": {"iss": "x"},
+    "SendInvitation": {"email": "bob@example.com", "role": "read"},
+    "SetRole": {"role": "read"},
     "PutTokenProvider": {"keyId": "sbk_x", "service": "x", "mapping": {}},
 }
 WITH_CALLER = [route for route in routes.ALL if not route.is_public]
@@ -36,7 +38,7 @@ def name_of(route: Route) -> str:
 
 
 async def ask(api: Api, route: Route, headers: dict[str, str]) -> Any:
-    path = re.sub(r"{(\w+)}", "door", route.path)
+    path = re.sub(r"{(\w+)}", "door", route.path.replace("{invitation}", "sbinv_x"))
     body = None if route.request is None else EXAMPLES.get(route.request.__name__, {})
     return await api.request(route.method, path, body, headers)
 

@@ -21,7 +21,7 @@ async def door(api: Api) -> Api:
 async def test_without_a_choice_everything_is_kept(door: Api) -> None:
     """By default for ever."""
     answer = await door.expect(200, "GET", PATH)
-    assert answer == {"retention": {}, "effective": {"journal": {}}}
+    assert answer == {"retention": {}, "effective": {"journal": {}, "logs": {"maxAge": "30d"}}}
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,46 @@ async def test_without_a_choice_everything_is_kept(door: Api) -> None:
 )
 async def test_a_choice_is_shown(door: Api, journal: Any, shown: Any) -> None:
     """Until there is another one."""
-    expected = {"retention": {"journal": shown}, "effective": {"journal": shown}}
+    logs = {"maxAge": "30d"}
+    expected = {"retention": {"journal": shown}, "effective": {"journal": shown, "logs": logs}}
     assert await door.expect(200, "PUT", PATH, {"journal": journal}) == expected
     assert await door.expect(200, "GET", PATH) == expected
-    nothing: Any = {"retention": {}, "effective": {"journal": {}}}
+    nothing: Any = {"retention": {}, "effective": {"journal": {}, "logs": logs}}
     assert await door.expect(200, "PUT", PATH) == nothing
     assert await door.expect(200, "GET", PATH) == nothing
+
+
+@pytest.mark.parametrize(
+    ("logs", "shown"), [({"maxAge": "168h"}, "7d"), ({"maxAge": 60}, "1m"), ({}, "30d")]
+)
+async def test_log_entries_have_a_time_of_their_own(door: Api, logs: Any, shown: str) -> None:
+    """Which leaves the journal alone, and without one the server's."""
+    answer = await door.expect(200, "PUT", PATH, {"logs": logs})
+    chosen = {"maxAge": shown} if logs else {}
+    effective = {"journal": {}, "logs": {"maxAge": shown}}
+    assert answer == {"retention": {"logs": chosen}, "effective": effective}
+    assert await door.expect(200, "GET", PATH) == answer
+
+
+@pytest.mark.parametrize(
+    ("logs", "parameter"),
+    [
+        ({"maxAge": "31d"}, "maxAge"),
+        ({"maxAge": "59s"}, "maxAge"),
+        ({"maxAge": "for ever"}, "maxAge"),
+        ({"maxAge": []}, "logs"),
+        (7, "logs"),
+    ],
+)
+async def test_log_entries_are_not_kept_for_longer_than_the_server_keeps_any(
+    door: Api, logs: Any, parameter: str
+) -> None:
+    """Nor for no time at all, nor by nonsense; and nothing changes."""
+    await door.expect(200, "PUT", PATH, {"logs": {"maxAge": "7d"}})
+    answer = await door.expect(400, "PUT", PATH, {"logs": logs, "journal": {"maxEntries": 5}})
+    assert (answer["code"], answer["parameter"]) == ("invalid-parameter", parameter)
+    found = await door.expect(200, "GET", PATH)
+    assert found["retention"] == {"logs": {"maxAge": "7d"}}
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,6 @@ async def test_unknown_routes(front: Api, path: str) -> None:
     assert "/docs" in error["error"]
 
 
-@pytest.mark.parametrize("path", ["/billing"])
-async def test_routes_of_later_releases(front: Api, path: str) -> None:
-    """They do not exist yet."""
-    await front.expect(404, "GET", path)
-
-
 async def test_the_realtime_socket_wants_an_upgrade(front: Api) -> None:
     """A plain request to it is told so."""
     answer = await front.get("/rt")

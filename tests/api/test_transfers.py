@@ -206,7 +206,7 @@ def at(lines, type_, **changes):
         ("version", {"code": "YnJva2Vu"}, "broken"),
         ("version", {"code": ""}, "the code is empty"),
         ("version", {"clientInfo": "x" * 1001}, "clientInfo has at most"),
-        ("version", {"indexSelectors": {"none": "$.a"}}, "no index none"),
+        ("version", {"indexSelectors": {"none": "$.a"}}, 'no index "none"'),
         ("version", {"indexSelectors": {"owner": "$..a"}}, "descends"),
         ("migration", {"toMachineVersionId": "ver_none"}, "no version ver_none"),
         ("migration", {"code": "YnJva2Vu"}, "broken"),

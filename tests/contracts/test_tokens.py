@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from statekeep.domain import limits
 from statekeep.domain.errors import InvalidParameter, Unauthenticated
-from statekeep.domain.names import KeyId, UserId
+from statekeep.domain.names import KeyId, SessionId, UserId
+from statekeep.domain.people import Session, SessionKind
 from statekeep.ports.tokens import SealBroken, UnverifiedToken
 from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.server_key import ServerKey
@@ -20,6 +22,10 @@ NOW = 1_767_225_600.0
 SKEW_S = limits.CLOCK_SKEW.total_seconds()
 SECRET = "sbsec_" + "s" * 43
 ADA = UserId("usr_ada")
+_BEGAN = datetime.fromtimestamp(NOW, tz=UTC)
+SESSION = Session(
+    SessionId("ses_1"), ADA, SessionKind.DEVICE, "laptop", _BEGAN, _BEGAN + timedelta(minutes=1)
+)
 
 
 def make_jwt(seed: int) -> JwtTokens:
@@ -52,7 +58,7 @@ def test_a_key_token_names_its_key(tokens):
 
 def test_our_own_token_names_no_key(tokens):
     """A session is told from a key's token by the missing key id."""
-    session = tokens.issue_session(ADA, now=NOW, valid_for_seconds=60)
+    session = tokens.issue_session(SESSION)
     assert tokens.peek(session) == UnverifiedToken(None)
 
 
@@ -138,23 +144,24 @@ def test_a_key_token_of_another_key_is_refused(tokens):
 
 
 def test_a_session_says_who(tokens):
-    """The member is found in the token, and is what authorisers see."""
-    session = tokens.issue_session(ADA, now=NOW, valid_for_seconds=60)
+    """The user is found in the token, and is what authorisers see."""
+    session = tokens.issue_session(SESSION)
     claims = tokens.verify_session(session, now=NOW + 59)
-    assert (claims.user_id, claims.expires_at) == (ADA, NOW + 60)
+    assert (claims.session_id, claims.user_id) == (SESSION.id, ADA)
+    assert claims.expires_at == NOW + 60
     assert json.loads(claims.auth_context) == {"sub": ADA}
 
 
 def test_a_session_ends(tokens):
     """With the same tolerance as a key's token."""
-    session = tokens.issue_session(ADA, now=NOW, valid_for_seconds=60)
+    session = tokens.issue_session(SESSION)
     with pytest.raises(Unauthenticated, match="expired"):
         tokens.verify_session(session, now=NOW + 60 + SKEW_S)
 
 
 def test_a_session_of_another_server_is_refused(tokens, stranger):
     """Each server has a key of its own."""
-    session = stranger.issue_session(ADA, now=NOW, valid_for_seconds=60)
+    session = stranger.issue_session(SESSION)
     with pytest.raises(Unauthenticated):
         tokens.verify_session(session, now=NOW)
 
@@ -169,7 +176,7 @@ def test_a_statement_is_no_session(tokens):
 
 def test_a_session_is_no_statement(tokens):
     """Nor the other way round."""
-    session = tokens.issue_session(ADA, now=NOW, valid_for_seconds=60)
+    session = tokens.issue_session(SESSION)
     with pytest.raises(InvalidParameter):
         tokens.verify("upload", session, now=NOW)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -13,16 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.support.chromium import browser
 from tests.support.deno import ROOT, run_deno
 from tests.support.deployed import Deployment
 from tests.support.server import RunningServer, server_process
 
 OFFICIAL = Path(__file__).parent / "official_client"
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
+__all__ = ["browser"]
 
 PAGE = """<!doctype html>
 <script type="module">
@@ -61,18 +59,6 @@ window.refusals = (apiHost, token) => Promise.all([
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nobody reads it."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's: nothing is downloaded for a test."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here (apt install chromium)")
-    with sync_playwright() as playwright:
-        # Its own sandbox needs user namespaces, which root and containers often lack. The page is ours.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

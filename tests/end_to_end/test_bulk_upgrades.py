@@ -144,6 +144,31 @@ def test_a_dry_run_that_kills_its_host_harms_nobody(user: Deployment, old: str) 
     assert user.sent("shop", "new", {"type": "pay"})["state"] == "payed"
 
 
+@pytest.mark.slow
+def test_deadly_migrations_are_called_off(user: Deployment, old: str) -> None:
+    """After three processes, though many more instances were under way; then everybody is served as before."""
+    new = user.new_version_of("shop", NEW)["machineVersionId"]
+    for n in range(20):
+        user.create("shop", f"more-{n}")
+    # It runs out of memory.
+    deadly = IDENTITY.replace(
+        "=> context", "=> { const all = []; for (;;) all.push(new Array(1e6).fill(1)); }"
+    )
+    report = user.dry_run("shop", fromMachineVersionId=old, toMachineVersionId=new, code=deadly)
+    assert (report["state"], report["failed"], report["done"]) == ("stopped", 3, 3)
+    assert report["total"] == 24
+    user.migrate("shop", old, new, deadly)
+    job_id = user.begin_upgrade("shop", fromMachineVersionId=old, toMachineVersionId=new)
+    progress = user.upgraded("shop", job_id)
+    assert (progress["status"], progress["failed"], progress["pending"]) == ("paused", 3, 21)
+    assert "host process" in progress["reason"]
+    assert user.sent("shop", "more-19", {"type": "pay"})["state"] == "paid"
+    user.migrate("shop", old, new, RENAME)
+    user.set_upgrade("shop", job_id, "running")
+    progress = user.upgraded("shop", job_id)
+    assert (progress["status"], progress["upgraded"], progress["failed"]) == ("done", 20, 4)
+
+
 def test_a_bulk_upgrade(user: Deployment, old: str) -> None:
     """Carries over what can be and settles; the rest stays as it is, with the reason. What was not settled comes later."""
     new = user.new_version_of("shop", NEW)["machineVersionId"]

@@ -90,7 +90,7 @@ def test_the_server_has_a_default(tmp_path):
         for _ in range(10):
             user.sent("counter", "one", {"type": "add"})
         token = user.token
-    options = ("--journal-max-entries", "3", "--journal-max-age", "30d")
+    options = ("--journal-max-entries", "3", "--journal-max-age", "30d", "--logs-kept-for", "7d")
     with (
         server_process(tmp_path / "data", *options) as server,
         deployment(server, token) as user,
@@ -102,4 +102,5 @@ def test_the_server_has_a_default(tmp_path):
             trust_env=False,
         ).json()
         bounds = {"maxAge": "30d", "maxEntries": 3}
-        assert answer == {"retention": {}, "effective": {"journal": bounds}}
+        effective = {"journal": bounds, "logs": {"maxAge": "7d"}}
+        assert answer == {"retention": {}, "effective": effective}

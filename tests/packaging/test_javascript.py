@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -72,6 +73,11 @@ def test_the_manifest_names_every_file():
         *MANIFEST["xstate4"]["modules"].values(),
         *MANIFEST["xstate5"]["modules"].values(),
         MANIFEST["host"],
+        MANIFEST["bundler"],
+        "esbuild/LICENSE.md",
+        "esbuild/bin/esbuild",
+        "esbuild/lib/main.js",
+        "esbuild/package.json",
         "manifest.json",
         "inputs.sha256",
         "xstate4/LICENSE",
@@ -173,6 +179,14 @@ def test_any_changed_input_asks_for_a_new_dist(checkout):
     assert len(set(digests)) == 4
 
 
+def test_a_dist_of_another_platform_is_not_current(checkout, monkeypatch):
+    """A checkout that is shared by two machines does not keep the other's esbuild."""
+    here = hatch_build.digest_of_inputs()
+    monkeypatch.setattr(sysconfig, "get_platform", lambda: "plan9-mips")
+
+    assert hatch_build.digest_of_inputs() != here
+
+
 def test_without_the_registry_it_says_so_and_keeps_the_old_dist(checkout, monkeypatch):
     """An unreachable registry is explained; a working dist/ and nothing else is left behind."""
     old = checkout / "src/statekeep/runtimes/javascript/dist"
@@ -190,7 +204,7 @@ def test_without_the_registry_it_says_so_and_keeps_the_old_dist(checkout, monkey
 
 
 def test_the_wheel_carries_what_runs_and_not_what_built_it(tmp_path):
-    """A wheel has dist/ and the licence, and neither the host's sources nor the locks."""
+    """A wheel has dist/ and the licence, and neither the sources of what is in there nor the locks."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
         cwd=ROOT,
@@ -198,8 +212,9 @@ def test_the_wheel_carries_what_runs_and_not_what_built_it(tmp_path):
         check=True,
     )
     [wheel] = tmp_path.glob("*.whl")
-    assert wheel.name.endswith("-py3-none-any.whl")
-    names = zipfile.ZipFile(wheel).namelist()
+    assert wheel.name.endswith(f"-{hatch_build.wheel_tag()}.whl")
+    archive = zipfile.ZipFile(wheel)
+    names = archive.namelist()
 
     folder = "statekeep/runtimes/javascript/"
     assert {f"{folder}dist/{path.relative_to(DIST).as_posix()}" for path in files_of(DIST)} <= {
@@ -207,4 +222,7 @@ def test_the_wheel_carries_what_runs_and_not_what_built_it(tmp_path):
     }
     assert "statekeep/py.typed" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
-    assert not [name for name in names if name.startswith((f"{folder}host/", f"{folder}deno."))]
+    sources = (f"{folder}host/", f"{folder}bundler/", f"{folder}deno.")
+    assert not [name for name in names if name.startswith(sources)]
+    # An installer makes a program of what has this bit.
+    assert archive.getinfo(f"{folder}dist/esbuild/bin/esbuild").external_attr >> 16 & 0o100

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
+from statekeep.domain.access import Role
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse
 from statekeep.domain.errors import StatekeepError
 from statekeep.domain.event import Origin, Receipt
@@ -30,10 +31,12 @@ from statekeep.domain.names import (
     TokenProviderId,
     VersionId,
 )
-from statekeep.domain.retention import JournalBounds, JournalCut, Retention
+from statekeep.domain.people import LinkUse, SessionKind
+from statekeep.domain.retention import JournalBounds, JournalCut, LogBounds, Retention
 from statekeep.domain.timer import Timer, TimerChanges
 from statekeep.domain.token_exchange import ExchangePath, IdentityProvider
-from statekeep.ports.store import ConflictingRevision, Page, Store, Upload
+from statekeep.ports.pages import Page
+from statekeep.ports.store import ConflictingRevision, Store, Upload
 from statekeep.storage.memory.store import MemoryStore
 from statekeep.storage.sqlite.store import SqliteStore
 from tests.support.builders import (
@@ -42,10 +45,12 @@ from tests.support.builders import (
     a_commit,
     a_key,
     a_log_entry,
+    a_session,
     a_token_provider,
     a_user,
     a_version,
     an_identity_provider,
+    an_invitation,
     an_organization,
     lay_ground,
 )
@@ -57,6 +62,7 @@ TIMES = st.sampled_from([1.0, 1.5, 2.0, 3.25])
 JSON = st.binary(max_size=20)
 MACHINES = st.sampled_from(["toggle", "other"]).map(MachineName)
 VERSIONS = st.sampled_from(["v1", "v2"])
+PEOPLE = st.sampled_from(["ada", "eve", "admin of acme"])
 ORGANIZATIONS = st.sampled_from(["acme", "rival"])
 PAIRS = st.sampled_from([("a", "i"), ("a", None), (None, "i"), ("b", "i")])
 
@@ -341,21 +347,71 @@ class Stores(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["ada", "eve"]))
     def create_user(self, name: str) -> None:
         self.ask(lambda store: store.create_user(a_user(name)))
-        self.ask(lambda store: store.user_by_name(name))
+        self.ask(lambda store: store.user_by_email(a_user(name).email))
+
+    @rule(name=PEOPLE, other=PEOPLE, is_verified=st.booleans(), kind=st.sampled_from(SessionKind))
+    def begin_and_end_sessions(
+        self, name: str, other: str, is_verified: bool, kind: SessionKind
+    ) -> None:
+        session = a_session(a_user(name), f"{name} {kind.value}", kind=kind)
+        link = LinkUse(other, session.expires_at)
+        self.ask(lambda store: store.create_session(session, link=link if is_verified else None))
+        self.ask(lambda store: store.session(session.id))
+        if is_verified:
+            self.ask(lambda store: store.verify_email(a_user(other).id))
+        else:
+            self.ask(lambda store: store.end_session(a_user(other).id, session.id))
+        self.ask(lambda store: store.list_sessions(a_user(name).id, cursor=None))
+
+    @rule(organization=ORGANIZATIONS, name=PEOPLE, other=PEOPLE, role=st.sampled_from(Role))
+    def invite(self, organization: str, name: str, other: str, role: Role) -> None:
+        owner, user = an_organization(organization).id, a_user(name)
+        invitation = an_invitation(owner, user.email, id=f"{owner} {name}", role=role)
+        code_hash = invitation.id.encode()
+        self.ask(lambda store: store.put_invitation(invitation, code_hash))
+        self.ask(lambda store: store.invitation(code_hash))
+        self.ask(
+            lambda store: store.accept_invitation(
+                invitation.id, a_user(other), is_new=role is Role.READ, now=NOW
+            )
+        )
+        self.ask(lambda store: store.list_invitations(owner, cursor=None))
+        self.ask(lambda store: store.list_members(owner, cursor=None))
+
+    @rule(
+        organization=ORGANIZATIONS,
+        name=PEOPLE,
+        role=st.none() | st.sampled_from(Role),
+    )
+    def change_member(self, organization: str, name: str, role: Role | None) -> None:
+        owner, user_id = an_organization(organization).id, a_user(name).id
+        if role is None:
+            self.ask(lambda store: store.remove_member(owner, user_id))
+        else:
+            self.ask(lambda store: store.set_role(owner, user_id, role))
+        self.ask(lambda store: store.role_of(user_id, owner))
+        self.ask(lambda store: store.memberships(user_id))
+
+    @rule(is_over=st.booleans())
+    def forget_expired_people(self, is_over: bool) -> None:
+        now = NOW + timedelta(days=2 if is_over else 0)
+        self.ask(lambda store: store.forget_expired_people(now=now))
 
     # Logs.
 
     @rule(
         entries=st.lists(
-            st.tuples(st.integers(0, 9), ORGANIZATIONS, NAMES), min_size=1, max_size=8
+            st.tuples(st.integers(0, 9), ORGANIZATIONS, NAMES, NAMES), min_size=1, max_size=8
         ),
         times=st.sampled_from([1, 1, 60]),
     )
     def append_logs(self, entries: list[Any], times: int) -> None:
         """Of several organizations, in no order, sometimes more than a millisecond has."""
         batch = [
-            a_log_entry(ts, organization=organization, text=text)._replace(instance_name=text)
-            for ts, organization, text in entries * times
+            a_log_entry(ts, organization=organization, text=text)._replace(
+                machine_name=machine, instance_name=text
+            )
+            for ts, organization, machine, text in entries * times
         ]
         self.ask(lambda store: store.append_logs(batch))
 
@@ -366,10 +422,16 @@ class Stores(RuleBasedStateMachine):
             lambda store: store.forget_old_logs(before_ms=before_ms, organization_bytes_max=size)
         )
 
+    @rule(organization=ORGANIZATIONS, machine=NAMES, before_ms=st.integers(0, 12))
+    def forget_machine_logs(self, organization: str, machine: str, before_ms: int) -> None:
+        owner, name = an_organization(organization).id, MachineName(machine)
+        self.ask(lambda store: store.forget_machine_logs(owner, name, before_ms=before_ms))
+
     @rule(
         organization=ORGANIZATIONS,
         after_ms=st.integers(-1, 12),
         until_ms=st.none() | st.integers(0, 12),
+        machine=st.none() | NAMES,
         name=st.none() | NAMES,
         limit=st.integers(1, 101),
     )
@@ -378,11 +440,12 @@ class Stores(RuleBasedStateMachine):
         organization: str,
         after_ms: int,
         until_ms: int | None,
+        machine: MachineName | None,
         name: InstanceName | None,
         limit: int,
     ) -> None:
         owner = an_organization(organization).id
-        wanted = LogSelection(after_ms, until_ms, instance_name=name)
+        wanted = LogSelection(after_ms, until_ms, machine, name)
         self.ask(lambda store: store.read_logs(owner, wanted, limit=limit))
 
     # Looking.
@@ -462,16 +525,22 @@ class Stores(RuleBasedStateMachine):
         self.ask(look)
 
     @rule(
-        which=st.integers(0, 1), age=st.none() | st.integers(1, 3), entries=st.none() | st.just(7)
+        which=st.integers(0, 1),
+        age=st.none() | st.integers(1, 3),
+        entries=st.none() | st.just(7),
+        logs=st.none() | st.builds(LogBounds, st.none() | st.just(timedelta(days=1))),
     )
-    def set_retention(self, which: int, age: int | None, entries: int | None) -> None:
+    def set_retention(
+        self, which: int, age: int | None, entries: int | None, logs: LogBounds | None
+    ) -> None:
         machine = self.grounds[which].machine.id
         max_age = None if age is None else timedelta(hours=age)
         bounds = JournalBounds(max_age, entries)
-        retention = Retention(None if bounds.is_unbounded else bounds)
+        retention = Retention(None if bounds.is_unbounded else bounds, logs)
         self.ask(lambda store: store.set_retention(machine, retention))
         self.ask(lambda store: store.retention(machine))
         self.ask(lambda store: store.machine_retentions(after=0, limit=10))
+        self.ask(lambda store: store.machine_log_ages(after=0, limit=10))
 
     @rule(instance_id=instances, revision=st.integers(0, 20))
     def look_at_what_followed(self, instance_id: InstanceId, revision: int) -> None:

@@ -20,10 +20,10 @@ from statekeep.application.authenticate import Authenticator
 from statekeep.application.blast_radius import BlastRadii
 from statekeep.application.bulk_upgrades import BulkUpgrades
 from statekeep.application.bulk_upgrading import BulkUpgrader
-from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.dry_runs import DryRuns
+from statekeep.application.engine import Engine
 from statekeep.application.exchange import TokenExchange
 from statekeep.application.exports import Exports
 from statekeep.application.http_api import HttpApi
@@ -37,23 +37,24 @@ from statekeep.application.instances import Instances
 from statekeep.application.keys import Keys
 from statekeep.application.logs import Logs
 from statekeep.application.machines import Machines
-from statekeep.application.messages import Messages
 from statekeep.application.migration_paths import MigrationPaths
 from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
+from statekeep.application.people import people_use_cases
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.residents import Residents
 from statekeep.application.retention import Retentions
 from statekeep.application.token_providers import TokenProviders
 from statekeep.application.turns import Turns
-from statekeep.application.upgrades import Upgrades
+from statekeep.application.usage import Usages
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.domain import limits
 from statekeep.domain.access import Role
-from statekeep.domain.machine import Organization, User
-from statekeep.domain.names import OrganizationId, UserId
+from statekeep.domain.machine import Organization
+from statekeep.domain.names import EmailAddress, OrganizationId, UserId
+from statekeep.domain.people import SessionKind, User
 from statekeep.domain.rates import Rate
 from statekeep.domain.retention import JournalBounds
 from statekeep.notifiers.local import LocalNotifier
@@ -82,6 +83,7 @@ from statekeep.workers.timers import TimerService
 from tests.support.clock import FakeClock
 from tests.support.entropy import SeededEntropy
 from tests.support.forgery import key_token
+from tests.support.mailbox import Mailbox
 from tests.support.toy_runtime import ToyRuntime
 
 URL = "http://statekeep.test"
@@ -105,6 +107,8 @@ class Api:
     retention: RetentionWorker
     """Sweeps when a test says so."""
     metrics: Metrics
+    mailbox: Mailbox
+    """What was mailed, where there is mail at all."""
     admin: Headers
     """Of the member `ada`, admin of one organization."""
 
@@ -112,15 +116,16 @@ class Api:
         """Somebody who is admin of as many organizations, all new."""
         user_id = UserId(new_id("usr", self.entropy))
         now = datetime_of(self.clock.now_ms())
-        await self.store.create_user(User(user_id, name, now))
+        email = EmailAddress(f"{name}@example.com")
+        await self.store.create_user(User(user_id, email, now))
         for number in range(organizations):
             organization = Organization(
                 OrganizationId(new_id("org", self.entropy)), f"{name} {number}", now, True
             )
             await self.store.create_organization(organization, user_id)
             assert await self.store.role_of(user_id, organization.id) is Role.ADMIN
-        token = self.tokens.issue_session(user_id, now=self.clock.now_s, valid_for_seconds=3600)
-        return {"authorization": f"Bearer {token}"}
+        begun = await self.services.people.sessions.begin(user_id, SessionKind.DEVICE, "a laptop")
+        return {"authorization": f"Bearer {begun.token}"}
 
     async def new_key(self, *scopes: str, **act: Any) -> Headers:
         """Headers of an end user with `act` as claims, whose token is signed with a new key of ada's organization."""
@@ -193,6 +198,7 @@ async def running_api(
     allow_private_network: bool = False,
     metrics_token: str | None = None,
     tracer: Tracer | None = None,
+    has_mail: bool = False,
 ) -> AsyncIterator[Api]:
     """An API of its own with one organization and its admin. `rates` are those of RateLimits, by the time of the fake clock.
 
@@ -209,14 +215,16 @@ async def running_api(
         log_writer = LogWriter(store, clock, now=lambda: clock.now_s)
         retention = RetentionWorker(store, clock, default=JournalBounds())
         engine = _engine(store, runtime, clock, log_writer, metrics, tracer)
-        turns, residents, instances, watching, filling, desired_versions, dead_letters = engine
+        turns, residents, instances, watching, filling, desired_versions, dead_letters, indexing = (
+            engine
+        )
         await filling.start()
         stack.push_async_callback(filling.stop)
         upgrading = BulkUpgrading(store, BulkUpgrader(store, residents, turns, clock))
         await upgrading.start()
         stack.push_async_callback(upgrading.stop)
         paths = MigrationPaths(store)
-        dry_runs = DryRuns(store, runtime, paths, entropy)
+        dry_runs = DryRuns(store, runtime, paths, indexing, clock, entropy)
         stack.push_async_callback(dry_runs.close)
         fetcher = PublicFetcher(allow_private_network=allow_private_network)
         stack.push_async_callback(fetcher.close)
@@ -227,12 +235,29 @@ async def running_api(
             allow_http_jwks=allow_private_network,
             allow_private_network=allow_private_network,
         )
+        mailbox = Mailbox()
+        people = people_use_cases(
+            store,
+            tokens,
+            authenticator,
+            clock,
+            entropy,
+            lambda: clock.now_s,
+            mailer=mailbox if has_mail else None,
+            url=URL,
+        )
+        stack.push_async_callback(people.sign_in.close)
         services = Services(
             authenticator=authenticator,
             instances=instances,
             watching=watching,
             dead_letters=dead_letters,
-            retentions=Retentions(store, default=JournalBounds(), on_change=retention.look),
+            retentions=Retentions(
+                store,
+                default=JournalBounds(),
+                logs_kept_for=limits.LOGS_KEPT_FOR,
+                on_change=(retention.look,),
+            ),
             clock=clock,
             machines=Machines(store, clock),
             versions=Versions(store, runtime, tokens, clock, entropy, on_current=filling.look),
@@ -243,6 +268,8 @@ async def running_api(
             desired_versions=desired_versions,
             keys=Keys(store, tokens, authenticator, clock, entropy),
             organizations=Organizations(store, tokens, authenticator, clock, entropy),
+            people=people,
+            usages=Usages(store),
             identity_providers=IdentityProviders(store, tokens, subjects, authenticator, entropy),
             token_providers=TokenProviders(store, authenticator, entropy),
             logs=Logs(store),
@@ -298,6 +325,7 @@ async def running_api(
             log_writer=log_writer,
             retention=retention,
             metrics=metrics,
+            mailbox=mailbox,
             admin={},
         )
         api.admin.update(await api.new_member("ada"))
@@ -333,6 +361,7 @@ class _Engine(NamedTuple):
     filling: IndexFilling
     desired_versions: DesiredVersions
     dead_letters: DeadLetters
+    indexing: Indexing
 
 
 def _engine(
@@ -343,56 +372,33 @@ def _engine(
     metrics: Metrics,
     tracer: Tracer | None,
 ) -> _Engine:
-    residents = Residents(
-        store, count_max=limits.RESIDENT_INSTANCES_MAX, bytes_max=limits.RESIDENT_BYTES_MAX
-    )
     notifier = LocalNotifier()
-    indexing = Indexing(read_context)
-    paths = MigrationPaths(store)
     timers = TimerService(store, clock, retry_after_seconds=1)
-    turns = Turns(
-        runtime,
+    engine = Engine(
         store,
+        runtime,
         notifier,
         clock,
         author_log,
-        indexing,
-        settle_timeout_seconds=limits.SETTLE_TIMEOUT.total_seconds(),
+        read_context=read_context,
         on_timers=timers.schedule,
-        on_growth=residents.resized,
-        on_void=residents.remove,
-        upgrades=Upgrades(runtime, store, paths, clock, author_log),
         metrics=metrics,
         tracer=tracer,
     )
-    creation = Creation(store, runtime, residents, turns, clock)
-    messages = Messages(
-        store,
-        runtime,
-        residents,
-        turns,
-        creation,
-        hops_max=limits.MESSAGE_HOPS_MAX,
-        metrics=metrics,
-        tracer=tracer,
-    )
-    instances = Instances(
-        store,
-        runtime,
-        residents,
-        turns,
-        notifier,
-        clock,
-        author_log,
-        creation,
-        messages,
-        metrics=metrics,
-        tracer=tracer,
-    )
+    instances, residents, turns = engine.instances, engine.residents, engine.turns
     runtime.listener = instances
     watching = Watching(residents, runtime, store)
     notifier.listen(watching.hear)
-    filling = IndexFilling(store, IndexFiller(store, residents, turns, indexing))
-    desired_versions = DesiredVersions(store, residents, paths)
+    filling = IndexFilling(store, IndexFiller(store, residents, turns, engine.indexing))
+    desired_versions = DesiredVersions(store, residents, engine.paths)
     dead_letters = DeadLetters(store, residents, clock, on_timers=timers.schedule)
-    return _Engine(turns, residents, instances, watching, filling, desired_versions, dead_letters)
+    return _Engine(
+        turns,
+        residents,
+        instances,
+        watching,
+        filling,
+        desired_versions,
+        dead_letters,
+        engine.indexing,
+    )

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from statekeep.domain.access import Role
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.log import LogEntry, size_of
-from statekeep.domain.machine import Key, Machine, MachineVersion, Organization, User
+from statekeep.domain.machine import Key, Machine, MachineVersion, Organization
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import (
+    EmailAddress,
     IdentityProviderId,
     InstanceId,
     InstanceName,
+    InvitationId,
     KeyId,
     MachineName,
     MigrationId,
     OrganizationId,
     ServiceName,
+    SessionId,
     TokenProviderId,
     UserId,
     VersionId,
 )
+from statekeep.domain.people import Invitation, Session, SessionKind, User
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 from statekeep.ports.store import Store
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 NOW_MS = 1_767_268_800_123.0
+BOB_EMAIL = EmailAddress("bob@example.com")
 CODE = b"export default createMachine({});"
 
 
@@ -54,7 +60,27 @@ class Ground:
 
 def a_user(name: str = "ada") -> User:
     """Somebody."""
-    return User(UserId(f"usr_{name}"), name, NOW)
+    return User(UserId(f"usr_{name}"), EmailAddress(f"{name}@example.com"), NOW)
+
+
+def a_session(
+    user: User, name: str = "laptop", *, kind: SessionKind = SessionKind.DEVICE
+) -> Session:
+    """Good for an hour."""
+    ends = NOW + timedelta(hours=1)
+    return Session(SessionId(f"ses_{name}"), user.id, kind, f"on the {name}", NOW, ends)
+
+
+def an_invitation(
+    organization_id: OrganizationId,
+    email: EmailAddress = BOB_EMAIL,
+    *,
+    id: str = "inv_1",
+    role: Role = Role.READ,
+) -> Invitation:
+    """By a link that the inviter passes on, good for a day."""
+    ends = NOW + timedelta(days=1)
+    return Invitation(InvitationId(id), organization_id, email, role, NOW, ends, False)
 
 
 def an_organization(name: str = "acme", *, created_at: datetime = NOW) -> Organization:

@@ -9,9 +9,11 @@ from statekeep.application.authenticate import Authenticator
 from statekeep.application.ids import new_id
 from statekeep.application.keys import Keys
 from statekeep.application.organizations import Organizations
+from statekeep.application.sessions import Sessions
 from statekeep.domain.access import SCOPES, AuthContext
-from statekeep.domain.machine import Key, Organization, User
-from statekeep.domain.names import KeyId, OrganizationId, UserId
+from statekeep.domain.machine import Key, Organization
+from statekeep.domain.names import EmailAddress, KeyId, OrganizationId, UserId
+from statekeep.domain.people import SessionKind, User
 from statekeep.ports.clock import datetime_of
 from statekeep.storage.memory.store import MemoryStore
 from statekeep.tokens.jwt import JwtTokens
@@ -35,6 +37,9 @@ class People:
         key = ServerKey(self.entropy.token_bytes(32))
         self.tokens = JwtTokens(key, self.entropy, public_url="http://127.0.0.1:8080")
         self.authenticator = Authenticator(self.store, self.tokens, self.clock)
+        self.sessions = Sessions(
+            self.store, self.tokens, self.authenticator, self.clock, self.entropy
+        )
         self.keys = Keys(self.store, self.tokens, self.authenticator, self.clock, self.entropy)
         self.organizations = Organizations(
             self.store, self.tokens, self.authenticator, self.clock, self.entropy
@@ -42,7 +47,8 @@ class People:
 
     async def new_user(self, name: str = "ada") -> UserId:
         user_id = UserId(new_id("usr", self.entropy))
-        await self.store.create_user(User(user_id, name, datetime_of(self.clock.now_ms())))
+        email = EmailAddress(f"{name}@example.com")
+        await self.store.create_user(User(user_id, email, datetime_of(self.clock.now_ms())))
         return user_id
 
     async def new_organization(self, admin: UserId) -> OrganizationId:
@@ -64,12 +70,10 @@ class People:
         await self.store.create_key(key, self.tokens.seal(SECRET))
         return key_id
 
-    def session_of(self, user_id: UserId, *, valid_for_seconds: int = 3600) -> bytes:
-        """The header of a member."""
-        token = self.tokens.issue_session(
-            user_id, now=self.clock.now_s, valid_for_seconds=valid_for_seconds
-        )
-        return f"Bearer {token}".encode()
+    async def session_of(self, user_id: UserId, *, kind: SessionKind = SessionKind.DEVICE) -> bytes:
+        """The header of somebody who has signed in."""
+        begun = await self.sessions.begin(user_id, kind, "a session")
+        return f"Bearer {begun.token}".encode()
 
     def signed_with(self, key_id: KeyId, **claims: Any) -> bytes:
         """The header of an end user of whoever has the key."""

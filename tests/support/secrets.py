@@ -18,8 +18,8 @@ from statekeep.tokens.jwt import JwtTokens
 from statekeep.tokens.server_key import load_server_key
 
 _SHAPES: Final = re.compile(
-    # Tokens and what else the server signs; secrets of keys; what stands in a header of authorization.
-    r"eyJ[\w-]{4,}\.[\w-]+\.[\w-]*|sbsec_[\w-]+|(?i:bearer\s+)[\w.~+/-]{16,}",
+    # Tokens and what else the server signs; secrets of keys; codes of invitations and devices; what stands in a header of authorization.
+    r"eyJ[\w-]{4,}\.[\w-]+\.[\w-]*|(?:sbsec|sbinv|dev)_[\w-]+|(?i:bearer\s+)[\w.~+/-]{16,}",
     re.ASCII,
 )
 

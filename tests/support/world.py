@@ -11,26 +11,20 @@ import msgspec
 from statekeep.application.blast_radius import BlastRadii
 from statekeep.application.bulk_upgrades import BulkUpgrades
 from statekeep.application.bulk_upgrading import BulkUpgrader
-from statekeep.application.creation import Creation
 from statekeep.application.dead_letters import DeadLetters
 from statekeep.application.desired_versions import DesiredVersions
 from statekeep.application.dry_runs import DryRuns
+from statekeep.application.engine import Engine
 from statekeep.application.index_filling import IndexFiller
-from statekeep.application.indexing import Indexing
-from statekeep.application.instances import Instances
-from statekeep.application.messages import Messages
-from statekeep.application.migration_paths import MigrationPaths
-from statekeep.application.residents import Residents
-from statekeep.application.turns import Turns
-from statekeep.application.upgrades import Upgrades
 from statekeep.application.watching import Watching
 from statekeep.domain.access import SCOPES, AuthContext
 from statekeep.domain.commit import Commit
 from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceKey
-from statekeep.domain.machine import MachineVersion, Organization, User
+from statekeep.domain.machine import MachineVersion, Organization
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import (
+    EmailAddress,
     InstanceName,
     MachineName,
     MigrationId,
@@ -38,6 +32,7 @@ from statekeep.domain.names import (
     UserId,
     VersionId,
 )
+from statekeep.domain.people import User
 from statekeep.ports.metrics import Metrics
 from statekeep.ports.notifier import InstanceChanged, InstanceDeleted, Notification
 from statekeep.runtimes.snapshots import (
@@ -156,49 +151,28 @@ class World:
         self.clock = ManualClock()
         self.recorder = Recorder()
         self.timers = TimerService(self.store, self.clock, retry_after_seconds=0.01)
-        self.residents = Residents(self.store, count_max=residents_max, bytes_max=1 << 30)
-        self.indexing = Indexing(read_context)
-        self.paths = MigrationPaths(self.store)
-        self.desired_versions = DesiredVersions(self.store, self.residents, self.paths)
-        self.turns = Turns(
-            runtime,
+        self.engine = Engine(
             self.store,
+            runtime,
             self.recorder,
             self.clock,
             self.recorder,
-            self.indexing,
-            settle_timeout_seconds=settle_timeout_seconds,
+            read_context=read_context,
             on_timers=self.timers.schedule,
-            on_growth=self.residents.resized,
-            on_void=self.residents.remove,
-            upgrades=Upgrades(runtime, self.store, self.paths, self.clock, self.recorder),
-            metrics=self.metrics,
-            tracer=tracer,
-        )
-        self.creation = Creation(self.store, runtime, self.residents, self.turns, self.clock)
-        self.messages = Messages(
-            self.store,
-            runtime,
-            self.residents,
-            self.turns,
-            self.creation,
+            settle_timeout_seconds=settle_timeout_seconds,
+            residents_max=residents_max,
             hops_max=hops_max,
             metrics=self.metrics,
             tracer=tracer,
         )
-        self.instances = Instances(
-            self.store,
-            runtime,
-            self.residents,
-            self.turns,
-            self.recorder,
-            self.clock,
-            self.recorder,
-            self.creation,
-            self.messages,
-            metrics=self.metrics,
-            tracer=tracer,
-        )
+        self.residents = self.engine.residents
+        self.indexing = self.engine.indexing
+        self.paths = self.engine.paths
+        self.turns = self.engine.turns
+        self.creation = self.engine.creation
+        self.messages = self.engine.messages
+        self.instances = self.engine.instances
+        self.desired_versions = DesiredVersions(self.store, self.residents, self.paths)
         self.filler = IndexFiller(self.store, self.residents, self.turns, self.indexing)
         self.filling = IndexFilling(self.store, self.filler)
         self.upgrading = BulkUpgrading(
@@ -208,7 +182,7 @@ class World:
         self.bulk_upgrades = BulkUpgrades(
             self.store, self.paths, self.clock, entropy, on_change=self.upgrading.look
         )
-        self.dry_runs = DryRuns(self.store, runtime, self.paths, entropy)
+        self.dry_runs = DryRuns(self.store, runtime, self.paths, self.indexing, self.clock, entropy)
         self.blast_radii = BlastRadii(
             self.store,
             runtime,
@@ -225,7 +199,7 @@ class World:
 
     async def set_up(self):
         """One organization, one machine, one version."""
-        await self.store.create_user(User(UserId("usr_a"), "admin", THEN))
+        await self.store.create_user(User(UserId("usr_a"), EmailAddress("a@example.com"), THEN))
         organization = Organization(ORGANIZATION, "a", THEN, allow_anonymous_access=False)
         await self.store.create_organization(organization, UserId("usr_a"))
         await self.store.create_machine(ORGANIZATION, MACHINE, (), THEN)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from statekeep.cli.main import app, explain
 from statekeep.domain.rates import Rate
+from statekeep.ports.mail import MailServer
 from statekeep.settings import (
     Settings,
     format_rate,
@@ -120,6 +121,9 @@ def test_every_option_can_come_from_each_source(parse, write):
         "metrics_token": "a-token-of-24-characters",
         "metrics_per_machine": True,
         "otlp_endpoint": "http://collector.example:4318",
+        "owner_email": "ada@example.com",
+        "smtp_url": "smtps://us%40er:secret@mail.example.com",
+        "mail_from": "keep@example.com",
     }
     assert {field.name for field in fields(Settings)} - {"config", "crash_at"} == set(values)
     path = write("".join(f"{name} = {_toml(value)}\n" for name, value in values.items()))
@@ -387,3 +391,66 @@ def test_the_metrics_token_is_not_shown(parse):
     settings = parse(STATEKEEP_METRICS_TOKEN="a-token-of-24-characters")
     assert settings.metrics_token == "a-token-of-24-characters"
     assert "a-token-of-24" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtps://mail.example.com", MailServer("mail.example.com", 465, True, None, None)),
+        ("smtp://mail.example.com", MailServer("mail.example.com", 587, False, None, None)),
+        (
+            "smtps://ada%40example.com:p%2Fw%3A@mail.example.com:2465/",
+            MailServer("mail.example.com", 2465, True, "ada@example.com", "p/w:"),
+        ),
+    ],
+)
+def test_a_mail_server_is_a_url(parse, url, server):
+    """Without a port it is the usual one."""
+    assert parse("--smtp-url", url).mail_server == server
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mail.example.com",
+        "http://secret:secret@mail.example.com",
+        "smtps://",
+        "smtps://secret@mail.example.com",
+        "smtps://:@/secret",
+        "smtps://mail.example.com/secret",
+        "smtps://mail.example.com?secret",
+        "smtps://a:secret@mail.example.com:99999",
+    ],
+)
+def test_what_is_no_mail_server_is_not_repeated(parse, url):
+    """There may be a password in it."""
+    message = parse("--smtp-url", url)
+    assert "smtp_url: expected a URL such as smtps://user:password@mail.example.com" in message
+    assert "secret" not in message
+
+
+def test_the_password_of_the_mail_server_is_not_shown(parse):
+    """Settings are printed into logs."""
+    settings = parse("--smtp-url", "smtps://ada:secret@mail.example.com")
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sender"),
+    [
+        ((), "statekeep@127.0.0.1"),
+        (("--public-url", "https://keep.example.com/x"), "statekeep@keep.example.com"),
+        (("--mail-from", "Keep@Example.com"), "keep@example.com"),
+    ],
+)
+def test_mail_has_a_sender(parse, arguments, sender):
+    """The one that was chosen, or one that goes with the server's URL."""
+    assert parse(*arguments).mail_sender == sender
+
+
+@pytest.mark.parametrize("option", ["--owner-email", "--mail-from"])
+def test_addresses_are_addresses(parse, option):
+    """Said by the name of the option."""
+    assert f'{option}: expected an e-mail address such as ada@example.com, not "ada"' in parse(
+        option, "ada"
+    )

@@ -1,7 +1,7 @@
 """Who is asking: from the headers of a request to an `AuthContext` (SPEC 3).
 
 What must stay true: whatever is remembered was checked, and nothing that was forgotten comes back. A check that was under way when
-a key or a user was forgotten may still answer its own request; its result is not remembered.
+a key, a user or a session was forgotten may still answer its own request; its result is not remembered.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from statekeep.domain.names import (
     IdentityProviderId,
     KeyId,
     OrganizationId,
+    SessionId,
     TokenProviderId,
     UserId,
 )
+from statekeep.domain.people import SessionKind
 from statekeep.domain.token_exchange import ANONYMOUS_SERVICE
 from statekeep.ports.clock import Clock
 from statekeep.ports.store import Catalog
@@ -34,7 +36,7 @@ _SKEW_MS: Final = limits.CLOCK_SKEW.total_seconds() * 1000
 _Headers = tuple[bytes | None, bytes | None, bytes | None]
 
 
-_Subject = KeyId | UserId | IdentityProviderId | TokenProviderId
+_Subject = KeyId | UserId | SessionId | IdentityProviderId | TokenProviderId
 
 
 class _Checked(NamedTuple):
@@ -93,6 +95,10 @@ class Authenticator:
         """The same for a member whose organizations or roles changed."""
         self._remembered.forget(user_id)
 
+    def forget_session(self, session_id: SessionId) -> None:
+        """The same for a session that has ended."""
+        self._remembered.forget(session_id)
+
     def forget_provider(self, provider_id: IdentityProviderId | TokenProviderId) -> None:
         """The same for all tokens that were exchanged through this provider."""
         self._remembered.forget(provider_id)
@@ -132,6 +138,10 @@ class Authenticator:
 
     async def _check_session(self, token: str, organization: bytes | None) -> _Checked:
         claims = self._tokens.verify_session(token, now=self._now_s())
+        session = await self._catalog.session(claims.session_id)
+        # A browser sends its session along on its own: that is for pages, where a request also shows that it comes from one.
+        if session is None or session.kind is SessionKind.BROWSER:
+            raise Unauthenticated("the session has ended: sign in again")
         memberships = await self._catalog.memberships(claims.user_id)
         membership = _pick(memberships, organization)
         caller = AuthContext(
@@ -141,8 +151,9 @@ class Authenticator:
             claims.auth_context,
             is_member_of_several=membership is None and len(memberships) > 1,
             expires_at_ms=_until_ms(claims.expires_at),
+            session_id=claims.session_id,
         )
-        return _Checked(caller, (claims.user_id,))
+        return _Checked(caller, (claims.user_id, claims.session_id))
 
     def _acting(self, caller: AuthContext, act: bytes) -> AuthContext:
         require_scope(caller, KEYS_SCOPE)

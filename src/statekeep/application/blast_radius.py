@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from statekeep.application.machines import find_machine
@@ -47,11 +47,31 @@ class BlastRadius(NamedTuple):
 
 
 class _Found:
-    """How many instances of which version have which state value: seldom many different ones."""
+    """How many instances of which version have which state value, until `fold` makes of them how many are in which missing state."""
 
-    def __init__(self) -> None:
+    def __init__(self, read_leaves: ReadLeaves) -> None:
         self.values: Counter[tuple[VersionId, bytes]] = Counter()
         self.is_complete = False
+        self._read_leaves = read_leaves
+        self._checked = 0
+        self._affected = 0
+        self._missing: Counter[tuple[VersionId, tuple[str, ...]]] = Counter()
+
+    def fold(self, known: Set[tuple[str, ...]]) -> None:
+        """`known` are the states that are not missing. Of parallel states there may be as many values as instances, so they are not kept."""
+        for (version_id, value), count in self.values.items():
+            missing = {path for path in self._read_leaves(value) if path not in known}
+            self._checked += count
+            self._affected += count if missing else 0
+            for path in missing:
+                self._missing[version_id, path] += count
+        self.values.clear()
+
+    def radius(self) -> BlastRadius:
+        """Of what was folded."""
+        most = self._missing.most_common(BLAST_RADIUS_STATES_MAX)
+        unmapped = [UnmappedState(path, version_id, count) for (version_id, path), count in most]
+        return BlastRadius(self._checked, self._affected, unmapped, self.is_complete)
 
 
 class BlastRadii:
@@ -82,14 +102,14 @@ class BlastRadii:
         version = await self._store.version(version_id)
         if version is None or version.machine_id != found.id:
             raise NotFound(f"machine {machine} has no version {version_id}")
-        outline = await self._runtime.describe(version)
-        counted = _Found()
-        await self._count(version, counted, instances_max=None)
-        return self._radius(outline, counted)
+        known = self._known(await self._runtime.describe(version))
+        counted = _Found(self._read_leaves)
+        await self._count(version, counted, known)
+        return counted.radius()
 
     async def at_a_glance(self, version_id: VersionId) -> BlastRadius:
         """The same as far as it can be said soon. Never fails."""
-        counted = _Found()
+        counted = _Found(self._read_leaves)
         version = await self._store.version(version_id)
         if version is None:
             return BlastRadius(0, 0, (), False)
@@ -113,7 +133,8 @@ class BlastRadii:
             if not isinstance(error, StatekeepError):
                 _log.exception("a blast radius could not be told")
             return BlastRadius(0, 0, (), False)
-        return self._radius(outline, counted)
+        counted.fold(self._known(outline))
+        return counted.radius()
 
     def _described(self, describing: asyncio.Task[bytes]) -> None:
         self._background.discard(describing)
@@ -121,8 +142,14 @@ class BlastRadii:
             _log.info("a new version could not be described: %s", describing.exception())
 
     async def _count(
-        self, version: MachineVersion, counted: _Found, *, instances_max: int | None
+        self,
+        version: MachineVersion,
+        counted: _Found,
+        known: Set[tuple[str, ...]] | None = None,
+        *,
+        instances_max: int | None = None,
     ) -> None:
+        """Portion by portion. Where it is known which states there are, each is folded."""
         selection = InstanceSelection(version.machine_id)
         last = await self._store.newest_instance(version.machine_id)
         position, looked_at = InstanceId(0), 0
@@ -141,17 +168,9 @@ class BlastRadii:
                 if instance.version_id != version.id:
                     value = self._read_state_value(instance.snapshot)
                     counted.values[instance.version_id, value] += 1
+            if known is not None:
+                counted.fold(known)
         counted.is_complete = position >= last
 
-    def _radius(self, outline: bytes, counted: _Found) -> BlastRadius:
-        known = {place.path for place in self._read_places(outline) if not place.is_history}
-        states: Counter[tuple[VersionId, tuple[str, ...]]] = Counter()
-        affected = 0
-        for (version_id, value), count in counted.values.items():
-            missing = {path for path in self._read_leaves(value) if path not in known}
-            affected += count if missing else 0
-            for path in missing:
-                states[version_id, path] += count
-        most = states.most_common(BLAST_RADIUS_STATES_MAX)
-        unmapped = [UnmappedState(path, version_id, count) for (version_id, path), count in most]
-        return BlastRadius(counted.values.total(), affected, unmapped, counted.is_complete)
+    def _known(self, outline: bytes) -> Set[tuple[str, ...]]:
+        return {place.path for place in self._read_places(outline) if not place.is_history}

@@ -22,7 +22,8 @@ from statekeep.domain.machine import Machine
 from statekeep.domain.names import BulkUpgradeId, MachineName, VersionId
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.entropy import Entropy
-from statekeep.ports.store import Page, Store
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Store
 
 _MAY_BECOME: Final = {
     "paused": JobStatus.PAUSED,

@@ -35,6 +35,7 @@ from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.limits import (
     BULK_SELECTION_PORTION,
     BULK_UPGRADE_PORTION,
+    BULK_UPGRADE_PORTION_TIME,
     BULK_UPGRADE_REST,
     BULK_UPGRADE_TRIES_MAX,
     BULK_UPGRADES_AT_ONCE,
@@ -48,6 +49,7 @@ from statekeep.ports.store import Store
 
 _log = logging.getLogger(__name__)
 
+_PORTION_SECONDS: Final = BULK_UPGRADE_PORTION_TIME.total_seconds()
 _REST_SECONDS: Final = BULK_UPGRADE_REST.total_seconds()
 _SETTLES: Final = "it had not settled, or took events all the time"
 
@@ -77,11 +79,10 @@ class BulkUpgrader:
         waiting = await self._tasks(job, InstanceOutcome.WAITING, after)
         if not waiting:
             return None
-        await self._upgrade_all(job, waiting)
-        return waiting[-1].instance_id
+        return await self._upgrade_all(job, waiting)
 
     async def finish_if_done(self, job: BulkUpgrade) -> bool:
-        """Whether nothing is left to do, which is then written down."""
+        """Is nothing left to do? That is then written down."""
         counts = await self._store.bulk_upgrade_counts(job.id)
         if counts.get(InstanceOutcome.PENDING) or counts.get(InstanceOutcome.WAITING):
             return False
@@ -96,20 +97,53 @@ class BulkUpgrader:
             job.id, outcome, after=after, limit=BULK_UPGRADE_PORTION
         )
 
-    async def _upgrade_all(self, job: BulkUpgrade, tasks: Sequence[UpgradeTask]) -> None:
+    async def _upgrade_all(self, job: BulkUpgrade, tasks: Sequence[UpgradeTask]) -> InstanceId:
+        """Group by group, as long as that is wanted and does not take too long to be written down together; the last that was tried."""
         target = await self._store.version(job.target)
-        assert target is not None, "versions go with their machine only, and that has instances"
+        if target is None:
+            # The machine was deleted, and its jobs with it.
+            return tasks[-1].instance_id
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _PORTION_SECONDS
         results: list[UpgradeResult] = []
+        group: Sequence[UpgradeTask] = ()
         for first in range(0, len(tasks), BULK_UPGRADES_AT_ONCE):
             group = tasks[first : first + BULK_UPGRADES_AT_ONCE]
-            results += await asyncio.gather(*(self._upgrade(job, target, it) for it in group))
-            if self._host_deaths[job.id] >= HOST_DEATHS_MAX:
+            results += await self._upgrade_group(job, target, group)
+            if self._is_deadly(job) or loop.time() >= until or not await self._is_running(job):
                 break
             await asyncio.sleep(_REST_SECONDS)
         crash_points.reach(crash_points.BEFORE_UPGRADE_RESULTS)
         await self._store.record_upgrade_results(job.id, results)
-        if self._host_deaths[job.id] >= HOST_DEATHS_MAX:
+        if self._is_deadly(job):
             await self._pause(job)
+        return group[-1].instance_id
+
+    async def _is_running(self, job: BulkUpgrade) -> bool:
+        """Or was it paused or cancelled since it was read?"""
+        current = await self._store.bulk_upgrade(job.id)
+        return current is not None and current.status is JobStatus.RUNNING
+
+    async def _upgrade_group(
+        self, job: BulkUpgrade, target: MachineVersion, group: Sequence[UpgradeTask]
+    ) -> list[UpgradeResult]:
+        """At once. Where the job turns out to be deadly the results of those that were still under way are missing: they are looked at again."""
+        upgrading = [asyncio.create_task(self._upgrade(job, target, task)) for task in group]
+        try:
+            results = []
+            for upgraded in asyncio.as_completed(upgrading):
+                results.append(await upgraded)
+                if self._is_deadly(job):
+                    break
+            return results
+        finally:
+            # Each of the others could cost one more process.
+            for one in upgrading:
+                one.cancel()
+            await asyncio.gather(*upgrading, return_exceptions=True)
+
+    def _is_deadly(self, job: BulkUpgrade) -> bool:
+        return self._host_deaths[job.id] >= HOST_DEATHS_MAX
 
     async def _pause(self, job: BulkUpgrade) -> None:
         """Each death takes the children of other instances along: that is for people to decide."""

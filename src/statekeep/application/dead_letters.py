@@ -22,7 +22,8 @@ from statekeep.domain.machine import Machine
 from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId
 from statekeep.domain.timer import Timer, TimerChanges
 from statekeep.ports.clock import Clock
-from statekeep.ports.store import Page, Store
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Store
 
 
 class Retried(NamedTuple):

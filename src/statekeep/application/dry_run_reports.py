@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from statekeep.domain.errors import StatekeepError, UpgradeFailed
 from statekeep.domain.limits import (
     DRY_RUN_GROUPS_MAX,
+    DRY_RUN_KIND_LENGTH_MAX,
     DRY_RUN_SAMPLES,
     RESULT_MESSAGE_LENGTH_MAX,
 )
-from statekeep.domain.migration import Upgraded
+from statekeep.domain.migration import Losses, TimerMoves
 from statekeep.domain.names import InstanceName, VersionId
 from statekeep.ports.store import SelectedInstance
 
@@ -29,7 +30,7 @@ class Group:
 
 
 class Groups(Generic[Kind]):
-    """Groups by kind, in the order in which they were met. What is past the bound of kinds is counted in `others`."""
+    """Groups by kind, in the order in which they were met. What is past the bound of kinds, or has no name that could be told, is counted in `others`."""
 
     def __init__(self) -> None:
         self._groups: dict[Kind, Group] = {}
@@ -39,16 +40,21 @@ class Groups(Generic[Kind]):
         """An instance of that kind."""
         group = self._groups.get(kind)
         if group is None:
-            if len(self._groups) >= DRY_RUN_GROUPS_MAX:
+            if len(self._groups) >= DRY_RUN_GROUPS_MAX or _length(kind) > DRY_RUN_KIND_LENGTH_MAX:
                 self.others += 1
                 return
             group = self._groups[kind] = Group()
         group.count += 1
-        if len(group.samples) < DRY_RUN_SAMPLES:
+        if len(group.samples) < DRY_RUN_SAMPLES and name not in group.samples:
             group.samples.append(name)
 
     def __iter__(self) -> Iterator[tuple[Kind, Group]]:
         return iter(self._groups.items())
+
+
+def _length(kind: object) -> int:
+    """Of all text in it."""
+    return len(kind) if isinstance(kind, str) else sum(map(_length, cast("tuple[object]", kind)))
 
 
 class Failure(NamedTuple):
@@ -100,22 +106,24 @@ class Report:
         )
         return sum(kinds.others for kinds in groups)
 
-    def add_fit(self, instance: SelectedInstance, upgraded: Upgraded) -> None:
+    def add_fit(self, instance: SelectedInstance, moves: TimerMoves, lost: Losses) -> None:
         """It would be carried over."""
         self.fit += 1
         name = instance.name
-        ids = {timer.seq: timer.send_id for timer in instance.timers}
-        for renamed in upgraded.renamed:
-            if renamed.seq in ids:
-                self.timers_renamed.add((ids[renamed.seq], renamed.send_id), name)
-        for seq in upgraded.cancelled:
-            if seq in ids:
-                self.timers_cancelled.add(ids[seq], name)
-        for started in upgraded.started:
-            self.timers_started.add(started.send_id, name)
-        for child in upgraded.lost.children:
+        timers = {timer.seq: timer for timer in instance.timers if not timer.is_dead}
+        for renamed in moves.renamed:
+            if renamed.seq in timers:
+                self.timers_renamed.add((timers[renamed.seq].send_id, renamed.send_id), name)
+        for seq in moves.cancelled:
+            if seq in timers:
+                self.timers_cancelled.add(timers[seq].send_id, name)
+        for started in moves.started:
+            # What tells a parent of the end is no timer, though it goes the same way.
+            if started.message is None:
+                self.timers_started.add(started.send_id, name)
+        for child in lost.children:
             self.children_lost.add(child, name)
-        for path in upgraded.lost.history:
+        for path in lost.history:
             self.history_lost.add(path, name)
 
     def add_failure(self, instance: SelectedInstance, error: StatekeepError) -> None:

@@ -9,66 +9,78 @@ from typing import Final
 
 from statekeep.application.ids import new_id
 from statekeep.application.organizations import found_organization
+from statekeep.application.sessions import Sessions
 from statekeep.domain import limits
 from statekeep.domain.errors import Unauthenticated
-from statekeep.domain.machine import Organization, User
-from statekeep.domain.names import OrganizationId, UserId
+from statekeep.domain.machine import Organization
+from statekeep.domain.names import EmailAddress, OrganizationId, UserId
+from statekeep.domain.people import SessionKind, User
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.credentials import Credentials, CredentialsStore
 from statekeep.ports.entropy import Entropy
 from statekeep.ports.store import Catalog
 from statekeep.ports.tokens import Tokens
 
-ADMIN_NAME: Final = "admin"
+OWNER_EMAIL: Final = EmailAddress("admin@localhost")
+"""Until somebody says who it is."""
 ORGANIZATION_NAME: Final = "default"
+CREDENTIALS_LABEL: Final = "credentials.json"
+"""What the owner's session is called that is in there."""
 
-_VALID_FOR_S: Final = int(limits.SESSION_TOKEN_VALID_FOR.total_seconds())
-_RENEWED_BEFORE_S: Final = limits.SESSION_TOKEN_RENEWED_BEFORE.total_seconds()
+_RENEWED_BEFORE_S: Final = limits.SERVER_SESSION_RENEWED_BEFORE.total_seconds()
 
 
 class FirstStart:
-    """Provides the user `admin`, an organization of theirs, and credentials for both."""
+    """Provides the owner, an organization of theirs, and credentials for both. The owner is the first user there ever was."""
 
     def __init__(
         self,
         catalog: Catalog,
         tokens: Tokens,
+        sessions: Sessions,
         credentials: CredentialsStore,
         clock: Clock,
         entropy: Entropy,
+        *,
+        owner_email: EmailAddress | None = None,
     ) -> None:
         self._catalog = catalog
         self._tokens = tokens
+        self._sessions = sessions
         self._credentials = credentials
         self._clock = clock
         self._entropy = entropy
+        self._owner_email = owner_email
 
     async def complete(self, api_url: str) -> Credentials:
         """Make what is missing; the credentials returned are stored and good for `api_url`.
 
-        A stored token is kept while it is the admin's, has a month left and `api_url` is the same.
+        A stored token is kept while it is the owner's, has a month left and `api_url` is the same. Raises AlreadyExists where somebody else
+        has the address that the owner is to have.
         """
-        user_id = await self._admin()
+        user_id = await self._owner()
         organization_id = await self._organization_of(user_id)
         stored = self._credentials.read()
-        if stored is not None and self._is_good(stored, user_id, organization_id, api_url):
+        if stored is not None and await self._is_good(stored, user_id, organization_id, api_url):
             return stored
-        token = self._tokens.issue_session(
-            user_id, now=self._now_s(), valid_for_seconds=_VALID_FOR_S
-        )
-        credentials = Credentials(api_url, organization_id, token)
+        begun = await self._sessions.begin(user_id, SessionKind.SERVER, CREDENTIALS_LABEL)
+        credentials = Credentials(api_url, organization_id, begun.token)
         self._credentials.write(credentials)
         return credentials
 
-    async def _admin(self) -> UserId:
-        found = await self._catalog.user_by_name(ADMIN_NAME)
+    async def _owner(self) -> UserId:
+        found = await self._catalog.first_user()
         if found is not None:
+            if self._owner_email is not None:
+                await self._catalog.set_email(found.id, self._owner_email)
             return found.id
-        user_id = UserId(new_id("usr", self._entropy))
-        await self._catalog.create_user(
-            User(user_id, ADMIN_NAME, datetime_of(self._clock.now_ms()))
+        owner = User(
+            UserId(new_id("usr", self._entropy)),
+            self._owner_email or OWNER_EMAIL,
+            datetime_of(self._clock.now_ms()),
         )
-        return user_id
+        await self._catalog.create_user(owner)
+        return owner.id
 
     async def _organization_of(self, user_id: UserId) -> OrganizationId:
         memberships = await self._catalog.memberships(user_id)
@@ -83,18 +95,19 @@ class FirstStart:
         await found_organization(self._catalog, organization, user_id, self._tokens, self._entropy)
         return organization.id
 
-    def _is_good(
+    async def _is_good(
         self, stored: Credentials, user_id: UserId, organization_id: OrganizationId, api_url: str
     ) -> bool:
         if (stored.api_url, stored.organization_id) != (api_url, organization_id):
             return False
         now = self._now_s()
         try:
-            session = self._tokens.verify_session(stored.token, now=now)
+            claims = self._tokens.verify_session(stored.token, now=now)
         except Unauthenticated:
             return False
-        lasts = session.expires_at is None or session.expires_at - now >= _RENEWED_BEFORE_S
-        return session.user_id == user_id and lasts
+        if claims.user_id != user_id or claims.expires_at - now < _RENEWED_BEFORE_S:
+            return False
+        return await self._catalog.session(claims.session_id) is not None
 
     def _now_s(self) -> float:
         return self._clock.now_ms() / 1000

@@ -21,7 +21,8 @@ from statekeep.domain.token_exchange import (
     anonymous_issuer,
 )
 from statekeep.ports.entropy import Entropy
-from statekeep.ports.store import Catalog, Page
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Catalog
 from statekeep.ports.subject_tokens import SubjectTokens, Trust
 from statekeep.ports.tokens import SealBroken, Tokens
 

@@ -7,7 +7,9 @@ serves everybody, so what it may look at is counted: filters and descendants (`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any, Final
 
 import jsonpath
@@ -24,9 +26,11 @@ from statekeep.domain.errors import InvalidParameter, TooLarge
 from statekeep.domain.index import IndexEntries
 from statekeep.domain.limits import (
     INDEX_ENTRIES_MAX,
+    INDEX_ENTRIES_TOTAL_MAX,
     INDEX_SEARCH_VALUES_MAX,
     INDEX_SELECTOR_LENGTH_MAX,
     INDEX_VALUE_BYTES_MAX,
+    NAME_LENGTH_MAX,
 )
 from statekeep.domain.machine import Machine, MachineVersion
 
@@ -50,7 +54,9 @@ def merge_selectors(
     for index, selector in named.items():
         if index not in machine.indexes:
             raise InvalidParameter(
-                f"machine {machine.name} has no index {index}", parameter="indexSelectors"
+                f'machine {machine.name} has no index "{index[:NAME_LENGTH_MAX]}"; those that it has were named when it was made:'
+                f" {', '.join(machine.indexes) or 'none'}",
+                parameter="indexSelectors",
             )
         _require_selector(index, selector)
     kept = {} if current is None else current.index_selectors
@@ -76,15 +82,13 @@ class IndexPlan:
         Raises TooLarge where one of the version's own finds too much. An inherited one then finds nothing: who published it did not ask this version's
         authors, whose events must not fail for it.
         """
-        entries = []
+        search = _Search()
         for index, steps in self._own:
-            entries += _entries(index, steps, context)
+            search.add(index, steps, context)
         for index, steps in self._inherited:
-            try:
-                entries += _entries(index, steps, context)
-            except TooLarge:
-                continue
-        return frozenset(entries)
+            with suppress(TooLarge):
+                search.add(index, steps, context)
+        return frozenset(search.entries)
 
 
 def _compiled(selectors: Mapping[str, str]) -> tuple[tuple[str, tuple[Step, ...]], ...]:
@@ -98,45 +102,49 @@ def _compiled(selectors: Mapping[str, str]) -> tuple[tuple[str, tuple[Step, ...]
     return tuple(compiled)
 
 
-def _entries(index: str, steps: tuple[Step, ...], context: Any) -> list[tuple[str, str]]:
-    values = {value for value in _strings(_found(index, steps, context)) if _is_short(index, value)}
-    if len(values) > INDEX_ENTRIES_MAX:
-        raise TooLarge(
-            f"index {index} would hold {len(values)} values of this instance; {INDEX_ENTRIES_MAX} are allowed"
-        )
-    return [(index, value) for value in values]
+class _Search:
+    """What the selectors of one instance find, within bounds that they share: all of them are followed between two events."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str]] = []
+        self._left = INDEX_SEARCH_VALUES_MAX
+
+    def add(self, index: str, steps: tuple[Step, ...], context: Any) -> None:
+        """Take what stands in an index. Raises TooLarge, with nothing taken."""
+        found: list[Any] = [context]
+        for step in steps:
+            found = self._look_at(index, chain.from_iterable(map(step, found)))
+        lists = [value for value in found if isinstance(value, list)]
+        found += self._look_at(index, chain.from_iterable(lists))
+        values = {value for value in found if isinstance(value, str)}
+        for value in values:
+            _require_short(index, value)
+        if len(values) > INDEX_ENTRIES_MAX:
+            raise TooLarge(
+                f"index {index} would hold {len(values)} values of this instance; {INDEX_ENTRIES_MAX} are allowed"
+            )
+        if len(self.entries) + len(values) > INDEX_ENTRIES_TOTAL_MAX:
+            raise TooLarge(
+                f"with index {index} there would be more than {INDEX_ENTRIES_TOTAL_MAX} values of this instance in all indexes"
+            )
+        self.entries += [(index, value) for value in values]
+
+    def _look_at(self, index: str, values: Iterable[Any]) -> list[Any]:
+        # One at a time: a few characters of a selector can stand for more values than there is memory for.
+        seen = list(islice(values, self._left + 1))
+        if len(seen) > self._left:
+            raise TooLarge(
+                f"the selectors up to that of index {index} would look at more than {INDEX_SEARCH_VALUES_MAX} values"
+            )
+        self._left -= len(seen)
+        return seen
 
 
-def _found(index: str, steps: tuple[Step, ...], context: Any) -> list[Any]:
-    found = [context]
-    left = INDEX_SEARCH_VALUES_MAX
-    for step in steps:
-        inner: list[Any] = []
-        for value in found:
-            inner += step(value)
-            if len(inner) > left:
-                raise TooLarge(
-                    f"the selector of index {index} would look at more than {INDEX_SEARCH_VALUES_MAX} values"
-                )
-        left -= len(inner)
-        found = inner
-    return found
-
-
-def _strings(found: Iterable[Any]) -> Iterable[str]:
-    for value in found:
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):
-            yield from (item for item in value if isinstance(item, str))
-
-
-def _is_short(index: str, value: str) -> bool:
+def _require_short(index: str, value: str) -> None:
     if len(value) * 4 > INDEX_VALUE_BYTES_MAX and len(value.encode()) > INDEX_VALUE_BYTES_MAX:
         raise TooLarge(
             f"a value for index {index} has more than {INDEX_VALUE_BYTES_MAX} bytes of UTF-8"
         )
-    return True
 
 
 def _require_selector(index: str, selector: str) -> None:
@@ -169,7 +177,7 @@ def _step(segment: object) -> Step:
     steps = [_selector_step(selector) for selector in segment.selectors]
     if len(steps) == 1:
         return steps[0]
-    return lambda value: [inner for step in steps for inner in step(value)]
+    return lambda value: chain.from_iterable(step(value) for step in steps)
 
 
 def _selector_step(selector: JSONPathSelector) -> Step:

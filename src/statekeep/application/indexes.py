@@ -21,7 +21,8 @@ from statekeep.domain.limits import (
     INDEX_VALUE_BYTES_MAX,
 )
 from statekeep.domain.names import MachineName
-from statekeep.ports.store import Page, Store
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Store
 
 _COMPARISONS = {comparison.value: comparison for comparison in Comparison}
 

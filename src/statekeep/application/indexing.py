@@ -11,8 +11,8 @@ from functools import partial
 from typing import Final
 
 from statekeep.application.index_selectors import IndexPlan
-from statekeep.application.resident import Resident
-from statekeep.domain.index import IndexEntries
+from statekeep.domain.index import NO_INDEX_ENTRIES, IndexEntries
+from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import VersionId
 from statekeep.ports.snapshots import ReadContext
 
@@ -30,19 +30,29 @@ class Indexing:
         self._current: dict[int, Mapping[str, str]] = {}
         self._entries_of: dict[VersionId, EntriesOf | None] = {}
 
-    def entries_of(self, resident: Resident) -> EntriesOf | None:
-        """From a snapshot of the resident to its entries; None where it has none in any case. What comes of it raises TooLarge."""
-        version_id = resident.version.id
-        if version_id in self._entries_of:
-            return self._entries_of[version_id]
+    def entries_of(
+        self, version: MachineVersion, current_selectors: Mapping[str, str]
+    ) -> EntriesOf | None:
+        """From a snapshot of that version to its entries; None where it has none in any case. What comes of it raises TooLarge.
+
+        `current_selectors` are those of the machine's current version, as far as the caller knows.
+        """
+        if version.id in self._entries_of:
+            return self._entries_of[version.id]
         if len(self._entries_of) >= _PLANS_MAX:
             self._entries_of.clear()
-        version = resident.version
-        current = self._current.get(version.machine_id, resident.current_selectors)
+        current = self._current.get(version.machine_id, current_selectors)
         plan = IndexPlan(version.index_selectors, current)
         entries_of = None if plan.is_empty else partial(self._find, plan)
-        self._entries_of[version_id] = entries_of
+        self._entries_of[version.id] = entries_of
         return entries_of
+
+    def find(
+        self, version: MachineVersion, current_selectors: Mapping[str, str], snapshot: bytes
+    ) -> IndexEntries:
+        """The entries of a snapshot of that version. Raises TooLarge."""
+        entries_of = self.entries_of(version, current_selectors)
+        return NO_INDEX_ENTRIES if entries_of is None else entries_of(snapshot)
 
     def use(self, machine_id: int, selectors: Mapping[str, str]) -> None:
         """From now on these are the selectors of the machine's current version."""

@@ -51,8 +51,9 @@ from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock
 from statekeep.ports.metrics import Metrics
 from statekeep.ports.notifier import InstanceDeleted, Notifier
+from statekeep.ports.pages import Page
 from statekeep.ports.runtime import Runtime
-from statekeep.ports.store import Page, Store, Transition
+from statekeep.ports.store import Store, Transition
 from statekeep.ports.tracing import EventTrace, Tracer
 
 _log = logging.getLogger(__name__)

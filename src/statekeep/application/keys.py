@@ -14,7 +14,8 @@ from statekeep.domain.machine import Key
 from statekeep.domain.names import KeyId
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.entropy import Entropy
-from statekeep.ports.store import Catalog, Page
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Catalog
 from statekeep.ports.tokens import Tokens
 
 

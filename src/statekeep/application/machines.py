@@ -11,7 +11,8 @@ from statekeep.domain.limits import INDEXES_MAX
 from statekeep.domain.machine import Machine
 from statekeep.domain.names import MachineName, OrganizationId, parse_machine_name
 from statekeep.ports.clock import Clock, datetime_of
-from statekeep.ports.store import Catalog, Page
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Catalog
 
 
 async def find_machine(

@@ -25,7 +25,8 @@ class MigrationPaths:
         path = shortest_path(await self._catalog.migrations(start.machine_id), start.id, target.id)
         if path is None:
             raise NoMigrationPath(
-                f"no migrations lead from version {start.id} to version {target.id}: create one"
+                f"no migrations lead from version {start.id} to version {target.id}: upload one, or several by way of other versions,"
+                f" with POST /machines/{{machine}}/migrations (or the client's machineVersionMigrations.create)"
             )
         return path
 

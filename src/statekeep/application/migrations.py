@@ -20,8 +20,9 @@ from statekeep.domain.migration import Migration
 from statekeep.domain.names import MachineName, MigrationId, OrganizationId, VersionId
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.entropy import Entropy
+from statekeep.ports.pages import Page
 from statekeep.ports.runtime import Runtime
-from statekeep.ports.store import Catalog, Page
+from statekeep.ports.store import Catalog
 from statekeep.ports.tokens import Tokens
 
 _PUBLISH = "publish-migration"

@@ -125,7 +125,8 @@ class Letter:
 class UpgradeOrder:
     """Somebody wants the instance in another version now, and hears whether it came to that.
 
-    The answer is False where the instance was not ready: not settled, or moved meanwhile. It fails with what an upgrade fails with.
+    The answer is False where the instance was not ready: not settled, or moved meanwhile. It fails with what an upgrade fails with. Whoever does not want it any
+    more cancels it: then nothing is decided any more, and what is decided is committed.
     """
 
     __slots__ = ("answer", "target")
@@ -170,6 +171,7 @@ class Resident:
         "head_revision",
         "head_snapshot",
         "head_ts",
+        "head_version",
         "held",
         "hops",
         "id",
@@ -213,6 +215,8 @@ class Resident:
         self.head_revision = 0
         self.head_snapshot = b""
         self.head_ts = 0.0
+        self.head_version = version
+        """That made the head: another one than `version` while the commit of an upgrade is under way."""
         self.snapshot = b""
         self.view = InstanceView(0, 0.0, b"")
         """Committed. Its `view` is empty until somebody had to compute it."""

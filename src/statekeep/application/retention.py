@@ -1,8 +1,13 @@
-"""How long a machine keeps what it has done: chosen by those who may change it, within what the server's operator has chosen for all."""
+"""How long a machine keeps what it has done and printed: chosen by those who may change it.
+
+What the server's operator has chosen is the default. For log entries it is the most as well: what people did may stand in them, and
+whoever promises that it is gone after some time has to be able to keep that promise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 from statekeep.application.machines import find_machine
@@ -11,7 +16,7 @@ from statekeep.domain.durations import format_duration
 from statekeep.domain.errors import InvalidParameter
 from statekeep.domain.limits import RETENTION_AGE_MIN, RETENTION_ENTRIES_MAX
 from statekeep.domain.names import MachineName
-from statekeep.domain.retention import JournalBounds, Retention
+from statekeep.domain.retention import JournalBounds, LogBounds, Retention
 from statekeep.ports.store import Catalog
 
 
@@ -20,16 +25,23 @@ class RetentionInEffect(NamedTuple):
 
     chosen: Retention
     journal: JournalBounds
+    logs_max_age: timedelta
 
 
 class Retentions:
     """Use cases around retention. `on_change` hears that there may be something to remove."""
 
     def __init__(
-        self, catalog: Catalog, *, default: JournalBounds, on_change: Callable[[], None]
+        self,
+        catalog: Catalog,
+        *,
+        default: JournalBounds,
+        logs_kept_for: timedelta,
+        on_change: Sequence[Callable[[], None]],
     ) -> None:
         self._catalog = catalog
         self._default = default
+        self._logs_kept_for = logs_kept_for
         self._on_change = on_change
 
     async def get(self, caller: AuthContext, machine: MachineName) -> RetentionInEffect:
@@ -46,12 +58,28 @@ class Retentions:
         found = await find_machine(self._catalog, organization_id, machine)
         if retention.journal is not None:
             _require_sensible(retention.journal)
+        if retention.logs is not None:
+            self._require_possible(retention.logs)
         await self._catalog.set_retention(found.id, retention)
-        self._on_change()
+        for tell in self._on_change:
+            tell()
         return self._in_effect(retention)
 
     def _in_effect(self, chosen: Retention) -> RetentionInEffect:
-        return RetentionInEffect(chosen, chosen.journal or self._default)
+        # A setting that was made shorter afterwards counts at once, whatever was chosen under the old one.
+        logs_max_age = min(
+            (chosen.logs and chosen.logs.max_age) or self._logs_kept_for, self._logs_kept_for
+        )
+        return RetentionInEffect(chosen, chosen.journal or self._default, logs_max_age)
+
+    def _require_possible(self, bounds: LogBounds) -> None:
+        if bounds.max_age is None or RETENTION_AGE_MIN <= bounds.max_age <= self._logs_kept_for:
+            return
+        least, most = format_duration(RETENTION_AGE_MIN), format_duration(self._logs_kept_for)
+        raise InvalidParameter(
+            f"log entries are kept for {least} at least, and on this server for {most} at the most",
+            parameter="maxAge",
+        )
 
 
 def _require_sensible(bounds: JournalBounds) -> None:

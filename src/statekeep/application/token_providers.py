@@ -20,7 +20,8 @@ from statekeep.domain.names import (
 )
 from statekeep.domain.token_exchange import TokenProvider
 from statekeep.ports.entropy import Entropy
-from statekeep.ports.store import Catalog, Page
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Catalog
 
 
 class TokenProviders:

@@ -36,7 +36,7 @@ from statekeep.domain.errors import (
     StatekeepError,
 )
 from statekeep.domain.event import Origin
-from statekeep.domain.index import NO_INDEX_ENTRIES, index_changes
+from statekeep.domain.index import index_changes
 from statekeep.domain.instance import InstanceStatus, InstanceView
 from statekeep.domain.limits import (
     IDEMPOTENCY_KEYS_KEPT_FOR,
@@ -141,7 +141,7 @@ class Turns:
     def upgrade(self, resident: Resident, target: MachineVersion) -> asyncio.Future[bool]:
         """Carry the instance over to that version as soon as what waits before it is handled, wished for or not.
 
-        The answer is as UpgradeOrder says. Raises why the instance is void where it is.
+        The answer is as UpgradeOrder says, and to cancel it calls the order off. Raises why the instance is void where it is.
         """
         if resident.void_because is not None:
             raise resident.void_because
@@ -280,21 +280,22 @@ class Turns:
         order, resident.order = resident.order, None
         assert order is not None
         try:
-            order.reply(await self._is_carried_over(resident, order.target))
+            order.reply(await self._is_carried_over(resident, order))
         except StatekeepError as error:
             order.fail(error)
         except BaseException:
             order.fail(StatekeepError("the upgrade was given up"))
             raise
 
-    async def _is_carried_over(self, resident: Resident, target: MachineVersion) -> bool:
+    async def _is_carried_over(self, resident: Resident, order: UpgradeOrder) -> bool:
         if resident.committing:
             await asyncio.wait([resident.committing[-1]])
-        if self._upgrades is None or resident.is_void or not is_ready(resident):
+        is_wanted = not order.answer.cancelled()
+        if self._upgrades is None or resident.is_void or not is_wanted or not is_ready(resident):
             return False
-        if resident.version.id == target.id:
+        if resident.version.id == order.target.id:
             return True
-        decided = await self._upgrades.decide_on(resident, target)
+        decided = await self._upgrades.decide_on(resident, order)
         if decided is None:
             return False
         await self._commit_upgrade(resident, decided)
@@ -309,9 +310,15 @@ class Turns:
     async def _commit_upgrade(self, resident: Resident, decided: DecidedUpgrade) -> None:
         crash_points.reach(crash_points.BEFORE_UPGRADE)
         draft = self._draft(resident)
-        draft.upgrade(decided.upgraded, decided.event, now_ms=round(self._clock.now_ms(), 3))
+        draft.upgrade(
+            decided.upgraded,
+            decided.event,
+            decided.index_entries,
+            now_ms=round(self._clock.now_ms(), 3),
+        )
         commit = draft.commit()._replace(upgraded_to=decided.target.id)
         self._move_head(resident, draft)
+        resident.head_version = decided.target
         published, timers = draft.published, commit.timers
         batch = Batch(
             (), (), published, draft.snapshot, (), Effects.NONE, timers, True, decided.target
@@ -407,7 +414,7 @@ class Turns:
             next_timer_seq=resident.next_timer_seq,
             hops=resident.hops,
             index_entries=resident.index_entries,
-            entries_of=self._indexing.entries_of(resident),
+            entries_of=self._indexing.entries_of(resident.head_version, resident.current_selectors),
         )
 
     # Committing
@@ -628,8 +635,9 @@ class Turns:
 
         The write takes its place behind the commits under way. Raises TooLarge where the version's own selectors find too much; the entries then stay.
         """
-        entries_of = self._indexing.entries_of(resident)
-        entries = NO_INDEX_ENTRIES if entries_of is None else entries_of(resident.head_snapshot)
+        entries = self._indexing.find(
+            resident.head_version, resident.current_selectors, resident.head_snapshot
+        )
         changes = index_changes(resident.index_entries, entries)
         if changes is None:
             return None

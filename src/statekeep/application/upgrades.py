@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final, NamedTuple
+from collections.abc import Coroutine
+from typing import Any, Final, NamedTuple
 
+from statekeep.application.indexing import Indexing
 from statekeep.application.migration_paths import MigrationPaths
-from statekeep.application.resident import Resident
-from statekeep.domain.errors import Overloaded, StatekeepError, UpgradeFailed
+from statekeep.application.resident import Resident, UpgradeOrder
+from statekeep.domain.errors import Overloaded, StatekeepError
+from statekeep.domain.index import IndexEntries
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.limits import (
-    TIMERS_PER_INSTANCE_MAX,
     UPGRADE_RETRIED_AFTER,
     UPGRADE_RETRIED_AFTER_MAX,
 )
 from statekeep.domain.machine import MachineVersion
-from statekeep.domain.migration import Losses, Upgraded, upgrade_event
+from statekeep.domain.migration import (
+    Losses,
+    Upgraded,
+    require_room,
+    timer_moves,
+    upgrade_event,
+)
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock
 from statekeep.ports.runtime import HostLost, Leaving, Runtime, Standing
@@ -37,6 +45,7 @@ class DecidedUpgrade(NamedTuple):
     target: MachineVersion
     upgraded: Upgraded
     event: bytes
+    index_entries: IndexEntries
 
 
 class Upgrades:
@@ -47,12 +56,14 @@ class Upgrades:
         runtime: Runtime,
         catalog: Catalog,
         paths: MigrationPaths,
+        indexing: Indexing,
         clock: Clock,
         author_log: AuthorLog,
     ) -> None:
         self._runtime = runtime
         self._catalog = catalog
         self._paths = paths
+        self._indexing = indexing
         self._clock = clock
         self._author_log = author_log
         self._loop = asyncio.get_running_loop()
@@ -74,7 +85,9 @@ class Upgrades:
         desired = resident.desired_version
         assert desired is not None
         target = await self._catalog.version(desired.id)
-        assert target is not None, "versions go with their machine only, and that has no instances"
+        if target is None:
+            # The instance was deleted meanwhile, and its machine.
+            return None
         try:
             decided = await self._attempt(resident, target)
         except Overloaded as error:
@@ -89,10 +102,14 @@ class Upgrades:
         self._tell_losses(resident, target, decided.upgraded.lost)
         return decided
 
-    async def decide_on(self, resident: Resident, target: MachineVersion) -> DecidedUpgrade | None:
-        """The same for an upgrade that is ordered and not wished for. Raises what it failed with, which is logged; tried again it is by whoever ordered it."""
+    async def decide_on(self, resident: Resident, order: UpgradeOrder) -> DecidedUpgrade | None:
+        """The same for an upgrade that is ordered and not wished for; None also where the order was called off.
+
+        Raises what it failed with, which is logged; tried again it is by whoever ordered it.
+        """
+        target = order.target
         try:
-            decided = await self._attempt(resident, target)
+            decided = await self._attempt(resident, target, order)
         except Overloaded:
             raise
         except StatekeepError as error:
@@ -102,18 +119,26 @@ class Upgrades:
             self._tell_losses(resident, target, decided.upgraded.lost)
         return decided
 
-    async def _attempt(self, resident: Resident, target: MachineVersion) -> DecidedUpgrade | None:
+    async def _attempt(
+        self, resident: Resident, target: MachineVersion, order: UpgradeOrder | None = None
+    ) -> DecidedUpgrade | None:
         before = resident.head_revision
         path = await self._paths.find(resident.version, target)
         standing = await self._standing(resident)
         leaving = Leaving(resident.version, standing, tuple(resident.timers.values()))
         codes = [self._paths.code_of(migration) for migration in path]
-        upgraded = await self._runtime.upgrade(leaving, target, codes)
-        require_timers(leaving, upgraded)
+        asking = self._runtime.upgrade(leaving, target, codes)
+        upgraded = await (asking if order is None else _unless_called_off(asking, order))
+        if upgraded is None:
+            return None
+        moves = timer_moves(upgraded, resident.timers, now_ms=self._clock.now_ms())
+        require_room(moves, resident.timers)
         is_current = resident.head_revision == before and not resident.is_void
         if not is_current or not is_ready(resident):
             return None
-        return DecidedUpgrade(target, upgraded, upgrade_event(resident.version.id, target.id, path))
+        event = upgrade_event(resident.version.id, target.id, path)
+        entries = self._indexing.find(target, resident.current_selectors, upgraded.snapshot)
+        return DecidedUpgrade(target, upgraded, event, entries)
 
     async def _standing(self, resident: Resident) -> Standing:
         """Where it stands, with what its idle children came to. Whatever its host has sent is heard by then."""
@@ -157,11 +182,17 @@ def is_ready(resident: Resident) -> bool:
     return resident.status is InstanceStatus.RUNNING and resident.is_settled
 
 
-def require_timers(leaving: Leaving, upgraded: Upgraded) -> None:
-    """Raises UpgradeFailed where the instance would have too many timers."""
-    living = sum(not timer.is_dead for timer in leaving.timers)
-    if living + len(upgraded.started) > TIMERS_PER_INSTANCE_MAX:
-        raise UpgradeFailed(f"an instance has at most {TIMERS_PER_INSTANCE_MAX} pending timers")
+async def _unless_called_off(
+    asking: Coroutine[Any, Any, Upgraded], order: UpgradeOrder
+) -> Upgraded | None:
+    task = asyncio.ensure_future(asking)
+    order.answer.add_done_callback(lambda _: task.cancel())
+    try:
+        # Not the task itself, whose end is not that of the turn.
+        await asyncio.wait([task])
+    finally:
+        task.cancel()
+    return None if task.cancelled() else task.result()
 
 
 def _has_event(resident: Resident) -> bool:

@@ -25,8 +25,9 @@ from statekeep.domain.machine import Machine, MachineVersion, VersionInfo
 from statekeep.domain.names import CodeId, MachineName, MigrationId, OrganizationId, VersionId
 from statekeep.ports.clock import Clock, datetime_of
 from statekeep.ports.entropy import Entropy
+from statekeep.ports.pages import Page
 from statekeep.ports.runtime import Runtime
-from statekeep.ports.store import Catalog, Page, Upload
+from statekeep.ports.store import Catalog, Upload
 from statekeep.ports.tokens import Tokens
 
 _UPLOAD = "upload"

@@ -28,7 +28,11 @@ class Guide:
 
     def _run(self, info: ReadyInfo) -> None:
         try:
-            show(info, deploy(info.url, info.organization_id, info.token, info.data_dir))
+            deployment = deploy(info.url, info.organization_id, info.token, info.data_dir)
+            # Only here, where it has been imported already.
+            from statekeep.bootstrap import sign_in_link
+
+            show(info, deployment, sign_in_link(info.data_dir, None, info.url))
         except CommandFailed as error:
             self.has_failed = True
             complain(str(error))
@@ -36,7 +40,7 @@ class Guide:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def show(info: ReadyInfo, deployment: Deployment) -> None:
+def show(info: ReadyInfo, deployment: Deployment, account: str) -> None:
     """Where everything is, and two lines to paste into a shell."""
     # A name of its own for each start, so that the lines below can be pasted after every one.
     instance = f"gate-{token_hex(3)}"
@@ -56,6 +60,8 @@ Statekeep is ready.
   Data          {info.data_dir.resolve()}
   Machine       {MACHINE}, from {SOURCE}
   Key           {deployment.key_id}, its secret in {deployment.key_file}
+  Account       {account}
+                (signs you in, once, within an hour)
 
 Create an instance:
 

@@ -14,6 +14,7 @@ from statekeep import __version__
 from statekeep.cli.commands.backup import backup
 from statekeep.cli.commands.demo import demo
 from statekeep.cli.commands.serve import serve
+from statekeep.cli.commands.sign_in_link import sign_in_link
 from statekeep.cli.commands.transfer import export, import_
 from statekeep.cli.output import CommandFailed, complain, say
 from statekeep.settings import SOURCES
@@ -28,6 +29,7 @@ app = App(
 app.command(serve)
 app.command(demo)
 app.command(backup)
+app.command(sign_in_link, name="sign-in-link")
 app.command(export)
 app.command(import_, name="import")
 

@@ -13,7 +13,7 @@ from statekeep.domain.errors import (
     MissingUser,
     SpecifyOrganization,
 )
-from statekeep.domain.names import OrganizationId, UserId
+from statekeep.domain.names import OrganizationId, SessionId, UserId
 
 SCOPES: Final = frozenset(
     {
@@ -84,6 +84,7 @@ class AuthContext:
     `claims` is the JSON of what authorisers of machines get to see as `authContext`. `user_id` is None for a key. `organization_id` is None only for a
     member who has not said which organization is meant and belongs to none or to several; `is_member_of_several` tells which.
     Such a caller has no scopes. The caller is not to be believed any more from `expires_at_ms` on (ms since the epoch).
+    `session_id` is None for a key.
     `anonymous_session` is the `sid` of a caller who proved nothing to get the token, and None for all others, whatever they claim.
     """
 
@@ -94,6 +95,7 @@ class AuthContext:
     is_member_of_several: bool = False
     expires_at_ms: float = math.inf
     anonymous_session: str | None = None
+    session_id: SessionId | None = None
 
 
 def require_organization(caller: AuthContext) -> OrganizationId:

@@ -45,7 +45,7 @@ class Commit(NamedTuple):
 
     `entries` is not empty, in order, and its first revision is `base_revision + 1`. `due` replaces the list of children owed an answer.
     `next_timer_seq` is the number the next timer will get. `received` are messages of other instances that the entries apply: they are removed, and
-    have to be there. `upgraded_to` is the version that the instance has from these entries on, which is not desired any more then.
+    have to be there unless their sender was deleted. `upgraded_to` is the version that the instance has from these entries on, which is not desired any more then.
     """
 
     instance_id: InstanceId

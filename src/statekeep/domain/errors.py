@@ -8,7 +8,8 @@
     │   ├── MissingScope
     │   ├── RejectedByMachineAuthorizer
     │   ├── MissingUser
-    │   └── MissingOrganization
+    │   ├── MissingOrganization
+    │   └── CrossOrigin           a page of somebody else's sent a form of ours
     ├── SpecifyOrganization
     ├── NotFound                  absent, or of another organization
     ├── HistoryGone               it happened, and is not kept any more
@@ -25,10 +26,15 @@
     ├── ExchangeRefused           no token is given for this one
     │   ├── InvalidExchange
     │   ├── InvalidTarget
-    │   └── UnsupportedGrantType
+    │   ├── UnsupportedGrantType
+    │   ├── AuthorizationPending  a device has to ask again
+    │   │   └── SlowDown
+    │   ├── AccessDenied
+    │   └── DeviceCodeExpired
     └── ComeBackLater             nothing was done, and later it may be
         ├── TooManyRequests       this caller has to slow down
         └── Overloaded            the server cannot, whoever asks
+            ├── MailUnavailable
             └── IssuerUnavailable
 
 `api/http/errors.py` is the only place that turns these into statuses.
@@ -70,7 +76,16 @@ class HttpMappingTimeout(StatekeepError):
 
 
 class InvalidCode(InvalidParameter):
-    """Uploaded code that cannot be published: `message` says why and the way out."""
+    """Uploaded code that cannot be published: `message` says why and the way out.
+
+    `stack` holds the author's frames, where it threw; it is never part of an answer.
+    """
+
+    def __init__(
+        self, message: str, *, parameter: str | None = None, stack: str | None = None
+    ) -> None:
+        super().__init__(message, parameter=parameter)
+        self.stack = stack
 
 
 class NoMigrationPath(StatekeepError):
@@ -119,6 +134,12 @@ class MissingOrganization(Forbidden):
     """The caller belongs to no organization, or not to the one it named."""
 
     code = "missing-org"
+
+
+class CrossOrigin(Forbidden):
+    """A browser was made to send this by a page that is not ours."""
+
+    code = "cross-origin"
 
 
 class NotFound(StatekeepError):
@@ -203,7 +224,7 @@ class HostTakenDown(MachineError):
 
 
 class ExchangeRefused(StatekeepError):
-    """A token exchange that is not granted. The codes are those of RFC 6749, 5.2 and RFC 8693, 2.2.2."""
+    """No token is given. The codes are those of RFC 6749, 5.2, RFC 8693, 2.2.2 and RFC 8628, 3.5."""
 
     code = "invalid_request"
 
@@ -219,9 +240,33 @@ class InvalidTarget(ExchangeRefused):
 
 
 class UnsupportedGrantType(ExchangeRefused):
-    """Something other than an exchange of tokens was asked for."""
+    """Something other than an exchange of tokens or a device login was asked for."""
 
     code = "unsupported_grant_type"
+
+
+class AuthorizationPending(ExchangeRefused):
+    """Nobody has decided about this device yet."""
+
+    code = "authorization_pending"
+
+
+class SlowDown(AuthorizationPending):
+    """The device asks too often, and has to wait longer from now on."""
+
+    code = "slow_down"
+
+
+class AccessDenied(ExchangeRefused):
+    """Somebody said no."""
+
+    code = "access_denied"
+
+
+class DeviceCodeExpired(ExchangeRefused):
+    """The device has to begin anew."""
+
+    code = "expired_token"
 
 
 class ComeBackLater(StatekeepError):
@@ -242,6 +287,12 @@ class Overloaded(ComeBackLater):
     """Load was shed. `retry_after_seconds` is a hint."""
 
     code = "overloaded"
+
+
+class MailUnavailable(Overloaded):
+    """No mail can be sent at the moment."""
+
+    code = "mail-unavailable"
 
 
 class IssuerUnavailable(Overloaded):

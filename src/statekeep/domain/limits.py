@@ -19,8 +19,10 @@ INDEX_VALUE_BYTES_MAX = 1_024
 """UTF-8 of one value in an index. It has to fit into a URL three times as long, beside a cursor with another."""
 INDEX_ENTRIES_MAX = 100
 """Values of one instance in one index."""
+INDEX_ENTRIES_TOTAL_MAX = 1_000
+"""Values of one instance in all indexes: the rows that one event may write and remove."""
 INDEX_SEARCH_VALUES_MAX = 10_000
-"""Values of a context that one selector may look at: a few milliseconds, and that after every event."""
+"""Values of a context that the selectors of one instance may look at: a millisecond, and that after every event."""
 INDEX_QUERY_LIMIT = 100
 """Entries of one page, unless the caller says how many."""
 INDEX_QUERY_LIMIT_MAX = 1_000
@@ -32,6 +34,8 @@ CLIENT_INFO_LENGTH_MAX = 1_000
 
 CODE_GZIPPED_BYTES_MAX = 1 * MIB
 CODE_BYTES_MAX = 10 * MIB
+BUNDLER_FRAME_BYTES_MAX = 64 * MIB
+"""One answer of the bundler: the largest code that a server takes and its source map, quoted."""
 CONTEXT_BYTES_MAX = 400_000
 """Context of one instance as JSON."""
 SNAPSHOT_BYTES_MAX = 2 * CONTEXT_BYTES_MAX + 256 * KIB
@@ -55,7 +59,7 @@ JOURNAL_PORTION_BYTES_MAX = 256 * KIB
 """What is read of a journal at once, unless a single entry is larger."""
 
 RETENTION_AGE_MIN = timedelta(minutes=1)
-"""The shortest time that a machine can choose to keep its transitions for."""
+"""The shortest time that a machine can choose to keep its transitions or its log entries for."""
 RETENTION_ENTRIES_MAX = 10**12
 """The largest number of transitions that it can choose to keep: as good as all."""
 RETENTION_SLACK = 1 / 16
@@ -76,8 +80,6 @@ CHILD_LETTERS_MAX = 2 * MAILBOX_LETTERS_MAX
 cannot fill it."""
 MACROSTEPS_PER_EVENT_MAX = 1_000
 """Macrosteps that one event may cause by undelayed sends of the machine to itself."""
-DEAD_LETTERS_PER_INSTANCE_MAX = 1_000
-"""What an instance keeps of delayed events and messages that were given up: the oldest go first."""
 TIMERS_PER_INSTANCE_MAX = 10_000
 """Timers of one instance that are pending, and messages that it has sent and that were not delivered yet. Dead letters do not count."""
 DEAD_LETTERS_PER_INSTANCE_MAX = 1_000
@@ -99,11 +101,17 @@ MIGRATION_PATH_LENGTH_MAX = 50
 OUTLINES_REMEMBERED_MAX = 200
 """Versions whose states the server keeps in mind, for instances that leave them."""
 OUTLINE_BYTES_MAX = 1 * MIB
+OUTLINE_RETRIED_AFTER = timedelta(seconds=10)
+"""A version that could not be loaded is not asked for its states again before, when instances leave it."""
 
 BULK_UPGRADES_AT_ONCE = 16
 """Instances of one bulk upgrade that are being carried over at once: so many requests the host of the new version may have before an event of somebody else's."""
+BULK_UPGRADE_JOBS_AT_ONCE = 8
+"""Bulk upgrades that are worked on at once; others have their turn after a portion of these."""
 BULK_UPGRADE_PORTION = 64
 """Instances whose results are written down together. After a crash so many are looked at again, and none is upgraded again."""
+BULK_UPGRADE_PORTION_TIME = timedelta(seconds=1)
+"""What is done after this time is written down, so that the progress of slow upgrades can be seen."""
 BULK_SELECTION_PORTION = 1_000
 """Instances of the machine that are looked at with one write while it is found out which ones a bulk upgrade is about."""
 BULK_UPGRADE_TRIES_MAX = 20
@@ -130,14 +138,24 @@ DRY_RUNS_AT_ONCE = 32
 """Instances of one dry run that are with the host at once."""
 DRY_RUNS_RUNNING_MAX = 2
 """Dry runs at once; others wait their turn."""
+DRY_RUNS_UNFINISHED_MAX = 4
+"""Dry runs of one organization that run or wait for their turn, with the code that was sent along."""
+DRY_RUNS_UNFINISHED_IN_ALL_MAX = 20
+"""The same of all organizations together."""
 DRY_RUNS_KEPT = 20
 """Dry runs of one organization that are remembered, those that run among them."""
+DRY_RUNS_KEPT_IN_ALL = 200
+"""The same of all organizations together. The largest reports take half a megabyte."""
+DRY_RUN_TIME_MAX = timedelta(hours=1)
+"""How long one may run."""
 DRY_RUN_WAIT = timedelta(seconds=20)
 """How long the answer waits for the report to be complete."""
 DRY_RUN_SAMPLES = 5
 """Names of instances that stand as examples for all that failed alike."""
 DRY_RUN_GROUPS_MAX = 50
 """Kinds of failures, states, timers and children that a report tells apart; what is beyond is counted together."""
+DRY_RUN_KIND_LENGTH_MAX = 1_000
+"""Characters of a path or a name that a report tells; what is longer is counted with what is beyond."""
 DRY_RUN_CODES_MAX = 20
 """Migrations that are sent along with a dry run."""
 BLAST_RADIUS_INSTANCES_MAX = 20_000
@@ -204,8 +222,42 @@ CLOCK_SKEW = timedelta(seconds=5)
 """How long after its `exp` a token is still taken: the official client uses one until a second past it."""
 UPLOAD_URL_VALID_FOR = timedelta(minutes=15)
 SIGNED_ID_VALID_FOR = timedelta(hours=1)
-SESSION_TOKEN_VALID_FOR = timedelta(days=365)
-SESSION_TOKEN_RENEWED_BEFORE = timedelta(days=30)
+
+EMAIL_LENGTH_MAX = 254
+"""Characters of an e-mail address: what fits into a path of RFC 5321."""
+MEMBERS_MAX = 1_000
+"""Members of one organization and those who are invited, together."""
+INVITATION_VALID_FOR = timedelta(days=7)
+SIGN_IN_LINK_VALID_FOR = timedelta(hours=1)
+MAILS_TO_ONE_RATE = Rate(1 / 600, 5)
+"""Mails to one address: five at once, and one every ten minutes."""
+MAILS_RATE = Rate(1, 100)
+"""Mails of the server, to all addresses together."""
+MAIL_TIMEOUT = timedelta(seconds=15)
+"""For one mail, from looking up the mail server's name to its answer."""
+DEVICE_LOGIN_VALID_FOR = timedelta(minutes=15)
+DEVICE_POLL_INTERVAL = timedelta(seconds=5)
+"""Between two questions of a device, which gets longer by as much each time it does not wait."""
+DEVICE_LOGINS_MAX = 10_000
+"""Device logins that are under way. With one more the oldest is forgotten; their rate does not let so many begin."""
+DEVICE_NAME_LENGTH_MAX = 100
+"""Characters of what a device, or the program on it, calls itself."""
+CODE_TRIES_RATE = Rate(1 / 60, 10)
+"""Wrong codes that one user types: with so few tries the eight letters of a device's code, good for a quarter of an hour, are not found (RFC 8628, 5.1)."""
+DEVICE_LOGINS_RATE = Rate(5, 100)
+"""Device logins that begin, of all strangers together."""
+WRONG_LINKS_RATE = Rate(20, 200)
+"""Links of strangers that lead nowhere. They cannot be found by trying; this bounds the work."""
+BROWSER_SESSIONS_MAX = 20
+"""Browsers in which one user is signed in."""
+DEVICE_SESSIONS_MAX = 50
+"""Command lines and the like that one user has let in."""
+SERVER_SESSIONS_MAX = 2
+"""Tokens of `credentials.json` that work: the present one, and the one before, which somebody may have copied."""
+BROWSER_SESSION_VALID_FOR = timedelta(days=14)
+DEVICE_SESSION_VALID_FOR = timedelta(days=90)
+SERVER_SESSION_VALID_FOR = timedelta(days=365)
+SERVER_SESSION_RENEWED_BEFORE = timedelta(days=30)
 """A start writes a new token into `credentials.json` when less than this is left of the old one."""
 CACHED_TOKENS_MAX = 10_000
 """Checked tokens that are kept until they expire, so that one is checked once and not at every request."""
@@ -263,6 +315,8 @@ SUBJECT_AUDIENCES_MAX = 50
 CLAIMS_DEPTH_MAX = 16
 """How deep a token's claims, and a mapping, may be nested."""
 EXCHANGED_TOKEN_VALID_FOR = timedelta(hours=12)
+FORM_BYTES_MAX = 4 * KIB
+"""What a page for people sends."""
 PROVIDER_REQUEST_BYTES_MAX = 64 * KIB
 """The configuration of an identity provider or a token provider: key and mapping."""
 IDENTITY_PROVIDERS_MAX = 100
@@ -339,6 +393,8 @@ LOG_CLOCK_BELIEVED = timedelta(minutes=1)
 LOGS_KEPT_FOR = timedelta(days=30)
 LOGS_MIB_MAX = 512
 """Entries of one organization on the disk. Some more until the next look, which is a minute away at the most."""
+LOG_AGES_AT_ONCE = 500
+"""Machines that keep their log entries for a time of their own, looked up in one reading."""
 
 METRIC_MACHINES_MAX = 1_000
 """Machines whose events are told apart in the metrics, where that is asked for. Each is a handful of series in whatever keeps them."""

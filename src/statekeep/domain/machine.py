@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from statekeep.domain.access import Role
-from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.domain.names import KeyId, MachineName, OrganizationId, VersionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,13 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    """Somebody who can be a member."""
+class Usage:
+    """How much there is of an organization's. `transitions` counts those of the instances that there are, kept or not."""
 
-    id: UserId
-    name: str
-    created_at: datetime
+    machines: int
+    versions: int
+    instances: int
+    transitions: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from statekeep.domain.limits import MIGRATION_PATH_LENGTH_MAX
+from statekeep.domain.errors import UpgradeFailed
+from statekeep.domain.limits import MIGRATION_PATH_LENGTH_MAX, TIMERS_PER_INSTANCE_MAX
 from statekeep.domain.names import MigrationId, VersionId
 from statekeep.domain.timer import SetTimer, Timer, TimerChanges
 
@@ -102,30 +103,51 @@ class Upgraded(NamedTuple):
     lost: Losses = Losses()
 
 
-def timer_changes(
-    upgraded: Upgraded, pending: Mapping[int, Timer], *, next_seq: int, now_ms: float
-) -> TimerChanges:
-    """What an upgrade does to the timers of an instance. One that gets another name gets another number; its due time and its tries stay.
+class TimerMoves(NamedTuple):
+    """What an upgrade does to the timers of an instance: each is named once, by its number, and there is one with that number."""
+
+    renamed: tuple[RenamedTimer, ...]
+    cancelled: tuple[int, ...]
+    started: tuple[SetTimer, ...]
+
+
+def timer_moves(upgraded: Upgraded, pending: Mapping[int, Timer], *, now_ms: float) -> TimerMoves:
+    """What really becomes of the timers, whatever a host names.
 
     A finished instance keeps none but messages that are on their way, and the news of its end.
     """
     if upgraded.is_done:
         dropped = [seq for seq, timer in pending.items() if not timer.is_out(now_ms)]
         words = [op for op in upgraded.started if op.message is not None]
-        return TimerChanges(tuple(_begun(words, next_seq, now_ms)), tuple(dropped))
-    # Whatever a host names: each timer once, and only those that there are.
+        return TimerMoves((), tuple(dropped), tuple(words))
     renamed = {timer.seq: timer for timer in upgraded.renamed if timer.seq in pending}
     cancelled = dict.fromkeys(
         seq for seq in upgraded.cancelled if seq in pending and seq not in renamed
     )
+    return TimerMoves(tuple(renamed.values()), tuple(cancelled), upgraded.started)
+
+
+def require_room(moves: TimerMoves, pending: Mapping[int, Timer]) -> None:
+    """Raises UpgradeFailed where the instance would have too many timers."""
+    living = sum(not timer.is_dead for timer in pending.values())
+    ended = sum(not pending[seq].is_dead for seq in moves.cancelled)
+    if living - ended + len(moves.started) > TIMERS_PER_INSTANCE_MAX:
+        raise UpgradeFailed(f"an instance has at most {TIMERS_PER_INSTANCE_MAX} pending timers")
+
+
+def timer_changes(
+    moves: TimerMoves, pending: Mapping[int, Timer], *, next_seq: int, now_ms: float
+) -> TimerChanges:
+    """The moves as they are written. A timer that gets another name gets another number; its due time and its tries stay."""
     added: list[Timer] = []
-    for seq, send_id, event, after in renamed.values():
+    for seq, send_id, event, after in moves.renamed:
         moved = pending[seq]._replace(
             seq=next_seq + len(added), send_id=send_id, event=event, after=after
         )
         added.append(moved)
-    added += _begun(upgraded.started, next_seq + len(added), now_ms)
-    return TimerChanges(tuple(added), (*renamed, *cancelled))
+    added += _begun(moves.started, next_seq + len(added), now_ms)
+    removed = (*(timer.seq for timer in moves.renamed), *moves.cancelled)
+    return TimerChanges(tuple(added), removed)
 
 
 def _begun(ops: Sequence[SetTimer], next_seq: int, now_ms: float) -> list[Timer]:

@@ -6,10 +6,13 @@ import re
 from typing import Final, NewType
 
 from statekeep.domain.errors import InvalidParameter
-from statekeep.domain.limits import NAME_LENGTH_MAX
+from statekeep.domain.limits import EMAIL_LENGTH_MAX, NAME_LENGTH_MAX
 
 OrganizationId = NewType("OrganizationId", str)
 UserId = NewType("UserId", str)
+EmailAddress = NewType("EmailAddress", str)
+SessionId = NewType("SessionId", str)
+InvitationId = NewType("InvitationId", str)
 KeyId = NewType("KeyId", str)
 VersionId = NewType("VersionId", str)
 MigrationId = NewType("MigrationId", str)
@@ -26,6 +29,9 @@ InstanceId = NewType("InstanceId", int)
 
 _MACHINE_NAME: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
 _PATH_SEGMENT: Final = re.compile(rf"[A-Za-z0-9_.:@|~+-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
+
+_EMAIL_ADDRESS: Final = re.compile(r"[^@\s\"(),:;<>\[\]\\]{1,64}@[\w.-]+", re.ASCII)
+"""The addresses that people have. What RFC 5322 allows besides (comments, quotes, routes) is a way to fool whatever reads mail."""
 
 
 def parse_machine_name(text: str, *, parameter: str = "slug") -> MachineName:
@@ -49,6 +55,21 @@ def parse_service_name(text: str, *, parameter: str = "service") -> ServiceName:
     # The official client puts it into paths as it is.
     _require_path_segment(text, "the name of a service", parameter)
     return ServiceName(text)
+
+
+def parse_email(text: str, *, parameter: str = "email") -> EmailAddress:
+    """An e-mail address, in small letters: nobody means two people by them. Raises InvalidParameter naming `parameter`."""
+    email = text.strip().lower()
+    if (
+        len(email) > EMAIL_LENGTH_MAX
+        or not email.isascii()
+        or not email.isprintable()
+        or _EMAIL_ADDRESS.fullmatch(email) is None
+    ):
+        raise InvalidParameter(
+            "an e-mail address has the form ada@example.com", parameter=parameter
+        )
+    return EmailAddress(email)
 
 
 def _require_path_segment(text: str, what: str, parameter: str) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from statekeep.domain.limits import RETENTION_SLACK
-from statekeep.domain.names import InstanceId
+from statekeep.domain.names import InstanceId, MachineName, OrganizationId
 
 
 class JournalBounds(NamedTuple):
@@ -22,13 +22,26 @@ class JournalBounds(NamedTuple):
         return self.max_age is None and self.max_entries is None
 
 
-class Retention(NamedTuple):
-    """What was chosen for a machine, kind by kind of what it leaves behind. None is what the server does by default.
+class LogBounds(NamedTuple):
+    """How long a machine's log entries are kept. Without a bound as long as the server keeps any."""
 
-    Another kind, such as its logs, gets a field of its own beside `journal`, with bounds of its own.
-    """
+    max_age: timedelta | None = None
+
+
+class Retention(NamedTuple):
+    """What was chosen for a machine, kind by kind of what it leaves behind. None is what the server does by default."""
 
     journal: JournalBounds | None = None
+    logs: LogBounds | None = None
+
+
+class MachineLogAge(NamedTuple):
+    """That the log entries of one machine are kept for a time of their own. `machine_id` is the store's number of it."""
+
+    machine_id: int
+    organization_id: OrganizationId
+    machine_name: MachineName
+    max_age: timedelta
 
 
 class MachineRetention(NamedTuple):

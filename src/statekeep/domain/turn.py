@@ -10,7 +10,7 @@ from statekeep.domain.event import Delivery, Event, LostChild, Origin, Receipt
 from statekeep.domain.index import NO_INDEX_ENTRIES, IndexEntries, index_changes
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.message import Address
-from statekeep.domain.migration import Upgraded, timer_changes
+from statekeep.domain.migration import Upgraded, timer_changes, timer_moves
 from statekeep.domain.names import InstanceId
 from statekeep.domain.step import Effects, Macrostep, Stepped
 from statekeep.domain.timer import SetTimer, Timer, TimerChanges, TimerOp, apply_timer_ops
@@ -101,14 +101,18 @@ class CommitDraft:
             self.effects = stepped.effects
         return self.published[-1].view
 
-    def upgrade(self, upgraded: Upgraded, event: bytes, *, now_ms: float) -> None:
-        """Take the instance as it is in another version, recorded as a transition by `event`."""
-        changes = timer_changes(upgraded, self.timers, next_seq=self.next_timer_seq, now_ms=now_ms)
+    def upgrade(
+        self, upgraded: Upgraded, event: bytes, index_entries: IndexEntries, *, now_ms: float
+    ) -> None:
+        """Take the instance as it is in another version, with the entries that it has there, recorded as a transition by `event`."""
+        moves = timer_moves(upgraded, self.timers, now_ms=now_ms)
+        changes = timer_changes(moves, self.timers, next_seq=self.next_timer_seq, now_ms=now_ms)
         self._apply(changes)
         self.next_timer_seq += len(changes.set)
         delivery = Delivery(Event("(upgrade)", event), Origin.UPGRADE)
         macrostep = Macrostep(None, upgraded.snapshot, upgraded.view)
         self._add_macrostep(delivery, macrostep, now_ms)
+        self.index_entries = index_entries
 
     def commit(
         self,

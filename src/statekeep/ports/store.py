@@ -11,11 +11,10 @@ Overloaded where there is no room on the disk; nothing is then written, and read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
-from statekeep.domain.access import Role
 from statekeep.domain.bulk_upgrade import (
     BulkUpgrade,
     InstanceOutcome,
@@ -34,9 +33,8 @@ from statekeep.domain.machine import (
     Key,
     Machine,
     MachineVersion,
-    Membership,
     Organization,
-    User,
+    Usage,
     VersionInfo,
 )
 from statekeep.domain.migration import Migration
@@ -55,7 +53,13 @@ from statekeep.domain.names import (
     UserId,
     VersionId,
 )
-from statekeep.domain.retention import JournalCut, JournalExtent, MachineRetention, Retention
+from statekeep.domain.retention import (
+    JournalCut,
+    JournalExtent,
+    MachineLogAge,
+    MachineRetention,
+    Retention,
+)
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import (
     AnonymousAccess,
@@ -63,9 +67,9 @@ from statekeep.domain.token_exchange import (
     IdentityProvider,
     TokenProvider,
 )
+from statekeep.ports.pages import Page
+from statekeep.ports.people import PeopleStore
 from statekeep.ports.transfers import TransferStore
-
-Item = TypeVar("Item")
 
 
 class DueTimer(NamedTuple):
@@ -100,13 +104,6 @@ class VersionSpan(NamedTuple):
     version: MachineVersion
 
 
-class Page(NamedTuple, Generic[Item]):
-    """Part of a list. `cursor` asks for what follows; None at the end."""
-
-    items: Sequence[Item]
-    cursor: str | None
-
-
 class InstanceStore(Protocol):
     """Instances, their journals, timers and idempotency keys."""
 
@@ -127,8 +124,8 @@ class InstanceStore(Protocol):
 
         The call itself takes the commit's place in line: of two commits the one passed first is written first, and awaited results
         come in that order. Done means durable. Raises AlreadyExists where a new instance's key is taken, and ConflictingRevision where
-        the instance does not stand at `base_revision` (or does not exist any more) or a received message is not there, and NotFound where a new instance's machine is gone;
-        nothing of that commit is then written. A desired version is forgotten by the commit that reaches it, and by no other.
+        the instance does not stand at `base_revision` (or does not exist any more) or a received message was taken away before, and NotFound where a new instance's machine is gone;
+        nothing of that commit is then written. What an instance sent that was deleted meanwhile may still be received. A desired version is forgotten by the commit that reaches it, and by no other.
         """
         ...
 
@@ -388,8 +385,8 @@ class MigrationCatalog(Protocol):
         ...
 
 
-class Catalog(ProviderCatalog, MigrationCatalog, Protocol):
-    """Organizations, members, keys, machines, versions and uploads."""
+class Catalog(PeopleStore, ProviderCatalog, MigrationCatalog, Protocol):
+    """People, organizations, keys, machines, versions and uploads."""
 
     async def create_organization(
         self, organization: Organization, admin: UserId, anonymous: AnonymousAccess | None = None
@@ -401,16 +398,8 @@ class Catalog(ProviderCatalog, MigrationCatalog, Protocol):
         """By id."""
         ...
 
-    async def create_user(self, user: User) -> None:
-        """Raises AlreadyExists where the id or the name is taken."""
-        ...
-
-    async def user_by_name(self, name: str) -> User | None:
-        """By name."""
-        ...
-
-    async def memberships(self, user_id: UserId) -> Sequence[Membership]:
-        """Oldest organization first."""
+    async def usage(self, organization_id: OrganizationId) -> Usage:
+        """Counted now, on a thread: it takes a second for a million instances."""
         ...
 
     async def create_key(self, key: Key, sealed_secret: bytes) -> None:
@@ -459,6 +448,10 @@ class Catalog(ProviderCatalog, MigrationCatalog, Protocol):
 
     async def machine_retentions(self, *, after: int, limit: int) -> Sequence[MachineRetention]:
         """What was chosen for each machine of all organizations, by their numbers, those past `after` only."""
+        ...
+
+    async def machine_log_ages(self, *, after: int, limit: int) -> Sequence[MachineLogAge]:
+        """Of the machines of all organizations those whose log entries are kept for a time of their own, by their numbers, those past `after` only."""
         ...
 
     async def delete_machine(self, machine_id: int) -> None:
@@ -635,6 +628,12 @@ class LogStore(Protocol):
         """Remove entries older than that, and the oldest ones of organizations that have more bytes; returns how many."""
         ...
 
+    async def forget_machine_logs(
+        self, organization_id: OrganizationId, machine_name: MachineName, *, before_ms: int
+    ) -> int:
+        """Remove the entries of machines of that name that are older than that; returns how many."""
+        ...
+
 
 class Store(
     InstanceStore, Catalog, IndexStore, LogStore, BulkUpgradeStore, TransferStore, Protocol
@@ -647,10 +646,6 @@ class Store(
 
     async def close(self) -> None:
         """Write what waits, then let go. Safe to call twice."""
-        ...
-
-    def role_of(self, user_id: UserId, organization_id: OrganizationId) -> Awaitable[Role | None]:
-        """The member's role, or None for a stranger."""
         ...
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from statekeep.domain.names import KeyId, UserId
+from statekeep.domain.names import KeyId, SessionId, UserId
+from statekeep.domain.people import Session
 from statekeep.domain.token_exchange import ExchangePath
 
 
@@ -28,11 +29,12 @@ class KeyClaims(NamedTuple):
 
 
 class SessionClaims(NamedTuple):
-    """A checked token of a member. `auth_context` is the JSON of who that is: an object with nothing but `sub`."""
+    """A checked token of a session. `auth_context` is the JSON of whose it is: an object with nothing but `sub`."""
 
+    session_id: SessionId
     user_id: UserId
     auth_context: bytes
-    expires_at: float | None
+    expires_at: float
 
 
 class Tokens(Protocol):
@@ -63,11 +65,11 @@ class Tokens(Protocol):
         ...
 
     def verify_session(self, token: str, *, now: float) -> SessionClaims:
-        """Check a token of our own for a member."""
+        """Check a token of `issue_session`. Whether the session was ended meanwhile is not in it."""
         ...
 
-    def issue_session(self, user_id: UserId, *, now: float, valid_for_seconds: int) -> str:
-        """A token for a member."""
+    def issue_session(self, session: Session) -> str:
+        """The token of a session, good from its beginning to its end."""
         ...
 
     def read_claims(self, text: bytes) -> bytes:

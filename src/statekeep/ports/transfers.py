@@ -36,7 +36,7 @@ class TransferStore(Protocol):
     ) -> int:
         """A machine that belongs to an import; returns its number.
 
-        Until it is published no method of the store finds it, its instances, timers or fills, but by its number. Versions, migrations and instances are added as to
+        Until it is published no method of the store finds it, its instances, timers, fills or retention, but by its number. Versions, migrations and instances are added as to
         any other. Raises NotFound where there is no such organization.
         """
         ...

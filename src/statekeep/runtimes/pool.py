@@ -120,15 +120,20 @@ class Pool:
             # Shielded: others may wait for the same start.
             return await asyncio.shield(starting)
 
-    async def inspect(self, version: MachineVersion, code: bytes) -> LoadedFrame:
+    async def inspect(
+        self, version: MachineVersion, code: bytes, observer: HostObserver | None = None
+    ) -> LoadedFrame:
         """Load code in a host of its own and end that again. Raises InvalidCode with the reason."""
         text = _text_of(code)
-        return await self._inspect(version, text, protocol.load(text, self._settings.host_limits))
+        load = protocol.load(text, self._settings.host_limits)
+        return await self._inspect(version, text, load, observer or Deaf())
 
-    async def _inspect(self, version: MachineVersion, imports: str, load: bytes) -> LoadedFrame:
+    async def _inspect(
+        self, version: MachineVersion, imports: str, load: bytes, observer: HostObserver
+    ) -> LoadedFrame:
         await self._make_room(version)
         self._inspecting += 1
-        host = Host(version, _Deaf(), step_timeout_seconds=self._settings.step_timeout_seconds)
+        host = Host(version, observer, step_timeout_seconds=self._settings.step_timeout_seconds)
         try:
             return await self._load(host, imports, load)
         except HostDied as death:
@@ -141,11 +146,12 @@ class Pool:
             self._inspecting -= 1
             self._wake_one()
 
-    async def inspect_migration(self, version: MachineVersion, code: bytes) -> None:
+    async def inspect_migration(
+        self, version: MachineVersion, code: bytes, observer: HostObserver | None = None
+    ) -> None:
         """The same for a migration. It may import nothing: which modules there are depends on the version whose host will load it."""
-        await self._inspect(
-            version, "", protocol.load_migration(_text_of(code), self._settings.host_limits)
-        )
+        load = protocol.load_migration(_text_of(code), self._settings.host_limits)
+        await self._inspect(version, "", load, observer or Deaf())
 
     def forget(self, host: Host) -> None:
         """A host is gone: its place is free."""
@@ -317,7 +323,7 @@ def _text_of(code: bytes) -> str:
         raise InvalidCode("the code is not UTF-8", parameter="code") from error
 
 
-class _Deaf:
+class Deaf:
     """Observes a host that nobody waits for."""
 
     def reported(self, host: Host, frame: protocol.HostFrame) -> None:

@@ -228,6 +228,7 @@ class LoadedFrame(msgspec.Struct):
 
     major: Literal[4, 5] | None = None
     xstate: str = ""
+    http_api: tuple[str, ...] = msgspec.field(name="httpApi", default=())
 
 
 class FailureFrame(msgspec.Struct):
@@ -412,7 +413,7 @@ def error_of(frame: FailureFrame) -> StatekeepError:
     if frame.code == "reserved-event":
         return InvalidParameter(frame.message, parameter="event")
     if frame.code == "bad-version":
-        return InvalidCode(frame.message, parameter="code")
+        return InvalidCode(frame.message, parameter="code", stack=frame.stack)
     if frame.code in _UPGRADE_FAILURES:
         return UpgradeFailed(frame.message, reason=frame.code, stack=frame.stack, path=frame.path)
     return MachineError(frame.message, stack=frame.stack)

@@ -17,7 +17,11 @@ from typing import Final, TypeVar
 from statekeep.domain.errors import HostTakenDown, Overloaded, StatekeepError
 from statekeep.domain.event import Delivery, Event
 from statekeep.domain.http_mapping import HttpAnswer, HttpRequest, Meaning
-from statekeep.domain.limits import HTTP_MAPPING_TIMEOUT, OUTLINES_REMEMBERED_MAX
+from statekeep.domain.limits import (
+    HTTP_MAPPING_TIMEOUT,
+    OUTLINE_RETRIED_AFTER,
+    OUTLINES_REMEMBERED_MAX,
+)
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Parent
 from statekeep.domain.migration import Upgraded
@@ -48,10 +52,12 @@ from statekeep.runtimes.protocol import HostFrame, bad_frame
 from statekeep.runtimes.rehearsals import apart, original
 
 Answer = TypeVar("Answer")
+Kept = TypeVar("Kept")
 
 _NO_REVISION: Final = -1
 _NOBODY: Final = InstanceId(0)
 """No instance has this number."""
+_OUTLINE_RETRIED_AFTER_SECONDS: Final = OUTLINE_RETRIED_AFTER.total_seconds()
 _CAREFUL_TRIES_MAX: Final = 10
 """How often a careful request is asked again because its host died in company, for which it may not be to blame."""
 
@@ -73,6 +79,8 @@ class HostRuntime:
         self._http = HttpQuestions(http_timeout)
         self._careful: dict[VersionId, _Turnstile] = {}
         self._outlines: dict[VersionId, bytes] = {}
+        self._outlines_missing: dict[VersionId, float] = {}
+        """Versions that could not be loaded for it, and until when (loop time) they are not asked again."""
         self._undone: dict[InstanceId, tuple[Host, int]] = {}
         """Hosts that owe effects, and up to which revision: a later step may have decided more before the first was performed."""
 
@@ -98,9 +106,7 @@ class HostRuntime:
                 return protocol.outline_of(frame)
 
             outline = await self._asked(version, attempt)
-        self._outlines[version.id] = outline
-        if len(self._outlines) > OUTLINES_REMEMBERED_MAX:
-            del self._outlines[next(iter(self._outlines))]
+        _keep(self._outlines, version.id, outline)
         return outline
 
     async def upgrade(
@@ -132,12 +138,20 @@ class HostRuntime:
         return await self._asked(apart(target), attempt)
 
     async def _outline_if_any(self, version: MachineVersion) -> bytes | None:
-        """None where the old version cannot even be loaded any more: leaving it must be possible still."""
+        """None where the old version cannot even be loaded any more: leaving it must be possible still.
+
+        For many instances one after the other, so that not each of them starts a host in vain.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._outlines_missing.get(version.id, now) > now:
+            return None
+        self._outlines_missing.pop(version.id, None)
         try:
             return await self.describe(version)
         except Overloaded:
             raise
         except StatekeepError:
+            _keep(self._outlines_missing, version.id, now + _OUTLINE_RETRIED_AFTER_SECONDS)
             return None
 
     async def _upgrade_on(
@@ -453,6 +467,13 @@ class HostRuntime:
             turnstile.users -= 1
             if not turnstile.users:
                 del self._careful[version.id]
+
+
+def _keep(known: dict[VersionId, Kept], version_id: VersionId, value: Kept) -> None:
+    """As what was used last; what was not used for longest is forgotten."""
+    known[version_id] = value
+    if len(known) > OUTLINES_REMEMBERED_MAX:
+        del known[next(iter(known))]
 
 
 def _outcomes(frames: Sequence[HostFrame]) -> list[Outcome]:

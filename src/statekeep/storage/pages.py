@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from statekeep.domain.errors import InvalidParameter
 from statekeep.domain.limits import PAGE_SIZE
-from statekeep.ports.store import Page
+from statekeep.ports.pages import Page
 
 Item = TypeVar("Item")
 

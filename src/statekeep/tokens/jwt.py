@@ -22,7 +22,8 @@ from joserfc.jwk import OctKey
 from statekeep.domain import limits
 from statekeep.domain.errors import InvalidParameter, Unauthenticated
 from statekeep.domain.message import SENDER_CLAIM
-from statekeep.domain.names import IdentityProviderId, KeyId, TokenProviderId, UserId
+from statekeep.domain.names import IdentityProviderId, KeyId, SessionId, TokenProviderId, UserId
+from statekeep.domain.people import Session
 from statekeep.domain.token_exchange import ExchangePath
 from statekeep.ports.entropy import Entropy
 from statekeep.ports.tokens import KeyClaims, SealBroken, SessionClaims, UnverifiedToken
@@ -110,15 +111,29 @@ class JwtTokens:
         return jws.serialize_compact(header, payload, key, registry=_REGISTRY)
 
     def verify_session(self, token: str, *, now: float) -> SessionClaims:
-        """Check a token of our own for a member."""
+        """Check a token of `issue_session`."""
         key = self._key_for(_SESSION)
         claims = _verified(token, key, [_SESSION], now=now, leeway_s=_SKEW_S)
+        if "sid" not in claims:
+            # As they were before sessions could be ended.
+            raise Unauthenticated("the session has ended: sign in again")
         user_id = claims["sub"]
-        return SessionClaims(UserId(user_id), msgspec.json.encode({"sub": user_id}), claims["exp"])
+        return SessionClaims(
+            SessionId(claims["sid"]),
+            UserId(user_id),
+            msgspec.json.encode({"sub": user_id}),
+            claims["exp"],
+        )
 
-    def issue_session(self, user_id: UserId, *, now: float, valid_for_seconds: int) -> str:
-        """A token for a member."""
-        return self._issue(_SESSION, {"sub": user_id}, now, valid_for_seconds)
+    def issue_session(self, session: Session) -> str:
+        """The token of a session, good from its beginning to its end."""
+        lasts = session.expires_at - session.created_at
+        return self._issue(
+            _SESSION,
+            {"sub": session.user_id, "sid": session.id},
+            session.created_at.timestamp(),
+            int(lasts.total_seconds()),
+        )
 
     def read_claims(self, text: bytes) -> bytes:
         """The header `x-statebacked-act` as the JSON of an auth context."""

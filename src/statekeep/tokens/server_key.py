@@ -19,6 +19,7 @@ from statekeep.ports.tokens import BrokenServerKey
 from statekeep.tokens.secret_files import create_secret_file
 
 SERVER_KEY_BYTES: Final = 32
+SERVER_KEY_FILE: Final = "server.key"
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +42,7 @@ def load_server_key(folder: Path, entropy: Entropy) -> ServerKey:
 
     Servers that start in one folder at the same time get the same key. Raises BrokenServerKey.
     """
-    path = folder / "server.key"
+    path = folder / SERVER_KEY_FILE
     if not path.exists():
         create_secret_file(path, entropy.token_bytes(SERVER_KEY_BYTES))
     root = path.read_bytes()

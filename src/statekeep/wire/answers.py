@@ -100,20 +100,28 @@ class JournalRetention(Answer):
     max_entries: int | UnsetType = UNSET
 
 
+class LogRetention(Answer):
+    """How long log entries are kept. Without a bound as long as the server keeps any."""
+
+    max_age: Annotated[str, Meta(examples=["7d"])] | UnsetType = UNSET
+
+
 class ChosenRetention(Answer):
     """What was chosen for a machine. The server's defaults count for what is absent."""
 
     journal: JournalRetention | UnsetType = UNSET
+    logs: LogRetention | UnsetType = UNSET
 
 
 class EffectiveRetention(Answer):
     """What a machine keeps."""
 
     journal: JournalRetention
+    logs: LogRetention
 
 
 class RetentionAnswer(Answer):
-    """How long a machine keeps what it has done."""
+    """How long a machine keeps what it has done and printed."""
 
     retention: ChosenRetention
     effective: EffectiveRetention
@@ -542,19 +550,6 @@ class TokenProviderPage(Answer):
 
     token_providers: list[TokenProviderItem]
     cursor: Cursor | UnsetType = UNSET
-
-
-class ExchangedToken(Answer):
-    """A token, as RFC 8693, 2.2.1 wants it."""
-
-    access_token: Annotated[str, Meta(description="The token.")] = field(name="access_token")
-    expires_in: Annotated[int, Meta(description="Seconds that it is good for.")] = field(
-        name="expires_in"
-    )
-    issued_token_type: Literal["urn:ietf:params:oauth:token-type:access_token"] = field(
-        default="urn:ietf:params:oauth:token-type:access_token", name="issued_token_type"
-    )
-    token_type: Literal["Bearer"] = field(default="Bearer", name="token_type")
 
 
 class OrganizationLimits(Answer):

@@ -12,6 +12,11 @@ import msgspec
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`(?: - at `\$\.?(.*)`)?")
 _EXPECTED: Final = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`(?: - at `\$\.?(.*)`)?")
 _INVALID: Final = re.compile(r"Invalid (?:enum )?value (.*) - at `\$\.?((\w+).*)`", re.DOTALL)
+_UNKNOWN: Final = re.compile(
+    r"Object contains unknown field `(.*?)`(?: - at `\$\.?(.*)`)?", re.DOTALL
+)
+_NAME_LENGTH_MAX: Final = 100
+"""Characters of a field that nobody knows, as far as it is compared and shown."""
 _WORDS: Final = {
     "array": "a list",
     "bool": "true or false",
@@ -31,6 +36,8 @@ def complaint(error: msgspec.ValidationError, shape: Any, body: bytes) -> tuple[
     text = str(error)
     if match := _MISSING.fullmatch(text):
         return _missing(match[1], match[2] or "", shape, body)
+    if match := _UNKNOWN.fullmatch(text):
+        return _unknown(match[1], match[2] or "", shape)
     if match := _EXPECTED.fullmatch(text):
         kinds = " or ".join(_WORDS.get(kind, kind) for kind in match[1].split(" | "))
         place = match[3] or "the body"
@@ -54,6 +61,16 @@ def _missing(name: str, place: str, shape: Any, body: bytes) -> tuple[str, str]:
     return f"{name} is missing{hint}", name
 
 
+def _unknown(name: str, place: str, shape: Any) -> tuple[str, str]:
+    name = name[:_NAME_LENGTH_MAX]
+    known = [field.encode_name for struct in _structs_at(shape, place) for field in struct.fields]
+    nearest = difflib.get_close_matches(name, known, n=1) or [
+        field for field in known if name and field.startswith(name)
+    ]
+    hint = f'is "{nearest[0]}" meant?' if nearest else f"there are {', '.join(known)}"
+    return f"{place}{'.' if place else ''}{name} is not known here: {hint}", _field(place) or name
+
+
 def _field(place: str | None) -> str | None:
     match = re.match(r"\w+", place or "")
     return match and match[0]
@@ -68,6 +85,17 @@ def _structs(shape: Any) -> list[msgspec.inspect.StructType]:
     return [kind for kind in kinds if isinstance(kind, msgspec.inspect.StructType)]
 
 
+def _structs_at(shape: Any, place: str) -> list[msgspec.inspect.StructType]:
+    """Those that may stand at a place, as `query` or `instances[0]`."""
+    found = _structs(shape)
+    for step in re.findall(r"\w+", place):
+        if not step.isdigit():
+            fields = [field for struct in found for field in struct.fields]
+            inner = [_structs_in(field.type) for field in fields if field.encode_name == step]
+            found = [struct for structs in inner for struct in structs]
+    return found
+
+
 def _choices(shape: Any, field: str) -> Iterator[str]:
     for struct in _structs(shape):
         if struct.tag_field == field:
@@ -80,10 +108,18 @@ def _choices(shape: Any, field: str) -> Iterator[str]:
 def _literals(kind: Any) -> Iterator[str]:
     if isinstance(kind, msgspec.inspect.LiteralType):
         yield from map(str, kind.values)
-    inner = [
-        *getattr(kind, "types", ()),
-        getattr(kind, "item_type", None),
-        getattr(kind, "type", None),
-    ]
-    for part in filter(None, inner):
+    for part in _parts(kind):
         yield from _literals(part)
+
+
+def _structs_in(kind: Any) -> Iterator[msgspec.inspect.StructType]:
+    if isinstance(kind, msgspec.inspect.StructType):
+        yield kind
+    for part in _parts(kind):
+        yield from _structs_in(part)
+
+
+def _parts(kind: Any) -> Iterator[Any]:
+    """What a type is made of: the members of a union, the items of a list, what is annotated."""
+    yield from getattr(kind, "types", ())
+    yield from filter(None, (getattr(kind, name, None) for name in ("item_type", "type")))

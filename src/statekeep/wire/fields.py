@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Raw
 
 MACHINE_NAME_PATTERN = "^[A-Za-z0-9_-]{1,128}$"
+INVITATION_CODE_PATTERN = "^sbinv_[A-Za-z0-9_-]+$"
 INSTANCE_NAME_PATTERN = r"^(?!\.{1,2}$)[A-Za-z0-9_.:@|~+-]{1,128}$"
 
 MachineSlug = Annotated[

@@ -32,7 +32,11 @@ _CONFIRMED = Meta(
 
 
 class Request(Struct, rename="camel"):
-    """Base of all request bodies."""
+    """Base of all request bodies. What they do not know is left alone: the published clients send more than they need."""
+
+
+class StrictRequest(Request, forbid_unknown_fields=True):
+    """Base of bodies that no published client sends. A restriction that is misspelled must not be taken for none."""
 
 
 class CreateMachine(Request):
@@ -48,7 +52,7 @@ class CreateMachine(Request):
     ] = ()
 
 
-class JournalRetention(Request):
+class JournalRetention(StrictRequest):
     """Bounds of the journal of each instance: transitions within both are kept. Without any, all are."""
 
     max_age: Annotated[
@@ -64,12 +68,28 @@ class JournalRetention(Request):
     ] = None
 
 
-class PutRetention(Request):
-    """How long a machine keeps what it has done."""
+class LogRetention(StrictRequest):
+    """Bounds of a machine's log entries."""
+
+    max_age: Annotated[
+        str | int | None,
+        Meta(
+            description="How long, at most as long as the server keeps any: a number of seconds, or with a unit: `7d`, `12h`, `90m`.",
+            examples=["7d"],
+        ),
+    ] = None
+
+
+class PutRetention(StrictRequest):
+    """How long a machine keeps what it has done and printed."""
 
     journal: Annotated[
         JournalRetention | None,
         Meta(description="Transitions of its instances. The server's default if left out."),
+    ] = None
+    logs: Annotated[
+        LogRetention | None,
+        Meta(description="What it printed. As long as the server keeps any if left out."),
     ] = None
 
 
@@ -125,7 +145,7 @@ class SetInstanceStatus(Request):
     status: InstanceStatus
 
 
-class RetryDeadLetters(Request):
+class RetryDeadLetters(StrictRequest):
     """Which dead letters of a machine to retry."""
 
     instance: Annotated[
@@ -169,7 +189,7 @@ class ProvisionMigration(Request):
     to_machine_version_id: VersionId
 
 
-class InstanceQuery(Request):
+class InstanceQuery(StrictRequest):
     """Instances with an entry in an index: any, or one that compares so with `value`. Both `op` and `value` or neither."""
 
     index: IndexName
@@ -190,7 +210,7 @@ Named = Annotated[
 ]
 
 
-class DryRunMigration(Request):
+class DryRunMigration(StrictRequest):
     """Migrations to try out on existing instances: the published ones, or those in `code` or `codes`, which need `fromMachineVersionId`."""
 
     to_machine_version_id: VersionId
@@ -209,7 +229,7 @@ class DryRunMigration(Request):
     instances: Named = None
 
 
-class BeginBulkUpgrade(Request):
+class BeginBulkUpgrade(StrictRequest):
     """The version to carry instances over to, and which: those that fulfil all that is said."""
 
     to_machine_version_id: VersionId
@@ -218,7 +238,7 @@ class BeginBulkUpgrade(Request):
     instances: Named = None
 
 
-class SetBulkUpgradeStatus(Request):
+class SetBulkUpgradeStatus(StrictRequest):
     """Paused, it may go on later; cancelled, it is over."""
 
     status: Literal["paused", "running", "cancelled"]

@@ -1,4 +1,4 @@
-"""Removes what has expired: idempotency keys, and uploads that were never published."""
+"""Removes what has expired: idempotency keys, uploads that were never published, sessions and invitations."""
 
 from __future__ import annotations
 
@@ -31,4 +31,6 @@ class Housekeeping(Worker):
         """Remove what has expired by now."""
         now_ms = self._clock.now_ms()
         await self._store.forget_expired_keys(now_ms=now_ms)
-        await self._store.forget_expired_uploads(now=datetime_of(now_ms))
+        now = datetime_of(now_ms)
+        await self._store.forget_expired_uploads(now=now)
+        await self._store.forget_expired_people(now=now)

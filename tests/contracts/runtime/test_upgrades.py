@@ -221,6 +221,22 @@ async def test_a_version_that_cannot_be_loaded_any_more_can_be_left(bench: Bench
     assert len(upgraded.renamed) == 1
 
 
+async def test_it_is_not_loaded_anew_for_each_instance(bench: Bench) -> None:
+    """Many may leave it at once."""
+    old, new = machine(bench), machine(bench, busy="working")
+    leaving = await busy_instance(bench, old)
+    host = bench.runtime.pool.warm(old.id)
+    assert host is not None
+    host.process.kill("a test")
+    await host.process.ended()
+    bench.code[old.id] = b"not a module ("
+    await bench.runtime.upgrade(leaving, new, [migration(RENAME)])
+    # Whoever asked for it now would fail.
+    del bench.code[old.id]
+    upgraded = await bench.runtime.upgrade(leaving, new, [migration(RENAME)])
+    assert snapshot_of(upgraded)["value"] == "working"
+
+
 async def test_without_a_place_there_is_no_upgrade(make_bench: Any) -> None:
     """Come back later."""
     bench = make_bench(hosts_max=1, pinned_max=0)
@@ -255,6 +271,10 @@ async def test_a_migration_is_looked_at_before_it_is_published(bench: Bench) -> 
     for code, message in (
         ("export const upgradeState = () => [];", "does not export upgradeContext"),
         ("export const upgradeState = 1, upgradeContext = 1;", "not as a function"),
+        (
+            RENAME.replace("= (path) =>", "= async (path) =>"),
+            "as an async function: it cannot wait",
+        ),
         (f'import "npm:xstate@5";{RENAME}', "cannot import anything"),
         ("throw new Error('at once');", "at once"),
         ("for (;;);", "took longer than"),

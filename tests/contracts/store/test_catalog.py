@@ -11,17 +11,20 @@ import pytest
 from statekeep.domain.access import Role
 from statekeep.domain.errors import AlreadyExists, InvalidState, NotFound
 from statekeep.domain.limits import CODE_BYTES_MAX, PAGE_SIZE
-from statekeep.domain.machine import Membership, VersionInfo
+from statekeep.domain.machine import Membership, Usage, VersionInfo
 from statekeep.domain.names import KeyId, MachineName, OrganizationId, UserId, VersionId
+from statekeep.domain.transfer import ImportId
 from statekeep.ports.store import Upload
 from tests.support.builders import (
     CODE,
     NOW,
+    a_commit,
     a_key,
     a_user,
     a_version,
     an_organization,
     create_instance,
+    create_instances,
     found_organization,
     lay_ground,
 )
@@ -72,7 +75,7 @@ class TestPeople:
         )
         assert [type(result) for result in results] == [type(None), NotFound, type(None)]
         assert await store.organization(an_organization().id) is None
-        assert await store.user_by_name("eve") is not None
+        assert await store.user_by_email(a_user("eve").email) is not None
 
     async def test_an_id_of_an_organization_is_taken_once(self, store):
         """The first keeps it."""
@@ -92,19 +95,25 @@ class TestPeople:
         names = [membership.organization.name for membership in await store.memberships(ada.id)]
         assert names == ["a", "b", "c"]
 
-    async def test_a_user_is_found_by_name(self, store):
-        """Exactly as written."""
-        await store.create_user(a_user("ada"))
-        assert await store.user_by_name("ada") == a_user("ada")
-        assert await store.user_by_name("Ada") is None
 
-    @pytest.mark.parametrize("change", [{"name": "eve"}, {"id": UserId("usr_eve")}])
-    async def test_names_and_ids_of_users_are_taken_once(self, store, change):
-        """Whichever of the two is the same."""
-        await store.create_user(a_user("ada"))
-        with pytest.raises(AlreadyExists):
-            await store.create_user(replace(a_user("ada"), **change))
-        assert await store.user_by_name("eve") is None
+class TestUsage:
+    async def test_everything_of_the_organization_counts(self, store):
+        """And nothing of others, nor what is gone."""
+        ground = await lay_ground(store)
+        await lay_ground(store, machine="other")
+        rivals = await lay_ground(store, organization="rival")
+        await create_instance(store, rivals)
+        kept, gone = await create_instances(store, ground, ["kept", "gone"])
+        await store.commit(a_commit(kept, 1, entries=4))
+        await store.delete_instance(gone)
+        assert await store.usage(ground.machine.organization_id) == Usage(2, 2, 1, 5)
+        assert await store.usage(OrganizationId("org_none")) == Usage(0, 0, 0, 0)
+
+    async def test_what_is_being_imported_does_not_count(self, store):
+        """Nobody can see it yet."""
+        organization_id = await found_organization(store)
+        await store.stage_machine(ImportId("imp_1"), organization_id, MachineName("door"), (), NOW)
+        assert await store.usage(organization_id) == Usage(0, 0, 0, 0)
 
 
 class TestKeys:

@@ -129,6 +129,23 @@ async def test_an_organization_keeps_no_more_than_its_bytes(store):
     assert await stamps(store, organization_id=RIVAL) == [1]
 
 
+async def test_entries_of_one_machine_are_forgotten(store):
+    """Those before the instant, however many, and no other's; the space they took is free again."""
+    ours = [a_log_entry(ms) for ms in range(1_500)]
+    others = [entry._replace(machine_name=MachineName("other")) for entry in ours[:20]]
+    await store.append_logs([*ours, *others, a_log_entry(7, organization="rival")])
+    toggle = MachineName("toggle")
+    assert await store.forget_machine_logs(ACME, toggle, before_ms=1_400) == 1_400
+    assert await store.forget_machine_logs(ACME, toggle, before_ms=1_400) == 0
+    assert await store.forget_machine_logs(ACME, MachineName("none"), before_ms=9_999) == 0
+    assert len(await texts(store, LogSelection(-1, machine_name=toggle))) == 100
+    assert len(await texts(store, LogSelection(-1, machine_name=MachineName("other")))) == 20
+    assert await stamps(store, organization_id=RIVAL) == [7]
+    room = 120 * ours[0].size_bytes
+    assert await store.forget_old_logs(before_ms=0, organization_bytes_max=room) == 0
+    assert await store.forget_old_logs(before_ms=0, organization_bytes_max=room - 1) == 1
+
+
 async def test_a_timestamp_is_not_given_out_again(store):
     """Not even when everything that had it is gone: somebody may read on from it."""
     await store.append_logs([a_log_entry(50)])

@@ -9,7 +9,14 @@ from datetime import timedelta
 import pytest
 
 from statekeep.domain.errors import HistoryGone
-from statekeep.domain.retention import JournalBounds, JournalCut, JournalExtent, Retention
+from statekeep.domain.retention import (
+    JournalBounds,
+    JournalCut,
+    JournalExtent,
+    LogBounds,
+    MachineLogAge,
+    Retention,
+)
 from tests.support.builders import (
     NOW_MS,
     a_commit,
@@ -189,6 +196,8 @@ async def test_what_was_chosen_is_kept(store, ground):
         Retention(JournalBounds(timedelta(days=30, milliseconds=1), 7)),
         Retention(JournalBounds()),
         Retention(JournalBounds(None, 1)),
+        Retention(None, LogBounds()),
+        Retention(JournalBounds(), LogBounds(timedelta(hours=1))),
         Retention(),
     ]
     for retention in chosen:
@@ -200,3 +209,27 @@ async def test_what_was_chosen_is_kept(store, ground):
     await store.delete_machine(ground.machine.id)
     await store.set_retention(ground.machine.id, chosen[0])
     assert await store.retention(ground.machine.id) == Retention()
+
+
+async def test_machines_with_log_ages_are_found(store):
+    """Those of all organizations for which one was chosen, in pages, and no others."""
+    chosen = [
+        Retention(logs=LogBounds(timedelta(minutes=1))),
+        Retention(logs=LogBounds()),
+        Retention(),
+        Retention(JournalBounds(timedelta(1), 1)),
+        Retention(logs=LogBounds(timedelta(days=365, milliseconds=1))),
+    ]
+    expected = []
+    for number, retention in enumerate(chosen):
+        ground = await lay_ground(store, organization=f"org{number % 2}", machine=f"m{number}")
+        machine = ground.machine
+        await store.set_retention(machine.id, retention)
+        if retention.logs is not None and retention.logs.max_age is not None:
+            age = retention.logs.max_age
+            expected.append(MachineLogAge(machine.id, machine.organization_id, machine.name, age))
+    assert list(await store.machine_log_ages(after=0, limit=10)) == expected
+    assert list(await store.machine_log_ages(after=0, limit=1)) == expected[:1]
+    assert list(await store.machine_log_ages(after=expected[0].machine_id, limit=9)) == expected[1:]
+    await store.set_retention(expected[0].machine_id, Retention())
+    assert list(await store.machine_log_ages(after=0, limit=10)) == expected[1:]

@@ -113,14 +113,14 @@ class TestSchema:
         await store.close()
         path = tmp_path / "data" / DATABASE_FILE_NAME
         more = [
-            step(1, "ALTER TABLE users ADD COLUMN email TEXT; CREATE TABLE notes (x) STRICT_"),
-            step(2, "UPDATE users SET email = name || '@'; CREATE INDEX emails ON users (email)"),
+            step(1, "ALTER TABLE users ADD COLUMN nick TEXT; CREATE TABLE notes (x) STRICT_"),
+            step(2, "UPDATE users SET nick = email || '@'; CREATE INDEX nicks ON users (nick)"),
         ]
         more[0] = more[0]._replace(sql=more[0].sql.replace("(x) STRICT_", "(x TEXT) STRICT"))
         open_writer(path, steps=[*SCHEMA_STEPS, *more]).close()
         connection = apsw.Connection(str(path))
         assert connection.pragma("user_version") == len(SCHEMA_STEPS) + 2
-        assert connection.execute("SELECT email FROM users").get == "admin of acme@"
+        assert connection.execute("SELECT nick FROM users").get == "admin of acme@example.com@"
         name = connection.execute("SELECT name FROM machines").get
         assert name == ground.machine.name
         connection.close()

@@ -29,6 +29,8 @@ MAY_SCAN = {
     # Tables that are empty nearly always, or have a row for each other table.
     "newest_instance_id",
     "orphaned_journal",
+    # Stops at the first row.
+    "first_user",
 }
 
 SCANS_OF_NO_TABLE = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statekeep.domain.access import Role
+from statekeep.domain.names import OrganizationId
 from statekeep.storage.sqlite.connection import DATABASE_FILE_NAME, SCHEMA_STEPS, open_writer
 
 BEFORE_DEAD_LETTERS = """
@@ -27,6 +29,28 @@ async def test_letters_that_were_dead_before_are_listed(open_sqlite, tmp_path):
         for n in (1, 2)
     ]
     assert found == [["later", "sooner"], ["elsewhere"]]
+
+
+async def test_the_admin_of_an_older_release_stays(open_sqlite, tmp_path):
+    """With an address, and with the organizations."""
+    steps = [step for step in SCHEMA_STEPS if step.number < _step("people")]
+    (tmp_path / "data").mkdir()
+    connection = open_writer(tmp_path / "data" / DATABASE_FILE_NAME, steps=steps)
+    connection.execute("""
+        INSERT INTO users VALUES (1, 'usr_a', 'admin', 1000000);
+        INSERT INTO organizations VALUES (1, 'org_a', 'a', 2000000, 0), (2, 'org_b', 'b', 3000000, 0);
+        INSERT INTO members VALUES ('usr_a', 'org_a', 'admin'), ('usr_a', 'org_b', 'read');
+    """).fetchall()
+    connection.close()
+    store = await open_sqlite()
+    admin = await store.first_user()
+    assert (admin.id, admin.email, admin.is_email_verified) == ("usr_a", "admin@localhost", True)
+    assert [membership.role for membership in await store.memberships(admin.id)] == [
+        Role.ADMIN,
+        Role.READ,
+    ]
+    (member,) = (await store.list_members(OrganizationId("org_b"), cursor=None)).items
+    assert member.joined_at.timestamp() == 3
 
 
 def _step(title: str) -> int:

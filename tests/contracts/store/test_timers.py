@@ -9,7 +9,7 @@ import pytest
 from statekeep.domain.event import Receipt
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.message import Address, Message, MessageKind
-from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId, VersionId
+from statekeep.domain.names import InstanceName, MachineName, OrganizationId, VersionId
 from statekeep.domain.timer import TimerChanges
 from statekeep.ports.store import ConflictingRevision, DueTimer
 from tests.support.builders import NOW_MS, a_commit, a_timer, create_instances
@@ -130,8 +130,21 @@ async def test_a_message_is_applied_once(store, ground):
     )
     assert [type(result) for result in results] == [type(None), ConflictingRevision]
     assert (await store.claim_by_id(two)).revision == 1
+
+
+async def test_what_a_deleted_instance_sent_can_be_received(store, ground):
+    """It may be under way when that happens, and its receiver is nobody's victim. What is left of another sender is still applied once."""
+    one, two, three = await create_instances(store, ground, ["one", "two", "three"])
+    for sender in (one, three):
+        changes = TimerChanges((a_message(0), a_message(1)), ())
+        await store.commit(a_commit(sender, 1)._replace(timers=changes, next_timer_seq=2))
+    await store.delete_instance(one)
+    both = a_commit(two, 1)._replace(received=(Receipt(one, 0), Receipt(three, 0)))
+    await store.commit(both)
+    assert (await store.claim_by_id(two)).revision == 2
+    again = a_commit(two, 2)._replace(received=(Receipt(one, 1), Receipt(three, 0)))
     with pytest.raises(ConflictingRevision):
-        await store.commit(again._replace(received=(Receipt(InstanceId(999), 0),)))
+        await store.commit(again)
 
 
 async def test_a_message_can_be_forgotten(store, instance_id):

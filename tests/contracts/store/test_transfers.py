@@ -199,6 +199,8 @@ class TestStaging:
         assert await store.unsettled_instances(after=None, limit=10) == []
         fills = [await store.next_index_fill(after=0)]
         other = await store.machine(an_organization(f"for {IMPORT}").id, NAME)
+        kept = await store.machine_retentions(after=0, limit=10)
+        assert [it.machine_id for it in kept] == [other.id]
         assert [fill and fill.machine_id for fill in fills] == [other.id]
         wanted = ExportSelection(organization_id, None, JournalPart.ALL)
         assert await exported(store, wanted) == []

@@ -156,6 +156,29 @@ Deno.test("an action that fails is logged with the author's part of the stack, a
   );
 });
 
+Deno.test("errors that are printed show the author's part of the stack, too", async () => {
+  await using host = await HostProcess.start(module(`
+    function broken() { throw new TypeError("inner"); }
+    const machine = createMachine({ on: { go: { actions: () => {
+      try { broken(); } catch (cause) { console.error(new Error("outer", { cause })); }
+      console.trace("passing");
+      console.log("  at home (with file: and all)");
+    } } } });
+  `));
+  await host.create(1);
+  await host.one(1, 1, "go");
+  await host.perform(1, 2);
+  const at = String.raw`\n +at [\w. \[\]]+ \(machine\.js:\d+:\d+\)`;
+  const more = String.raw`(\n +\.\.\. .*)?`;
+  assert.match(
+    await host.logs(1),
+    new RegExp(
+      `^Error: outer${at}${more} \\{\n  \\[cause\\]: TypeError: inner${at}${at}\n\\}\n` +
+        `Trace: passing${at}\n\n  at home \\(with file: and all\\)$`,
+    ),
+  );
+});
+
 Deno.test("whatever is thrown is told", async () => {
   await using host = await HostProcess.start(module(`
     const things = { text: "text", nothing: undefined, object: { a: 1 }, symbol: Symbol("s"),

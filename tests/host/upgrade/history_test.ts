@@ -123,6 +123,34 @@ forAllMajors("a remembered state that is gone fails the upgrade", async (from, t
   });
 });
 
+forAllMajors(
+  "two history states of one node are one past, whatever they are called",
+  async (from, to) => {
+    const config = (n: string) => ({
+      initial: "p",
+      states: {
+        [`p${n}`]: {
+          initial: "x",
+          on: { out: `o${n}` },
+          states: {
+            x: { on: { next: "y" } },
+            y: {},
+            [`h${n}`]: { type: "history" },
+            [`i${n}`]: { type: "history", history: "deep" },
+          },
+        },
+        [`o${n}`]: { on: { back: `p${n}.h${n}`, deep: `p${n}.i${n}` } },
+      },
+    });
+    const subject = new Subject(driverOf(from, config("")), ["next", "out"]);
+    const target = driverOf(to, { ...config("2"), initial: "p2" });
+    const { snapshot, lost } = await upgraded(subject, target, renaming({ p: "p2", o: "o2" }));
+    assert.deepEqual(lost.history, []);
+    assert.deepEqual(new Subject(target, ["back"], snapshot).snapshot.value, { p2: "y" });
+    assert.deepEqual(new Subject(target, ["deep"], snapshot).snapshot.value, { p2: "y" });
+  },
+);
+
 forAllMajors("what no history state asks for any more is lost, and told", async (from, to) => {
   const subject = new Subject(driverOf(from, remembering("deep")), ["next", "out"]);
   const target = driverOf(to, { initial: "off", states: { off: {}, p: {} } });

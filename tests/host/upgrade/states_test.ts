@@ -102,7 +102,11 @@ forAllMajors("a state that the new version does not have fails the upgrade", asy
 forAllMajors("history states are no states to be in", async (from, to) => {
   const subject = new Subject(driverOf(from, FLAT));
   const target = driverOf(to, { initial: "b", states: { a: { type: "history" }, b: {} } });
-  await assert.rejects(upgraded(subject, target, IDENTITY), { code: "no-such-state" });
+  await assert.rejects(upgraded(subject, target, IDENTITY), {
+    code: "no-such-state",
+    message: /leads to "a", a history state, in which no instance can be/,
+    path: ["a"],
+  });
 });
 
 forAllMajors("two children of one state cannot be active at once", async (from, to) => {
@@ -162,12 +166,79 @@ forAllMajors(
     await fails(states(`() => undefined`), /answered undefined: it has to return the keys/);
     await fails(states(`() => "a"`), /answered "a"/);
     await fails(states(`() => ["a", 1]`), /answered \["a",1\]/);
-    await fails(contexts(`async () => ({})`), /upgradeContext answered a promise/);
+    await fails(states(`() => [, "a"]`), /answered \[null,"a"\]/);
+    await fails(
+      contexts(`() => Promise.resolve({})`),
+      /upgradeContext answered a promise, and cannot wait/,
+    );
+    await fails(contexts(`() => ({ then() {} })`), /a promise, and cannot wait/);
+    await fails(states(`() => Promise.resolve(["a"])`), /answered a promise, and cannot wait/);
     await fails(contexts(`() => null`), /answered null/);
     await fails(contexts(`(b, a, c) => { c.self = c; return c; }`), /is no JSON/);
     await fails(contexts(`() => ({ n: 1n })`), /is no JSON/);
   },
 );
+
+Deno.test("a context that JSON would change fails the upgrade, with the place", async () => {
+  const subject = new Subject(driverOf(5, FLAT));
+  for (
+    const [value, what] of [
+      ["undefined", "is undefined: leave it out, or make it null"],
+      ["[1, , 2]", "[1] is undefined"],
+      ["new Date(0)", "is a Date: keep its getTime() or toISOString()"],
+      ["new Map()", "is a Map: keep its entries in a list"],
+      ["[new Set()]", "[0] is a Set"],
+      ["0 / 0", "is NaN"],
+      ["-1 / 0", "is -Infinity"],
+      ["() => 1", "is a function"],
+      ["Symbol()", "is a symbol"],
+      ["new (class Point {})()", "is a Point: keep a plain object"],
+      ["new String('x')", "is a String"],
+      ["{ deep: [{ at: new Date(0) }] }", ".deep[0].at is a Date"],
+    ]
+  ) {
+    const code = `export const upgradeState = (p) => p;
+export const upgradeContext = (b, a, context) => ({ ...context, it: ${value} });`;
+    await assert.rejects(
+      upgraded(subject, driverOf(5, FLAT), code),
+      ({ message }: Error) =>
+        message.includes(
+          `cannot be kept as JSON: context.it${what.startsWith("is ") ? " " : ""}${what}`,
+        ),
+      value,
+    );
+  }
+});
+
+Deno.test("a context of plain values is kept as it is", async () => {
+  const subject = new Subject(driverOf(5, FLAT));
+  const code = `export const upgradeState = (p) => p;
+export const upgradeContext = () => ({ n: 1.5, t: "x", no: null, list: [[], {}], bare: Object.create(null), is: false });`;
+  const { snapshot } = await upgraded(subject, driverOf(5, FLAT), code);
+  assert.deepEqual(snapshot.context, {
+    n: 1.5,
+    t: "x",
+    no: null,
+    list: [[], {}],
+    bare: {},
+    is: false,
+  });
+});
+
+Deno.test("what upgradeState changes in place is not seen when it is asked again", async () => {
+  const subject = new Subject(driverOf(5, { ...PARALLEL, context: { n: 1 } }));
+  const code = `export const upgradeState = (path, context) => {
+  if (context.n++ !== 1) throw new Error("it was changed");
+  return path;
+};
+export const upgradeContext = (b, a, context) => context;`;
+  const { snapshot } = await upgraded(
+    subject,
+    driverOf(5, { ...PARALLEL, context: { n: 1 } }),
+    code,
+  );
+  assert.deepEqual(snapshot.context, { n: 1 });
+});
 
 forAllMajors("a context over its bound fails the upgrade", async (from, to) => {
   const subject = new Subject(driverOf(from, FLAT));
@@ -216,5 +287,17 @@ Deno.test("a migration has to export both functions", async () => {
     "export const upgradeState = 1; export const upgradeContext = (p) => p;",
     /exports upgradeState, but not as a function/,
   );
+  const asynchronous = (name: string, code: string) =>
+    `export const upgradeState = (p) => p; export const upgradeContext = (p) => p;`
+      .replace(`${name} = (p) => p`, `${name} = ${code}`);
+  await refused(
+    asynchronous("upgradeState", "async (p) => p"),
+    /exports upgradeState as an async function: it cannot wait/,
+  );
+  await refused(
+    asynchronous("upgradeContext", "async function () {}"),
+    /exports upgradeContext as an async function/,
+  );
+  await refused(asynchronous("upgradeContext", "function* () {}"), /as a generator/);
   await refused("const x: number = 1;", /compile or bundle TypeScript/);
 });

@@ -19,6 +19,7 @@ from statekeep.domain.errors import (
 )
 from statekeep.domain.machine import Key, Membership
 from statekeep.domain.names import KeyId, OrganizationId, UserId
+from statekeep.domain.people import SessionKind
 from statekeep.storage.memory.store import MemoryStore
 from tests.support.forgery import forge, key_token
 from tests.support.people import SECRET, People
@@ -65,7 +66,7 @@ async def test_a_key_speaks_for_its_organization(people, acme):
 
 async def test_a_member_speaks_for_the_only_organization(people, acme):
     """With the scopes of the role, as herself."""
-    caller = await check(people, people.session_of(acme.admin))
+    caller = await check(people, await people.session_of(acme.admin))
     assert (caller.organization_id, caller.user_id) == (acme.id, acme.admin)
     assert caller.scopes == SCOPES
     assert json.loads(caller.claims) == {"sub": acme.admin}
@@ -74,7 +75,7 @@ async def test_a_member_speaks_for_the_only_organization(people, acme):
 async def test_a_member_of_several_chooses(people, acme):
     """Named ones count; without a name there is no organization yet, and no error yet either."""
     other = await people.new_organization(acme.admin)
-    session = people.session_of(acme.admin)
+    session = await people.session_of(acme.admin)
     for organization_id in (acme.id, other):
         caller = await check(people, session, organization_id.encode())
         assert caller.organization_id == organization_id
@@ -86,7 +87,7 @@ async def test_a_member_of_several_chooses(people, acme):
 async def test_a_member_of_none_is_still_somebody(people):
     """Who can make a first organization."""
     user_id = await people.new_user()
-    caller = await check(people, people.session_of(user_id))
+    caller = await check(people, await people.session_of(user_id))
     assert (caller.user_id, caller.organization_id) == (user_id, None)
     assert not caller.is_member_of_several
 
@@ -94,7 +95,7 @@ async def test_a_member_of_none_is_still_somebody(people):
 async def test_an_organization_of_others_is_missing(people, acme):
     """Whether it exists or not, for members and keys alike."""
     others = await people.new_organization(await people.new_user("bob"))
-    for authorization in (people.session_of(acme.admin), people.signed_with(acme.key_id)):
+    for authorization in (await people.session_of(acme.admin), people.signed_with(acme.key_id)):
         for organization in (others.encode(), b"org_none", "org_é".encode()):
             with pytest.raises(MissingOrganization):
                 await check(people, authorization, organization)
@@ -124,7 +125,7 @@ async def test_a_role_decides_the_scopes(role):
     store.role = role
     people = People(store=store)
     acme = await Acme.of(people)
-    session = people.session_of(acme.admin)
+    session = await people.session_of(acme.admin)
     assert (await check(people, session)).scopes == SCOPES_BY_ROLE[role]
     if role is Role.ADMIN:
         assert (await check(people, session, None, b"{}")).claims == b"{}"
@@ -136,7 +137,7 @@ async def test_a_role_decides_the_scopes(role):
 async def test_an_admin_may_act_for_anybody(people, acme):
     """The claims are then exactly those of the header."""
     caller = await check(
-        people, people.session_of(acme.admin), None, '{"role":"é"}'.encode("latin-1")
+        people, await people.session_of(acme.admin), None, '{"role":"é"}'.encode("latin-1")
     )
     assert json.loads(caller.claims) == {"role": "é"}
     assert caller.user_id == acme.admin
@@ -155,7 +156,7 @@ async def test_a_key_may_act_where_it_may_make_keys(people, acme):
 async def test_claims_that_are_no_object_are_a_mistake(people, acme, act):
     """Of the caller, who is told which header it is."""
     with pytest.raises(InvalidParameter) as raised:
-        await check(people, people.session_of(acme.admin), None, act)
+        await check(people, await people.session_of(acme.admin), None, act)
     assert raised.value.parameter == "x-statebacked-act"
 
 
@@ -168,7 +169,7 @@ async def test_an_empty_act_says_nothing(people, acme):
 @pytest.mark.parametrize("scheme", [b"Bearer", b"bearer", b"BEARER", b" Bearer ", b"Bearer  "])
 async def test_the_scheme_is_read_in_any_case(people, acme, scheme):
     """With any number of spaces."""
-    token = people.session_of(acme.admin).removeprefix(b"Bearer ")
+    token = (await people.session_of(acme.admin)).removeprefix(b"Bearer ")
     assert (await check(people, scheme + b" " + token)).user_id == acme.admin
 
 
@@ -216,7 +217,7 @@ async def test_a_session_cannot_be_signed_with_a_key(people, acme):
 
 async def test_what_was_checked_is_remembered(people, acme):
     """By all three headers: another organization or other claims are another question."""
-    session, key = people.session_of(acme.admin), people.signed_with(acme.key_id)
+    session, key = await people.session_of(acme.admin), people.signed_with(acme.key_id)
     cached = people.authenticator.cached
     assert cached(session, None, None) is None
     caller = await check(people, session)
@@ -241,9 +242,10 @@ async def test_what_was_refused_is_not_remembered(people, acme):
 
 async def test_memory_ends_with_the_token(people, acme):
     """At the same moment as a full check would refuse it."""
-    headers = people.session_of(acme.admin, valid_for_seconds=60)
+    headers = await people.session_of(acme.admin)
     await check(people, headers)
-    people.clock.advance(seconds=60 + SKEW_S - 0.001)
+    lasts = limits.DEVICE_SESSION_VALID_FOR.total_seconds()
+    people.clock.advance(seconds=lasts + SKEW_S - 0.001)
     assert people.authenticator.cached(headers, None, None) is not None
     people.clock.advance(seconds=0.001)
     assert people.authenticator.cached(headers, None, None) is None
@@ -307,11 +309,29 @@ async def test_a_check_under_way_does_not_bring_a_deleted_key_back():
 
 async def test_a_forgotten_member_is_asked_for_again(people, acme):
     """As after a change of organizations."""
-    session = people.session_of(acme.admin)
+    session = await people.session_of(acme.admin)
     await check(people, session)
     people.authenticator.forget_user(acme.admin)
     assert people.authenticator.cached(session, None, None) is None
     assert (await check(people, session)).organization_id == acme.id
+
+
+async def test_a_session_that_was_ended_stops_working_at_once(people, acme):
+    """Though its token says otherwise; the member's other sessions go on."""
+    session, other = [await people.session_of(acme.admin) for _ in range(2)]
+    callers = [await check(people, one) for one in (session, other)]
+    await people.sessions.end_current(callers[0])
+    assert people.authenticator.cached(session, None, None) is None
+    with pytest.raises(Unauthenticated, match="ended"):
+        await check(people, session)
+    assert people.authenticator.cached(other, None, None) is callers[1]
+
+
+async def test_a_browsers_session_opens_no_api(people, acme):
+    """It is sent along with every request to the server's pages, whoever had the idea."""
+    session = await people.session_of(acme.admin, kind=SessionKind.BROWSER)
+    with pytest.raises(Unauthenticated):
+        await check(people, session)
 
 
 async def test_memory_is_bounded(monkeypatch):

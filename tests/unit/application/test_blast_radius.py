@@ -36,6 +36,16 @@ async def test_instances_of_other_versions_count(world):
         await world.blast_radii.of(CALLER, MACHINE, VersionId("ver_9"))
 
 
+async def test_all_portions_count(world, monkeypatch):
+    """However the instances are divided."""
+    monkeypatch.setattr("statekeep.application.blast_radius._PORTION", 2)
+    for name in "abcde":
+        await world.create(name)
+    radius = await world.blast_radii.of(CALLER, MACHINE, V2)
+    assert (radius.checked, radius.affected, radius.is_complete) == (5, 5, True)
+    assert [tuple(state) for state in radius.unmapped] == [(("on",), "ver_1", 5)]
+
+
 async def test_no_instance_no_question(world):
     """A host is not started for it."""
 

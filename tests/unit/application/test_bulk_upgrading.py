@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from statekeep.application.selections import SelectionText
@@ -21,7 +23,7 @@ from statekeep.domain.errors import (
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.names import InstanceName, VersionId
 from tests.support.toy_runtime import ToyRuntime
-from tests.support.world import CALLER, MACHINE, ORGANIZATION, World, until
+from tests.support.world import CALLER, MACHINE, ORGANIZATION, World, log_of, until
 
 FROM_1 = SelectionText(VersionId("ver_1"))
 UPGRADED = "upgraded to ver_2"
@@ -265,6 +267,49 @@ class TestFailing:
         assert await counts(world, job_id) == {"failed": 3}
         assert await status(world, job_id) is JobStatus.DONE
 
+    async def test_no_more_hosts_die_of_those_under_way(self, world):
+        """They are called off, and looked at when the job goes on."""
+        for n in range(limits.BULK_UPGRADES_AT_ONCE):
+            await world.create(f"n{n}")
+        world.runtime.upgrade_error = HostTakenDown("it died")
+        world.runtime.careful = asyncio.Lock()
+        job_id = await begin(world)
+        assert await world.upgrading.work() is None
+        assert len(world.runtime.upgrades) == limits.HOST_DEATHS_MAX
+        assert await counts(world, job_id) == {
+            "failed": limits.HOST_DEATHS_MAX,
+            "pending": limits.BULK_UPGRADES_AT_ONCE,
+        }
+        # Whoever was called off takes events, by the version that it has.
+        assert log_of(await world.send("x", name="n9")) == ["x"]
+        world.runtime.upgrade_error = None
+        await world.bulk_upgrades.set_status(CALLER, MACHINE, job_id, "running")
+        await world.upgrading.work()
+        assert await counts(world, job_id) == {
+            "failed": limits.HOST_DEATHS_MAX,
+            "upgraded": limits.BULK_UPGRADES_AT_ONCE,
+        }
+
+    async def test_an_order_is_called_off_before_it_is_decided(self, world):
+        """Or it is carried out: never half of it."""
+        world.runtime.upgrade_gate.clear()
+        target = await world.store.version(VersionId("ver_2"))
+        resident = world.resident("a")
+        order = world.turns.upgrade(resident, target)
+        await world.runtime.upgrading.wait()
+        order.cancel()
+        await until(lambda: resident.turn is None)
+        assert resident.version.id == "ver_1"
+        world.runtime.upgrade_gate.set()
+        world.store.is_slow = True
+        order = world.turns.upgrade(resident, target)
+        await until(lambda: world.store.waiting)
+        order.cancel()
+        world.store.release()
+        await until(lambda: resident.turn is None)
+        assert resident.version.id == "ver_2"
+        assert await world.log("a") == [UPGRADED]
+
 
 class TestWaiting:
     async def test_what_has_not_settled_waits(self, world):
@@ -310,6 +355,7 @@ class TestWaiting:
 
 async def until_done(world):
     """Its worker runs until the job is over."""
+    world.upgrading.look()
     await world.upgrading.start()
     await world.store.upgrade_over.wait()
     await world.upgrading.stop()
@@ -324,6 +370,38 @@ class TestPausing:
         assert world.runtime.upgrades == []
         await world.bulk_upgrades.set_status(CALLER, MACHINE, job_id, "running")
         await world.upgrading.work()
+        assert await counts(world, job_id) == {"upgraded": 3}
+
+    async def test_no_other_group_begins_once_it_is_paused(self, world, monkeypatch):
+        """What is under way is finished."""
+        monkeypatch.setattr("statekeep.application.bulk_upgrading.BULK_UPGRADES_AT_ONCE", 1)
+        job_id = await begin(world)
+        world.runtime.upgrade_gate.clear()
+        await world.upgrading.start()
+        await world.runtime.upgrading.wait()
+        await world.bulk_upgrades.set_status(CALLER, MACHINE, job_id, "paused")
+        world.runtime.upgrade_gate.set()
+        await until(lambda: not world.upgrading._under_way)
+        assert await counts(world, job_id) == {"upgraded": 1, "pending": 2}
+        assert len(world.runtime.upgrades) == 1
+
+    async def test_slow_upgrades_are_written_down_before_the_portion_is_over(
+        self, world, monkeypatch
+    ):
+        """So that its progress can be seen."""
+        monkeypatch.setattr("statekeep.application.bulk_upgrading.BULK_UPGRADES_AT_ONCE", 1)
+        monkeypatch.setattr("statekeep.application.bulk_upgrading._PORTION_SECONDS", 0)
+        job_id = await begin(world)
+        recorded = []
+        record = world.store.record_upgrade_results
+
+        async def count(job_id, results):
+            recorded.append(len(results))
+            await record(job_id, results)
+
+        monkeypatch.setattr(world.store, "record_upgrade_results", count)
+        await world.upgrading.work()
+        assert recorded == [1, 1, 1]
         assert await counts(world, job_id) == {"upgraded": 3}
 
     async def test_what_is_over_is_over(self, world):

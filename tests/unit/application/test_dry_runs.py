@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
+
 import pytest
 
-from statekeep.application.dry_runs import DryRunRequest, DryRunState
+from statekeep.application.dry_running import DryRunState
+from statekeep.application.dry_runs import DryRunRequest
 from statekeep.application.selections import SelectionText
 from statekeep.domain import limits
 from statekeep.domain.access import AuthContext
@@ -16,10 +20,11 @@ from statekeep.domain.errors import (
     MissingScope,
     NoMigrationPath,
     NotFound,
+    Overloaded,
     TooLarge,
     UpgradeFailed,
 )
-from statekeep.domain.names import VersionId
+from statekeep.domain.names import InstanceName, VersionId
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, MACHINE, ORGANIZATION, World, until
 
@@ -131,14 +136,49 @@ async def test_what_cannot_be_is_refused(world):
 
 
 async def test_hosts_that_die_end_it(world):
-    """The report has what was found until then."""
+    """The report has what was found until then, and no more hosts die of those that were under way."""
     for n in range(limits.DRY_RUNS_AT_ONCE):
         await world.create(f"n{n}")
     world.runtime.upgrade_error = HostTakenDown("it died")
+    world.runtime.careful = asyncio.Lock()
     run = await dry_run(world)
     assert run.state is DryRunState.STOPPED
     assert "host process" in run.why
-    assert run.report.done == limits.DRY_RUNS_AT_ONCE
+    assert len(world.runtime.upgrades) == limits.HOST_DEATHS_MAX
+    assert (run.report.failed, run.report.done) == (limits.HOST_DEATHS_MAX, limits.HOST_DEATHS_MAX)
+    assert run.total == limits.DRY_RUNS_AT_ONCE + 2
+
+
+async def test_a_busy_server_ends_it(world):
+    """Once, with nothing under way that would still report."""
+    world.runtime.upgrade_error = Overloaded("busy", retry_after_seconds=0)
+    run = await dry_run(world)
+    assert (run.state, run.why) == (
+        DryRunState.STOPPED,
+        "the server was too busy; try again later",
+    )
+    assert run.report.done == 0
+    tried = len(world.runtime.upgrades)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(world.runtime.upgrades) == tried
+
+
+async def test_a_machine_that_is_deleted_meanwhile_ends_it(world, monkeypatch):
+    """Its instances went before it."""
+    portion = world.store.selected_instances
+
+    async def read_just_before(*args, **named):
+        found = await portion(*args, **named)
+        for name in ("a", "b"):
+            await world.instances.delete(CALLER, MACHINE, InstanceName(name))
+        machine = await world.store.machine(ORGANIZATION, MACHINE)
+        await world.store.delete_machine(machine.id)
+        return found
+
+    monkeypatch.setattr(world.store, "selected_instances", read_just_before)
+    run = await dry_run(world, SelectionText())
+    assert (run.state, run.why) == (DryRunState.STOPPED, "the machine was deleted")
 
 
 async def test_a_long_one_is_followed_by_its_id(world, monkeypatch):
@@ -156,16 +196,73 @@ async def test_a_long_one_is_followed_by_its_id(world, monkeypatch):
         await world.dry_runs.get(CALLER, MACHINE, run.id)
 
 
-async def test_the_last_ones_are_remembered(world, monkeypatch):
-    """An organization that has as many under way gets no more."""
+async def test_the_last_ones_are_remembered(world):
+    """Of each organization, and of all together."""
     first = await dry_run(world)
-    for _ in range(limits.DRY_RUNS_KEPT):
-        await dry_run(world)
+    for _ in range(limits.DRY_RUNS_KEPT - 1):
+        last = await dry_run(world)
+    assert await world.dry_runs.get(CALLER, MACHINE, first.id) is first
+    await dry_run(world)
     with pytest.raises(NotFound):
         await world.dry_runs.get(CALLER, MACHINE, first.id)
+    assert await world.dry_runs.get(CALLER, MACHINE, last.id) is last
+
+
+async def test_all_organizations_share_what_is_remembered(world, monkeypatch):
+    """However many there are."""
+    monkeypatch.setattr("statekeep.application.dry_runs.DRY_RUNS_KEPT_IN_ALL", 1)
+    first = await dry_run(world)
+    await dry_run(world)
+    with pytest.raises(NotFound):
+        await world.dry_runs.get(CALLER, MACHINE, first.id)
+
+
+async def test_few_wait_for_their_turn(world, monkeypatch):
+    """One of an organization runs, some wait, and no more are taken on."""
     monkeypatch.setattr("statekeep.application.dry_runs.DRY_RUN_WAIT", -limits.DRY_RUN_WAIT)
     world.runtime.upgrade_gate.clear()
-    for _ in range(limits.DRY_RUNS_KEPT):
+    runs = [await dry_run(world) for _ in range(limits.DRY_RUNS_UNFINISHED_MAX)]
+    with pytest.raises(InvalidState, match="not over"):
         await dry_run(world)
-    with pytest.raises(InvalidState):
+    await until(lambda: runs[0].total == 2)
+    assert [run.total for run in runs[1:]] == [None] * (len(runs) - 1)
+    await world.dry_runs.cancel(CALLER, MACHINE, runs[1].id)
+    monkeypatch.setattr("statekeep.application.dry_runs.DRY_RUNS_UNFINISHED_IN_ALL_MAX", 1)
+    with pytest.raises(Overloaded):
         await dry_run(world)
+
+
+async def test_none_runs_for_ever(world, monkeypatch):
+    """One that takes too long has what was found until then."""
+    monkeypatch.setattr("statekeep.application.dry_runs.DRY_RUN_TIME_MAX", timedelta(0))
+    world.runtime.upgrade_gate.clear()
+    run = await dry_run(world)
+    assert run.state is DryRunState.STOPPED
+    assert "took too long" in run.why
+
+
+async def test_a_report_is_bounded(world):
+    """In kinds and in the length of what it names; what is beyond is counted."""
+    path = ("x" * limits.DRY_RUN_KIND_LENGTH_MAX, "y")
+    world.runtime.upgrade_error = UpgradeFailed("no", reason="no-such-state", path=path)
+    report = (await dry_run(world)).report
+    assert (list(report.unmapped), report.others) == ([], 2)
+    ((failure, group),) = report.failures
+    assert (failure.message, group.count) == ("no", 2)
+
+
+async def test_an_instance_stands_as_an_example_once(world):
+    """However many alike findings it has."""
+    for _ in range(3):
+        await world.send("SET", name="a", id="vanishing", delay=1_000, event="E")
+    ((_, group),) = (await dry_run(world)).report.timers_cancelled
+    assert (group.count, group.samples) == (3, ["a"])
+
+
+async def test_what_is_finished_by_it_loses_its_timers(world):
+    """And tells its parent, which is no timer."""
+    await world.send("SET", name="a", id="old", delay=1_000, event="E")
+    world.runtime.ends_upgrades = True
+    report = (await dry_run(world)).report
+    assert [kind for kind, _ in report.timers_cancelled] == ["old"]
+    assert (list(report.timers_renamed), list(report.timers_started)) == ([], [])

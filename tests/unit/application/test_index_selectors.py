@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
@@ -164,6 +165,57 @@ def test_a_search_is_bounded() -> None:
         found("$" + "[*,*,*,*]" * 50, {"a": {"b": {"c": {"d": {"e": {"f": {"g": {}}}}}}}})
     with pytest.raises(TooLarge, match="look at"):
         found("$[*].x", [{}] * (limits.INDEX_SEARCH_VALUES_MAX + 1))
+
+
+HALF = "a" * (limits.INDEX_SEARCH_VALUES_MAX // 2 - 1)
+
+
+def test_the_selectors_of_an_instance_share_their_bounds() -> None:
+    """The one that is too much is named. One that is inherited takes nothing from others by it."""
+    context = {"a": [*HALF], "b": ["b"] * len(HALF), "c": "c"}
+    plan = IndexPlan({"color": "$.a", "size": "$.b"}, {})
+    assert plan.entries_of(context) == {("color", "a"), ("size", "b")}
+    with pytest.raises(TooLarge, match="index shape"):
+        IndexPlan({"color": "$.a", "size": "$.b", "shape": "$.c"}, {}).entries_of(context)
+    inherited = {"size": "$.b[*]", "shape": "$.b", "kind": "$.c"}
+    assert IndexPlan({"color": "$.a[:9]"}, inherited).entries_of(context) == {
+        ("color", "a"),
+        ("size", "b"),
+        ("kind", "c"),
+    }
+
+
+def test_the_values_of_an_instance_are_bounded() -> None:
+    """In all indexes together."""
+    count = limits.INDEX_ENTRIES_TOTAL_MAX // limits.INDEX_ENTRIES_MAX
+    selectors = {f"i{number}": "$.a" for number in range(count)}
+    context = {"a": JUST_RIGHT["many"][: limits.INDEX_ENTRIES_MAX], "b": "one more"}
+    assert len(IndexPlan(selectors, {}).entries_of(context)) == limits.INDEX_ENTRIES_TOTAL_MAX
+    assert len(IndexPlan(selectors, {"z": "$.b"}).entries_of(context)) == 1_000
+    with pytest.raises(TooLarge, match="index z"):
+        IndexPlan({**selectors, "z": "$.b"}, {}).entries_of(context)
+
+
+@pytest.mark.parametrize(
+    ("selector", "context"),
+    [
+        ("$.a[" + ",".join("*" * 490) + "]", {"a": [1] * 190_000}),
+        ("$.a[" + ",".join("0" * 490) + "]", {"a": [[1] * 190_000]}),
+    ],
+    ids=["wildcards", "lists"],
+)
+def test_a_search_that_multiplies_ends_before_it_has_what_it_looks_for(
+    selector: str, context: object
+) -> None:
+    """A hundred million values would take a gigabyte and seconds in which nobody else is served."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge, match="look at"):
+            found(selector, context)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < limits.MIB
 
 
 def test_a_selector_that_can_not_be_followed_any_more_finds_nothing() -> None:

@@ -8,12 +8,15 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from statekeep.application.dry_runs import DryRunRequest
+from statekeep.application.selections import SelectionText
 from statekeep.domain import limits
 from statekeep.domain.errors import Overloaded, TooLarge
 from statekeep.domain.event import Event
 from statekeep.domain.index import IndexQuery
 from statekeep.domain.instance import InstanceKey
-from statekeep.domain.names import InstanceName, MachineName, VersionId
+from statekeep.domain.migration import Migration
+from statekeep.domain.names import InstanceName, MachineName, MigrationId, VersionId
 from statekeep.ports.store import ConflictingRevision
 from statekeep.workers.worker import Worker
 from tests.support.toy_runtime import ToyRuntime
@@ -50,6 +53,21 @@ class Shelf(World):
     async def place(self, name, version=None, **context):
         json = msgspec.json.encode(context)
         return await self.instances.create(CALLER, SHELF, InstanceName(name), json, version)
+
+    async def lead(self, start, target):
+        """A migration from version to version."""
+        migration = Migration(
+            MigrationId(f"mig_{start}_{target}"),
+            self.number,
+            VersionId(start),
+            VersionId(target),
+            THEN,
+            b"h",
+        )
+        await self.store.create_migration(migration, b"code")
+
+    async def wish(self, name, target):
+        await self.desired_versions.set(CALLER, SHELF, InstanceName(name), VersionId(target))
 
     async def move(self, name, type_):
         event = Event(type_, b'{"type":"%b"}' % type_.encode())
@@ -328,3 +346,55 @@ async def test_instances_that_only_the_fill_asks_for_leave_first(monkeypatch):
     assert len(await shelf.found("owner")) == 12
     keys = {key.name for key in shelf.residents._by_key}
     assert len(keys & {*used}) >= len(used) - 1
+
+
+class TestUpgrading:
+    """An instance that is carried over is found by the selectors of its new version, in the context that it has there."""
+
+    @pytest.fixture
+    async def moving(self, shelf):
+        """Two versions that select otherwise, and an instance of the first."""
+        await shelf.publish("v1", {"owner": "$.owner"})
+        await shelf.publish("v2", {"owner": "$.heir", "log": "$.log"})
+        await shelf.lead("v1", "v2")
+        await shelf.place("one", VersionId("v1"), owner="ada", heir="eve")
+        return shelf
+
+    async def test_entries_change_with_the_version(self, moving):
+        """In the commit of the upgrade itself: an event need not change anything."""
+        assert await moving.found("owner") == [("ada", "one")]
+        resident = moving.residents.at_hand(InstanceKey(ORGANIZATION, SHELF, InstanceName("one")))
+        target = await moving.store.version(VersionId("v2"))
+        assert await moving.turns.upgrade(resident, target)
+        assert await moving.found("owner") == [("eve", "one")]
+        assert await moving.found("log") == [("upgraded to v2", "one")]
+        assert len(moving.store.commits) == 2
+        await moving.move("one", "b")
+        assert await moving.found("owner") == [("eve", "one")]
+
+    async def test_a_fill_meanwhile_goes_by_the_new_version(self, moving):
+        """The commit of the upgrade is under way, and what it made is the newest there is."""
+        await moving.wish("one", "v2")
+        moving.store.is_slow = True
+        sending = asyncio.ensure_future(moving.move("one", "b"))
+        await until(lambda: moving.store.waiting)
+        resident = moving.residents.at_hand(InstanceKey(ORGANIZATION, SHELF, InstanceName("one")))
+        assert moving.turns.reindex(resident) is None
+        moving.store.is_slow = False
+        moving.store.release()
+        await sending
+        assert await moving.found("owner") == [("eve", "one")]
+
+    async def test_what_would_be_too_much_fails_the_upgrade(self, moving, monkeypatch):
+        """As it fails an event: the old version goes on, and the log and the dry run say why."""
+        monkeypatch.setattr("statekeep.application.index_selectors.INDEX_VALUE_BYTES_MAX", 4)
+        request = DryRunRequest(VersionId("v2"), SelectionText(VersionId("v1")))
+        report = (await moving.dry_runs.begin(CALLER, SHELF, request)).report
+        assert [(failure.reason, group.count) for failure, group in report.failures] == [
+            ("too-large", 1)
+        ]
+        await moving.wish("one", "v2")
+        await moving.move("one", "b")
+        assert await moving.found("owner") == [("ada", "one")]
+        (log,) = moving.recorder.logs
+        assert "a value for index log has more than 4 bytes" in log

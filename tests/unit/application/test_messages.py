@@ -16,6 +16,7 @@ from statekeep.domain.limits import DELIVERY_TRIES_MAX
 from statekeep.domain.names import InstanceName
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, MACHINE, World, until
+from tests.support.world import log_of as view_log
 
 
 @pytest.fixture
@@ -312,3 +313,21 @@ async def test_dead_letters_do_not_use_up_what_an_instance_may_send(world, monke
     assert [timer.message.to.name for timer in pending(world)] == ["nobody2", "nobody3", "nobody4"]
     await world.send("TELL", to="two", events=[{"type": "HI"}])
     await until(lambda: log_of(world, "two") == ["HI"])
+
+
+async def test_deleting_a_sender_costs_its_receiver_nothing(world):
+    """What is under way arrives, and those who wait for the receiver beside it get their answers."""
+    two = InstanceName("two")
+    world.store.is_slow = True
+    sending = world.sending("TELL", to="two", events=[{"type": "HI"}])
+    await until(lambda: world.store.waiting)
+    world.store.release()
+    await sending
+    await until(lambda: world.store.waiting)
+    others = [world.sending("KNOCK", name=two) for _ in range(3)]
+    await world.instances.delete(CALLER, MACHINE, InstanceName("one"))
+    world.store.is_slow = False
+    world.store.release()
+    for view in await asyncio.gather(*others):
+        assert view_log(view)[0] == "HI"
+    assert log_of(world, "two") == ["HI", "KNOCK", "KNOCK", "KNOCK"]

@@ -68,7 +68,7 @@ async def test_a_second_organization_ends_what_went_without_saying(people):
     """Requests that named none meant the only one; now they have to choose, also with a token seen before."""
     user_id = await people.new_user()
     first = await people.new_organization(user_id)
-    session = people.session_of(user_id)
+    session = await people.session_of(user_id)
     caller = await people.authenticator.authenticate(session, None, None)
     assert caller.organization_id == first
     await people.organizations.create(caller, "another", allow_anonymous_access=True)

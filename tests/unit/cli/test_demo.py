@@ -132,6 +132,7 @@ def test_the_lines_to_paste_are_whole(capsys, monkeypatch, tmp_path):
     show(
         ReadyInfo("http://127.0.0.1:8080", "org_x", "session", tmp_path),
         Deployment("sbk_x", Path("demo-key.json"), "eyJ.eyJ.x"),
+        "http://127.0.0.1:8080/sign-in?token=x",
     )
     lines = capsys.readouterr().out.splitlines()
     create, send = (shlex.split(line) for line in lines if line.startswith("curl "))
@@ -141,4 +142,5 @@ def test_the_lines_to_paste_are_whole(capsys, monkeypatch, tmp_path):
     assert json.loads(send[-1])["event"]["type"] == "coin"
     for command_line in (create, send):
         assert "authorization: Bearer eyJ.eyJ.x" in command_line
+    assert "  Account       http://127.0.0.1:8080/sign-in?token=x" in lines
     assert "session" not in "".join(lines)

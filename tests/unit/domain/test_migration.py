@@ -16,6 +16,7 @@ from statekeep.domain.migration import (
     Upgraded,
     shortest_path,
     timer_changes,
+    timer_moves,
     upgrade_event,
 )
 from statekeep.domain.names import InstanceName, MachineName, MigrationId, VersionId
@@ -112,17 +113,21 @@ def pending(*seqs):
     return {seq: Timer(seq, f"t{seq}", 1000.0 + seq, b"{}", b"{}", 2) for seq in seqs}
 
 
+def changes_of(upgraded, timers, *, next_seq):
+    """At a time of 5 ms."""
+    moves = timer_moves(upgraded, timers, now_ms=5)
+    return timer_changes(moves, timers, next_seq=next_seq, now_ms=5)
+
+
 class TestTimerChanges:
     def test_nothing_changes_where_nothing_moved(self):
         """Not even a number."""
-        assert timer_changes(Upgraded(b"", b""), pending(1, 2), next_seq=3, now_ms=5) == (
-            NO_TIMER_CHANGES
-        )
+        assert changes_of(Upgraded(b"", b""), pending(1, 2), next_seq=3) == (NO_TIMER_CHANGES)
 
     def test_a_renamed_timer_keeps_its_due_time_and_its_tries(self):
         """Under another number, as the row of a timer never changes its event."""
         upgraded = Upgraded(b"", b"", renamed=(RenamedTimer(1, "new", b"E", b"A"),))
-        assert timer_changes(upgraded, pending(1, 2), next_seq=7, now_ms=5) == TimerChanges(
+        assert changes_of(upgraded, pending(1, 2), next_seq=7) == TimerChanges(
             (Timer(7, "new", 1001.0, b"E", b"A", 2),), (1,)
         )
 
@@ -135,27 +140,27 @@ class TestTimerChanges:
             cancelled=(1,),
             started=(SetTimer("s", 50, b"S", b"B"),),
         )
-        changes = timer_changes(upgraded, pending(1, 2), next_seq=7, now_ms=5)
+        changes = changes_of(upgraded, pending(1, 2), next_seq=7)
         assert changes.removed == (2, 1)
         assert [(timer.seq, timer.due_at) for timer in changes.set] == [(7, 1002.0), (8, 55.0)]
 
     def test_timers_that_are_gone_meanwhile_are_left_alone(self):
         """A host may name any number."""
         upgraded = Upgraded(b"", b"", renamed=(RenamedTimer(9, "new", b"E", b"A"),), cancelled=(8,))
-        assert timer_changes(upgraded, pending(1), next_seq=7, now_ms=5) == NO_TIMER_CHANGES
+        assert changes_of(upgraded, pending(1), next_seq=7) == NO_TIMER_CHANGES
 
     def test_each_timer_moves_once(self):
         """However often a host names it."""
         renamed = RenamedTimer(1, "new", b"E", b"A")
         upgraded = Upgraded(b"", b"", renamed=(renamed, renamed), cancelled=(1, 2, 2))
-        changes = timer_changes(upgraded, pending(1, 2), next_seq=7, now_ms=5)
+        changes = changes_of(upgraded, pending(1, 2), next_seq=7)
         assert changes.removed == (1, 2)
         assert [timer.seq for timer in changes.set] == [7]
 
     def test_a_finished_instance_keeps_none(self):
         """Its own delayed events are for nobody."""
         upgraded = Upgraded(b"", b"", is_done=True, started=(SetTimer("s", 50, b"S", None),))
-        changes = timer_changes(upgraded, pending(1, 2), next_seq=3, now_ms=5)
+        changes = changes_of(upgraded, pending(1, 2), next_seq=3)
         assert changes == TimerChanges((), (1, 2))
 
     def test_a_finished_instance_tells_its_parent(self):
@@ -163,6 +168,6 @@ class TestTimerChanges:
         to = Address(MachineName("boss"), InstanceName("b1"))
         message = Message(to, MessageKind.DONE, "kid")
         upgraded = Upgraded(b"", b"", is_done=True, started=(SetTimer("", 0, b"1", None, message),))
-        changes = timer_changes(upgraded, pending(1), next_seq=3, now_ms=5)
+        changes = changes_of(upgraded, pending(1), next_seq=3)
         word = Timer(3, "", 5, b"1", message=message, hops=1)
         assert changes == TimerChanges((word,), (1,))

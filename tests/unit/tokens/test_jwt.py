@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
 from statekeep.domain import limits
 from statekeep.domain.errors import Unauthenticated
@@ -20,7 +22,9 @@ NOW = 1_767_225_600.0
 SECRET = "sbsec_" + "s" * 43
 HEADER = {"alg": "HS256", "kid": "sbk_1"}
 CLAIMS = {"aud": AUDIENCE, "act": {"sub": "ada"}}
-TOKENS = JwtTokens(ServerKey(bytes(32)), SeededEntropy(), public_url="http://127.0.0.1:8080")
+SIGNED = {"alg": "HS256"}
+SERVER_KEY = ServerKey(bytes(32))
+TOKENS = JwtTokens(SERVER_KEY, SeededEntropy(), public_url="http://127.0.0.1:8080")
 
 
 def refused(token: str) -> str:
@@ -30,6 +34,15 @@ def refused(token: str) -> str:
     with pytest.raises(Unauthenticated) as raised:
         TOKENS.verify_key_token(token, SECRET, now=NOW)
     return raised.value.message
+
+
+def test_a_session_that_nobody_could_end_is_refused():
+    """As those were that earlier releases signed: they have no id. Whoever has one is told what to do."""
+    claims = {"aud": "session", "sub": "usr_ada", "exp": NOW + 60}
+    key = OctKey.import_key(SERVER_KEY.derive("sign/session"))
+    assert TOKENS.verify_session(jwt.encode(SIGNED, {**claims, "sid": "ses_1"}, key), now=NOW)
+    with pytest.raises(Unauthenticated, match="sign in again"):
+        TOKENS.verify_session(jwt.encode(SIGNED, claims, key), now=NOW)
 
 
 def test_the_forgery_itself_is_sound():

@@ -32,6 +32,26 @@ from statekeep.wire import codecs, realtime, requests
             b'{"name": "x", "use": "test"}',
             'use cannot be "test": it is one of ci, production',
         ),
+        (
+            requests.BeginBulkUpgrade,
+            b'{"toMachineVersionId": "ver_2", "fromVersion": "ver_1"}',
+            'fromVersion is not known here: is "fromMachineVersionId" meant?',
+        ),
+        (
+            requests.BeginBulkUpgrade,
+            b'{"toMachineVersionId": "ver_2", "query": {"index": "owner", "val": "ada"}}',
+            'query.val is not known here: is "value" meant?',
+        ),
+        (
+            requests.BeginBulkUpgrade,
+            b'{"from": "ver_1"}',
+            'from is not known here: is "fromMachineVersionId" meant?',
+        ),
+        (
+            requests.PutRetention,
+            b'{"journal": {"days": 3}}',
+            "journal.days is not known here: there are maxAge, maxEntries",
+        ),
     ],
 )
 def test_what_is_malformed_is_told_in_words_of_json(shape: type, body: bytes, message: str) -> None:

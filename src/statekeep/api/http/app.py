@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,12 +28,13 @@ from statekeep.api.http.pages import (
     upgrade_wanted,
 )
 from statekeep.api.http.routes.realtime import REALTIME_PATH
-from statekeep.api.http.routes.tokens import TOKENS_PATH
+from statekeep.api.http.routes.tokens import DEVICE_AUTHORIZATION_PATH, TOKENS_PATH
 from statekeep.api.http.routes.transfers import EXPORT_PATH, IMPORT_PATH, MACHINE_EXPORT_PATH
 from statekeep.api.http.routes.versions import UPLOAD_PATH
 from statekeep.api.http.services import Services
+from statekeep.api.http.site.responders import site
 from statekeep.api.http.stream import StreamRoute
-from statekeep.api.http.token_requests import TokenResponder
+from statekeep.api.http.token_requests import DeviceAuthorizationResponder, TokenResponder
 from statekeep.api.http.transfers import ExportResponder, ImportResponder
 from statekeep.api.http.uploads import UploadResponder
 from statekeep.api.realtime.hub import Hub
@@ -40,6 +42,7 @@ from statekeep.ports.metrics import Metrics
 from statekeep.ports.tracing import Tracer
 from statekeep.wire import codecs
 from statekeep.wire.answers import Error
+from statekeep.wire.fields import INVITATION_CODE_PATTERN
 
 _OUTSIDE_OF_TABLE: Final = {404: "not-found", 405: "method-not-allowed"}
 
@@ -67,6 +70,7 @@ def build_app(
     responders: Responders = {
         **_from_table(services, base_url),
         **_public(services, is_ready, base_url),
+        **site(services, errors, base_url),
         (REALTIME_PATH, "GET"): upgrade_wanted,
     }
     if metrics_page is not None:
@@ -105,7 +109,10 @@ def _public(services: Services, is_ready: Callable[[], bool], base_url: str | No
     document = openapi.describe(routes.ALL, version=__version__, server_url=base_url)
     return {
         (UPLOAD_PATH, "POST"): UploadResponder(services.versions),
-        (TOKENS_PATH, "POST"): TokenResponder(services.exchange, services.rate_limits, base_url),
+        (TOKENS_PATH, "POST"): TokenResponder(services, base_url),
+        (DEVICE_AUTHORIZATION_PATH, "POST"): DeviceAuthorizationResponder(
+            services.people.device_logins, base_url
+        ),
         (EXPORT_PATH, "GET"): ExportResponder(services),
         (MACHINE_EXPORT_PATH, "GET"): ExportResponder(services),
         (IMPORT_PATH, "POST"): ImportResponder(services),
@@ -124,9 +131,24 @@ def _by_path(responders: Responders, errors: ErrorAnswers) -> list[StarletteRout
         # Hot methods never come this far, but `Allow` has to name them.
         methods.setdefault(route.path, set()).add(route.method)
     return [
-        StarletteRoute(path, PathEndpoint(paths[path], errors), methods=sorted(allowed))
+        StarletteRoute(
+            _for_framework(path), PathEndpoint(paths[path], errors), methods=sorted(allowed)
+        )
         for path, allowed in sorted(methods.items(), key=lambda item: _parameters_in(item[0]))
     ]
+
+
+class _InvitationCode(StringConvertor):
+    """At the root of the API, where any other name is a path that may be wrong."""
+
+    regex = INVITATION_CODE_PATTERN.strip("^$")
+
+
+register_url_convertor("invitation", _InvitationCode())
+
+
+def _for_framework(path: str) -> str:
+    return path.replace("{invitation}", "{invitation:invitation}")
 
 
 def _parameters_in(path: str) -> list[bool]:

@@ -22,7 +22,9 @@ from statekeep.api.http.reply import (
 from statekeep.api.http.route import Call, Route
 from statekeep.api.http.services import Services
 from statekeep.domain.access import require_scope
+from statekeep.domain.errors import InvalidParameter
 from statekeep.wire import codecs
+from statekeep.wire.requests import StrictRequest
 
 Responder = Callable[[Request], Awaitable[Reply | StreamReply]]
 
@@ -56,6 +58,7 @@ class RouteResponder:
         self._route = route
         self._handler = route.handler
         self._decode = None if route.request is None else codecs.decoder_for(route.request)
+        self._is_strict = route.request is not None and issubclass(route.request, StrictRequest)
         self._services = services
         self._public_url = public_url
 
@@ -67,6 +70,8 @@ class RouteResponder:
         for scope in (self._route.scope, *self._route.more_scopes):
             if scope is not None:
                 require_scope(caller, scope)
+        if self._is_strict:
+            _require_known(request.query_params, self._route)
         call = Call(
             services=services,
             caller=caller,
@@ -87,3 +92,14 @@ class RouteResponder:
             return None
         body = await read_body(headers, request.receive, bytes_max=self._route.request_bytes_max)
         return self._decode(body)
+
+
+def _require_known(query: Mapping[str, str], route: Route) -> None:
+    """A restriction that is put in the wrong place must not be taken for none either. Raises InvalidParameter."""
+    unknown = query.keys() - {parameter.name for parameter in route.query}
+    if unknown:
+        name = min(unknown)
+        raise InvalidParameter(
+            f"{name} is not known in the URL: what the request says belongs into its body",
+            parameter=name,
+        )

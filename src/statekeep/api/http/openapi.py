@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the table of routes. It describes all that is served but itself and the page to read it on."""
+"""The OpenAPI 3.1 document, made of the table of routes. It describes all that is served but itself and pages for people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ from statekeep.domain.errors import (
 )
 from statekeep.domain.limits import IDEMPOTENCY_KEY_LENGTH_MAX
 from statekeep.wire.answers import Error
-from statekeep.wire.fields import INSTANCE_NAME_PATTERN, MACHINE_NAME_PATTERN
+from statekeep.wire.fields import (
+    INSTANCE_NAME_PATTERN,
+    INVITATION_CODE_PATTERN,
+    MACHINE_NAME_PATTERN,
+)
 
 Document = dict[str, Any]
 
@@ -54,6 +58,10 @@ _PATH_PARAMETERS: Final = {
     "run": ("Id of the dry run.", None),
     "token": ("What the answer that began the version says.", None),
     "key": ("Id of the key.", None),
+    "user": ("Id of the member.", None),
+    "id": ("Id of the invitation.", None),
+    "invitation": ("The code of the invitation.", INVITATION_CODE_PATTERN),
+    "session": ("Id of the session.", None),
     "service": ("Name of the token provider.", INSTANCE_NAME_PATTERN),
     "organization": ("Id of the organization.", None),
     "slug": ("A key of the `httpApiMapper` of the machine's current version.", None),

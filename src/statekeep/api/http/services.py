@@ -23,9 +23,11 @@ from statekeep.application.machines import Machines
 from statekeep.application.migration_stubs import MigrationStubs
 from statekeep.application.migrations import Migrations
 from statekeep.application.organizations import Organizations
+from statekeep.application.people import People
 from statekeep.application.rate_limits import RateLimits, unlimited
 from statekeep.application.retention import Retentions
 from statekeep.application.token_providers import TokenProviders
+from statekeep.application.usage import Usages
 from statekeep.application.versions import Versions
 from statekeep.application.watching import Watching
 from statekeep.ports.clock import Clock
@@ -44,6 +46,8 @@ class Services:
     desired_versions: DesiredVersions
     keys: Keys
     organizations: Organizations
+    people: People
+    usages: Usages
     watching: Watching
     dead_letters: DeadLetters
     retentions: Retentions

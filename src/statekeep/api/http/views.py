@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,7 +23,8 @@ from statekeep.domain.migration import Migration
 from statekeep.domain.retention import JournalBounds
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 from statekeep.ports.clock import datetime_of
-from statekeep.ports.store import Page, Transition
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Transition
 from statekeep.wire import answers
 from statekeep.wire.codecs import encode, timestamp, timestamp_of_milliseconds
 
@@ -148,10 +150,15 @@ def dead_letter_item(letter: DeadLetter) -> answers.DeadLetterItem:
 
 def retention(found: RetentionInEffect) -> answers.RetentionAnswer:
     """What was chosen for a machine, and what is in effect."""
-    journal = found.chosen.journal
+    journal, logs = found.chosen
     return answers.RetentionAnswer(
-        answers.ChosenRetention(UNSET if journal is None else _journal_retention(journal)),
-        answers.EffectiveRetention(_journal_retention(found.journal)),
+        answers.ChosenRetention(
+            UNSET if journal is None else _journal_retention(journal),
+            UNSET if logs is None else _log_retention(logs.max_age),
+        ),
+        answers.EffectiveRetention(
+            _journal_retention(found.journal), _log_retention(found.logs_max_age)
+        ),
     )
 
 
@@ -160,6 +167,10 @@ def _journal_retention(bounds: JournalBounds) -> answers.JournalRetention:
         UNSET if bounds.max_age is None else format_duration(bounds.max_age),
         UNSET if bounds.max_entries is None else bounds.max_entries,
     )
+
+
+def _log_retention(max_age: timedelta | None) -> answers.LogRetention:
+    return answers.LogRetention(UNSET if max_age is None else format_duration(max_age))
 
 
 def blast_radius(radius: BlastRadius) -> answers.BlastRadius:

@@ -40,7 +40,12 @@ def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None]) -> int
     _warn_of_misspellings()
     try:
         return bootstrap.serve(settings, on_ready)
-    except (StoreBusy, BrokenServerKey, bootstrap.TracingUnavailable) as error:
+    except (
+        StoreBusy,
+        BrokenServerKey,
+        bootstrap.SettingUnusable,
+        bootstrap.TracingUnavailable,
+    ) as error:
         raise CommandFailed(str(error)) from error
     except OSError as error:
         raise CommandFailed(_reason(error, settings)) from error

@@ -60,10 +60,17 @@ class DenoLauncher:
     """Makes command lines for hosts.
 
     `cache_dir` is for compiled code that Deno keeps between starts. `allow_private_network` lifts the ban on loopback, link-local and private
-    addresses. Raises FileNotFoundError where the package was not built.
+    addresses; without `allow_network` there is no network at all. Raises FileNotFoundError where the package was not built.
     """
 
-    def __init__(self, *, cache_dir: Path, heap_mib: int, allow_private_network: bool) -> None:
+    def __init__(
+        self,
+        *,
+        cache_dir: Path,
+        heap_mib: int,
+        allow_private_network: bool,
+        allow_network: bool = True,
+    ) -> None:
         self._deno = deno.find_deno_bin()
         manifest = DIST / "manifest.json"
         if not manifest.exists():
@@ -74,11 +81,11 @@ class DenoLauncher:
         self._manifest = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
         self._cache_dir = cache_dir
         self._heap_mib = heap_mib
-        self.allow_private_network = allow_private_network
+        self._allow_private_network = allow_private_network
+        self._allow_network = allow_network
 
     def command(self, code: str, socket_path: Path) -> list[str]:
         """Arguments that start a host for this module, which will connect to `socket_path`."""
-        deny = [] if self.allow_private_network else [f"--deny-net={','.join(PRIVATE_NETWORKS)}"]
         return [
             str(self._deno),
             "run",
@@ -93,8 +100,7 @@ class DenoLauncher:
             f"--import-map={self._import_map(code)}",
             f"--allow-read={DIST},{socket_path}",
             f"--allow-write={socket_path}",
-            "--allow-net",
-            *deny,
+            *self._network(socket_path),
             str(DIST / self._manifest.host),
             str(socket_path),
         ]
@@ -102,6 +108,14 @@ class DenoLauncher:
     def environment(self) -> Mapping[str, str]:
         """All that a host sees of the environment, until it hides that too."""
         return {"DENO_DIR": str(self._cache_dir), "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}
+
+    def _network(self, socket_path: Path) -> list[str]:
+        if not self._allow_network:
+            # For Deno a Unix socket is network, too.
+            return [f"--allow-net=unix:{socket_path}"]
+        if self._allow_private_network:
+            return ["--allow-net"]
+        return ["--allow-net", f"--deny-net={','.join(PRIVATE_NETWORKS)}"]
 
     def _import_map(self, code: str) -> str:
         imports: dict[str, str | None] = dict(self._xstate_imports(code))

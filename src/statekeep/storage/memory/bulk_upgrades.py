@@ -23,7 +23,8 @@ from statekeep.domain.errors import InvalidState, NotFound
 from statekeep.domain.index import NO_INDEX_ENTRIES
 from statekeep.domain.limits import BULK_UPGRADES_KEPT
 from statekeep.domain.names import BulkUpgradeId, InstanceId, VersionId
-from statekeep.ports.store import BulkUpgradeStore, Page, SelectedInstance, SelectedPortion
+from statekeep.ports.pages import Page
+from statekeep.ports.store import BulkUpgradeStore, SelectedInstance, SelectedPortion
 from statekeep.storage.memory.indexes import MemoryIndexes
 from statekeep.storage.memory.lists import read_page
 

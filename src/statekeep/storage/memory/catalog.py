@@ -1,4 +1,4 @@
-"""Organizations, members, keys, machines, versions and uploads in dictionaries."""
+"""Organizations, keys, machines, versions and uploads in dictionaries."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from statekeep.domain.machine import (
     Key,
     Machine,
     MachineVersion,
-    Membership,
     Organization,
-    User,
     VersionInfo,
 )
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
-from statekeep.domain.retention import MachineRetention, Retention
+from statekeep.domain.retention import MachineLogAge, MachineRetention, Retention
 from statekeep.domain.token_exchange import AnonymousAccess
 from statekeep.domain.transfer import ImportId
-from statekeep.ports.store import Catalog, Page, Upload
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Catalog, Upload
 from statekeep.storage.memory.lists import read_page
 from statekeep.storage.memory.migrations import MemoryMigrations
+from statekeep.storage.memory.people import MemoryPeople
 from statekeep.storage.memory.providers import MemoryProviders
 
 
@@ -41,15 +41,13 @@ class _Uploaded(NamedTuple):
     expires_at: datetime
 
 
-class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
+class MemoryCatalog(MemoryPeople, MemoryProviders, MemoryMigrations, Catalog):
     """Each dictionary keeps the order in which things were made."""
 
     def __init__(self) -> None:
         super().__init__()
         self._numbers = itertools.count(1)
         self._machine_ids = itertools.count(1)
-        self._users: dict[UserId, User] = {}
-        self._roles: dict[tuple[UserId, OrganizationId], Role] = {}
         self._keys: dict[KeyId, tuple[int, Key, bytes]] = {}
         self._machines: dict[int, Machine] = {}
         self._retentions: dict[int, Retention] = {}
@@ -63,10 +61,9 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
     ) -> None:
         if organization.id in self._organizations:
             raise AlreadyExists("there is such an organization")
-        if admin not in self._users:
-            raise NotFound("there is no such user")
+        self._require_user(admin)
         self._organizations[organization.id] = organization
-        self._roles[admin, organization.id] = Role.ADMIN
+        self._join(organization.id, admin, Role.ADMIN, organization.created_at)
         if anonymous is not None:
             await self.create_key(anonymous.key, anonymous.sealed_secret)
             await self.put_identity_provider(anonymous.identity_provider)
@@ -74,25 +71,6 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
 
     async def organization(self, organization_id: OrganizationId) -> Organization | None:
         return self._organizations.get(organization_id)
-
-    async def create_user(self, user: User) -> None:
-        if user.id in self._users or await self.user_by_name(user.name) is not None:
-            raise AlreadyExists("there is such a user")
-        self._users[user.id] = user
-
-    async def user_by_name(self, name: str) -> User | None:
-        return next((user for user in self._users.values() if user.name == name), None)
-
-    async def memberships(self, user_id: UserId) -> Sequence[Membership]:
-        found = [
-            Membership(organization, self._roles[user_id, organization.id])
-            for organization in self._organizations.values()
-            if (user_id, organization.id) in self._roles
-        ]
-        return sorted(found, key=lambda membership: membership.organization.created_at)
-
-    async def role_of(self, user_id: UserId, organization_id: OrganizationId) -> Role | None:
-        return self._roles.get((user_id, organization_id))
 
     async def create_key(self, key: Key, sealed_secret: bytes) -> None:
         if key.id in self._keys:
@@ -160,8 +138,18 @@ class MemoryCatalog(MemoryProviders, MemoryMigrations, Catalog):
         return self._retentions.get(machine_id, Retention())
 
     async def machine_retentions(self, *, after: int, limit: int) -> Sequence[MachineRetention]:
-        ids = [machine_id for machine_id in sorted(self._machines) if machine_id > after]
+        ids = [id for id in sorted(self._machines) if id > after and id not in self._staged]
         return [MachineRetention(number, await self.retention(number)) for number in ids[:limit]]
+
+    async def machine_log_ages(self, *, after: int, limit: int) -> Sequence[MachineLogAge]:
+        found = [
+            MachineLogAge(number, machine.organization_id, machine.name, logs.max_age)
+            for number, machine in sorted(self._machines.items())
+            if number > after
+            and (logs := (await self.retention(number)).logs) is not None
+            and logs.max_age is not None
+        ]
+        return found[:limit]
 
     async def delete_machine(self, machine_id: int) -> None:
         self._machines.pop(machine_id, None)

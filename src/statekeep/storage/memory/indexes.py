@@ -18,7 +18,8 @@ from statekeep.domain.index import (
 from statekeep.domain.instance import NO_SELECTORS
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import InstanceId, InstanceName, VersionId
-from statekeep.ports.store import ConflictingRevision, IndexedInstance, IndexStore, Page
+from statekeep.ports.pages import Page
+from statekeep.ports.store import ConflictingRevision, IndexedInstance, IndexStore
 from statekeep.storage.index_pages import Place, cursor_after, place_in
 from statekeep.storage.memory.catalog import MemoryCatalog
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from statekeep.ports.store import Page
+from statekeep.ports.pages import Page
 from statekeep.storage.pages import ROWS_MAX, first_number, page_of
 
 Item = TypeVar("Item")

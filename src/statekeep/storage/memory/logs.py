@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from statekeep.domain.log import LogEntry, LogSelection, excess, timestamps
-from statekeep.domain.names import OrganizationId
+from statekeep.domain.names import MachineName, OrganizationId
 from statekeep.ports.store import LogStore
 
 
@@ -50,6 +50,18 @@ class MemoryLogs(LogStore):
             del kept.entries[:gone]
             count += gone
         return count
+
+    async def forget_machine_logs(
+        self, organization_id: OrganizationId, machine_name: MachineName, *, before_ms: int
+    ) -> int:
+        kept = self._logs[organization_id]
+        before = len(kept.entries)
+        kept.entries = [
+            entry
+            for entry in kept.entries
+            if entry.machine_name != machine_name or entry.ts_ms >= before_ms
+        ]
+        return before - len(kept.entries)
 
 
 def _is_wanted(entry: LogEntry, wanted: LogSelection) -> bool:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from statekeep.domain.errors import AlreadyExists
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import MigrationId
-from statekeep.ports.store import MigrationCatalog, Page
+from statekeep.ports.pages import Page
+from statekeep.ports.store import MigrationCatalog
 from statekeep.storage.memory.lists import read_page
 
 

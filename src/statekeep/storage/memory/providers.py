@@ -21,7 +21,8 @@ from statekeep.domain.token_exchange import (
     require_room_for_identity_provider,
     require_room_for_token_provider,
 )
-from statekeep.ports.store import Page, ProviderCatalog
+from statekeep.ports.pages import Page
+from statekeep.ports.store import ProviderCatalog
 from statekeep.storage.memory.lists import read_page
 
 _Pair = tuple[OrganizationId, str | None, str | None]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import NamedTuple
 
 from statekeep.domain.commit import Commit, NewInstance
@@ -17,14 +17,14 @@ from statekeep.domain.event import Origin, Receipt
 from statekeep.domain.index import NO_INDEX_ENTRIES
 from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey, InstanceStatus
 from statekeep.domain.limits import PAGE_SIZE
-from statekeep.domain.machine import VersionInfo
+from statekeep.domain.machine import Usage, VersionInfo
 from statekeep.domain.names import InstanceId, OrganizationId, VersionId
 from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
+from statekeep.ports.pages import Page
 from statekeep.ports.store import (
     ConflictingRevision,
     DueTimer,
-    Page,
     SelectedInstance,
     Store,
     StoredKeyUse,
@@ -47,12 +47,12 @@ class _TimerPlace(NamedTuple):
 
 
 class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
-    """Keeps every promise of the port but durability."""
+    """Keeps every promise of the port but durability. `instance_ids` gives the numbers of new instances where several stores share a runtime."""
 
-    def __init__(self) -> None:
+    def __init__(self, instance_ids: Iterator[int] | None = None) -> None:
         super().__init__()
         MemoryLogs.__init__(self)
-        self._instance_ids = itertools.count(1)
+        self._instance_ids = instance_ids or itertools.count(1)
         self._deaths = itertools.count(1)
 
     async def open(self) -> None:
@@ -60,6 +60,18 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
 
     async def close(self) -> None:
         return
+
+    async def usage(self, organization_id: OrganizationId) -> Usage:
+        machines = {machine.id for machine in self._machines_of(organization_id)}
+        instances = [
+            stored for stored in self._instances.values() if stored.created.machine_id in machines
+        ]
+        return Usage(
+            len(machines),
+            sum(one.version.machine_id in machines for one in self._versions.values()),
+            len(instances),
+            sum(stored.journal[-1].revision for stored in instances),
+        )
 
     def new_instance_id(self) -> InstanceId:
         return InstanceId(next(self._instance_ids))
@@ -102,7 +114,7 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
 
     def _apply(self, commit: Commit) -> None:
         if not all(self._is_there(receipt) for receipt in commit.received):
-            raise ConflictingRevision("a message is gone")
+            raise ConflictingRevision("a message was applied before")
         stored = self._find_or_create(commit)
         stored.journal.extend(commit.entries)
         stored.due = commit.due
@@ -114,7 +126,8 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
         for seq in commit.timers.removed:
             stored.timers.pop(seq, None)
         for receipt in commit.received:
-            del self._instances[receipt.sender].timers[receipt.seq]
+            if receipt.sender in self._instances:
+                del self._instances[receipt.sender].timers[receipt.seq]
         stored.keys.update({use.key: use for use in commit.keys})
         if commit.indexed is not None:
             self._change_entries(commit.instance_id, commit.indexed)
@@ -125,7 +138,7 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
 
     def _is_there(self, receipt: Receipt) -> bool:
         sender = self._instances.get(receipt.sender)
-        return sender is not None and receipt.seq in sender.timers
+        return sender is None or receipt.seq in sender.timers
 
     def _find_or_create(self, commit: Commit) -> Stored:
         if commit.new is not None:

@@ -24,7 +24,8 @@ from statekeep.domain.index import Comparison, IndexFilter
 from statekeep.domain.limits import BULK_SELECTION_PORTION, BULK_UPGRADES_KEPT
 from statekeep.domain.names import BulkUpgradeId, InstanceId
 from statekeep.domain.timer import Timer
-from statekeep.ports.store import BulkUpgradeStore, Page, SelectedInstance, SelectedPortion
+from statekeep.ports.pages import Page
+from statekeep.ports.store import BulkUpgradeStore, SelectedInstance, SelectedPortion
 from statekeep.storage.pages import page_of
 from statekeep.storage.sqlite.database import Row
 from statekeep.storage.sqlite.named import QUERIES, NamedQueries, run

@@ -1,11 +1,11 @@
-"""Organizations, members, keys, machines, versions and uploads in SQLite."""
+"""Organizations, keys, machines, versions and uploads in SQLite."""
 
 from __future__ import annotations
 
 import asyncio
 import zlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import apsw
 
@@ -15,19 +15,20 @@ from statekeep.domain.machine import (
     Key,
     Machine,
     MachineVersion,
-    Membership,
     Organization,
-    User,
+    Usage,
     VersionInfo,
 )
 from statekeep.domain.names import CodeId, KeyId, MachineName, OrganizationId, UserId, VersionId
-from statekeep.domain.retention import MachineRetention, Retention
+from statekeep.domain.retention import MachineLogAge, MachineRetention, Retention
 from statekeep.domain.token_exchange import AnonymousAccess
-from statekeep.ports.store import Catalog, Page, Upload
+from statekeep.ports.pages import Page
+from statekeep.ports.store import Catalog, Upload
 from statekeep.storage.pages import page_of
 from statekeep.storage.sqlite.indexes import start_fill
 from statekeep.storage.sqlite.migrations import SqliteMigrations
 from statekeep.storage.sqlite.named import QUERIES, run
+from statekeep.storage.sqlite.people import SqlitePeople
 from statekeep.storage.sqlite.providers import SqliteProviders
 from statekeep.storage.sqlite.rows import (
     identity_provider_columns,
@@ -35,19 +36,17 @@ from statekeep.storage.sqlite.rows import (
     key_columns,
     key_of,
     machine_of,
-    membership_of,
     microseconds_of,
     organization_of,
     retention_json,
     retention_of,
     token_provider_columns,
-    user_of,
     version_info_of,
     version_of,
 )
 
 
-class SqliteCatalog(SqliteProviders, SqliteMigrations, Catalog):
+class SqliteCatalog(SqlitePeople, SqliteProviders, SqliteMigrations, Catalog):
     """What people set up."""
 
     async def create_organization(
@@ -62,8 +61,14 @@ class SqliteCatalog(SqliteProviders, SqliteMigrations, Catalog):
                 created_at=microseconds_of(organization.created_at),
                 allow_anonymous_access=organization.allow_anonymous_access,
             )
-            member = {"user_id": admin, "organization_id": organization.id}
-            run(connection, "add_member", **member, role=Role.ADMIN.value)
+            run(
+                connection,
+                "add_member",
+                user_id=admin,
+                organization_id=organization.id,
+                role=Role.ADMIN.value,
+                joined_at=microseconds_of(organization.created_at),
+            )
             if anonymous is not None:
                 _admit_anybody(connection, anonymous)
 
@@ -73,21 +78,10 @@ class SqliteCatalog(SqliteProviders, SqliteMigrations, Catalog):
         row = self._read("organization", id=organization_id)
         return None if row is None else organization_of(*row)
 
-    async def create_user(self, user: User) -> None:
-        created_at = microseconds_of(user.created_at)
-        await self._change("create_user", id=user.id, name=user.name, created_at=created_at)
-
-    async def user_by_name(self, name: str) -> User | None:
-        row = self._read("user_by_name", name=name)
-        return None if row is None else user_of(*row)
-
-    async def memberships(self, user_id: UserId) -> Sequence[Membership]:
-        rows = await self._database.scan_rows(QUERIES["memberships"], {"user_id": user_id})
-        return [membership_of(*columns) for columns in rows]
-
-    async def role_of(self, user_id: UserId, organization_id: OrganizationId) -> Role | None:
-        row = self._read("role_of", user_id=user_id, organization_id=organization_id)
-        return None if row is None else Role(row[0])
+    async def usage(self, organization_id: OrganizationId) -> Usage:
+        named = {"organization_id": organization_id}
+        (counts,) = await self._database.scan_rows(QUERIES["usage"], named)
+        return Usage(*counts)
 
     async def create_key(self, key: Key, sealed_secret: bytes) -> None:
         await self._change("create_key", **key_columns(key, sealed_secret))
@@ -142,6 +136,14 @@ class SqliteCatalog(SqliteProviders, SqliteMigrations, Catalog):
         named = {"after": after, "limit": limit}
         rows = await self._database.scan_rows(QUERIES["machine_retentions"], named)
         return [MachineRetention(number, retention_of(json)) for number, json in rows]
+
+    async def machine_log_ages(self, *, after: int, limit: int) -> Sequence[MachineLogAge]:
+        named = {"after": after, "limit": limit}
+        rows = await self._database.scan_rows(QUERIES["machine_log_ages"], named)
+        return [
+            MachineLogAge(number, organization_id, name, timedelta(milliseconds=age_ms))
+            for number, organization_id, name, age_ms in rows
+        ]
 
     async def delete_machine(self, machine_id: int) -> None:
         def delete(connection: apsw.Connection) -> None:

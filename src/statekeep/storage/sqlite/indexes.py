@@ -12,7 +12,8 @@ from statekeep.domain.index import IndexChanges, IndexFill, IndexMatch, IndexQue
 from statekeep.domain.instance import NO_SELECTORS, ClaimedInstance
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import InstanceId, InstanceName
-from statekeep.ports.store import ConflictingRevision, IndexedInstance, IndexStore, Page
+from statekeep.ports.pages import Page
+from statekeep.ports.store import ConflictingRevision, IndexedInstance, IndexStore
 from statekeep.storage.index_pages import Place, PlaceRange, cursor_after, ranges_of
 from statekeep.storage.sqlite.commits import index_rows
 from statekeep.storage.sqlite.database import Row

@@ -17,14 +17,8 @@ from statekeep.domain.instance import ClaimedInstance, InstanceInfo, InstanceKey
 from statekeep.domain.names import InstanceId, OrganizationId, VersionId
 from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
-from statekeep.ports.store import (
-    DueTimer,
-    InstanceStore,
-    Page,
-    StoredKeyUse,
-    Transition,
-    VersionSpan,
-)
+from statekeep.ports.pages import Page
+from statekeep.ports.store import DueTimer, InstanceStore, StoredKeyUse, Transition, VersionSpan
 from statekeep.storage.pages import NEWEST, ROWS_MAX, first_number, page_of
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.cutting import cut_off

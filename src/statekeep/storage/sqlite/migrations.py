@@ -12,7 +12,8 @@ import apsw
 from statekeep.domain.limits import MIGRATIONS_PER_MACHINE_MAX
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import MigrationId
-from statekeep.ports.store import MigrationCatalog, Page
+from statekeep.ports.pages import Page
+from statekeep.ports.store import MigrationCatalog
 from statekeep.storage.pages import NEWEST, page_of
 from statekeep.storage.sqlite.named import QUERIES, NamedQueries, run
 from statekeep.storage.sqlite.rows import instant_of, microseconds_of

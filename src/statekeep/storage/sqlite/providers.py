@@ -19,7 +19,8 @@ from statekeep.domain.token_exchange import (
     require_room_for_identity_provider,
     require_room_for_token_provider,
 )
-from statekeep.ports.store import Page, ProviderCatalog
+from statekeep.ports.pages import Page
+from statekeep.ports.store import ProviderCatalog
 from statekeep.storage.pages import page_of
 from statekeep.storage.sqlite.database import Row
 from statekeep.storage.sqlite.named import QUERIES, NamedQueries, run

@@ -38,6 +38,9 @@ VALUES (
 -- name: remove_timer
 DELETE FROM timers WHERE instance_id = ?1 AND seq = ?2;
 
+-- name: instance_exists
+SELECT 1 FROM instances WHERE id = ?1;
+
 -- name: use_key
 INSERT INTO idempotency_keys (instance_id, key, body_hash, answer, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (instance_id, key) DO UPDATE
@@ -281,30 +284,23 @@ SELECT instances.id, versions.id FROM instances JOIN versions ON versions.number
 WHERE instances.machine_id = :machine_id AND instances.id > :position AND instances.id <= :last
 ORDER BY instances.id LIMIT :limit;
 
--- Organizations, users and keys.
+-- Organizations and keys.
 
 -- name: create_organization
 INSERT INTO organizations (id, name, created_at, allow_anonymous_access) VALUES (:id, :name, :created_at, :allow_anonymous_access);
 
--- name: add_member
-INSERT INTO members (user_id, organization_id, role) VALUES (:user_id, :organization_id, :role);
-
 -- name: organization
 SELECT id, name, created_at, allow_anonymous_access FROM organizations WHERE id = :id;
 
--- name: create_user
-INSERT INTO users (id, name, created_at) VALUES (:id, :name, :created_at);
-
--- name: user_by_name
-SELECT id, name, created_at FROM users WHERE name = :name;
-
--- name: memberships
-SELECT members.role, organizations.id, organizations.name, organizations.created_at, organizations.allow_anonymous_access
-FROM members JOIN organizations ON organizations.id = members.organization_id
-WHERE members.user_id = :user_id ORDER BY organizations.created_at, organizations.number;
-
--- name: role_of
-SELECT role FROM members WHERE user_id = :user_id AND organization_id = :organization_id;
+-- name: usage
+SELECT
+  (SELECT count(*) FROM machines WHERE organization_id = :organization_id AND id NOT IN (SELECT machine_id FROM staged_machines)),
+  (SELECT count(*) FROM machines CROSS JOIN versions ON versions.machine_id = machines.id
+    WHERE machines.organization_id = :organization_id AND machines.id NOT IN (SELECT machine_id FROM staged_machines)),
+  count(*),
+  coalesce(sum(standings.revision), 0)
+FROM machines CROSS JOIN instances ON instances.machine_id = machines.id JOIN standings ON standings.instance_id = instances.id
+WHERE machines.organization_id = :organization_id AND machines.id NOT IN (SELECT machine_id FROM staged_machines);
 
 -- name: create_key
 INSERT INTO keys (id, organization_id, name, scopes, created_at, sealed_secret)
@@ -319,6 +315,122 @@ WHERE organization_id = :organization_id AND number <= :first ORDER BY number DE
 
 -- name: delete_key
 DELETE FROM keys WHERE id = :id AND organization_id = :organization_id;
+
+-- People.
+
+-- name: create_user
+INSERT INTO users (id, email, created_at, is_email_verified) VALUES (:id, :email, :created_at, :is_email_verified);
+
+-- name: user
+SELECT id, email, created_at, is_email_verified FROM users WHERE id = :id;
+
+-- name: user_by_email
+SELECT id, email, created_at, is_email_verified FROM users WHERE email = :email;
+
+-- name: first_user
+SELECT id, email, created_at, is_email_verified FROM users ORDER BY number LIMIT 1;
+
+-- name: set_email
+UPDATE users SET email = :email WHERE id = :id;
+
+-- name: verify_email
+UPDATE users SET is_email_verified = 1 WHERE id = :id AND is_email_verified = 0;
+
+-- name: end_all_sessions
+DELETE FROM sessions WHERE user_id = :user_id RETURNING id;
+
+-- name: add_member
+INSERT INTO members (user_id, organization_id, role, joined_at) VALUES (:user_id, :organization_id, :role, :joined_at);
+
+-- name: memberships
+SELECT members.role, organizations.id, organizations.name, organizations.created_at, organizations.allow_anonymous_access
+FROM members JOIN organizations ON organizations.id = members.organization_id
+WHERE members.user_id = :user_id ORDER BY organizations.created_at, organizations.number;
+
+-- name: role_of
+SELECT role FROM members WHERE user_id = :user_id AND organization_id = :organization_id;
+
+-- name: list_members
+SELECT members.number, users.id, users.email, members.role, members.joined_at
+FROM members JOIN users ON users.id = members.user_id
+WHERE members.organization_id = :organization_id AND members.number <= :first ORDER BY members.number DESC LIMIT :limit;
+
+-- name: count_admins
+SELECT count(*) FROM members WHERE organization_id = :organization_id AND role = 'admin';
+
+-- name: set_role
+UPDATE members SET role = :role WHERE user_id = :user_id AND organization_id = :organization_id;
+
+-- name: remove_member
+DELETE FROM members WHERE user_id = :user_id AND organization_id = :organization_id;
+
+-- name: create_session
+INSERT INTO sessions (id, user_id, kind, label, created_at, expires_at) VALUES (:id, :user_id, :kind, :label, :created_at, :expires_at);
+
+-- name: end_oldest_sessions
+DELETE FROM sessions WHERE number IN
+  (SELECT number FROM sessions WHERE user_id = :user_id AND kind = :kind ORDER BY number DESC LIMIT -1 OFFSET :kept)
+RETURNING id;
+
+-- name: use_link
+INSERT INTO used_links (id, expires_at) VALUES (:link_id, :expires_at);
+
+-- name: session
+SELECT id, user_id, kind, label, created_at, expires_at FROM sessions WHERE id = :id;
+
+-- name: list_sessions
+SELECT number, id, user_id, kind, label, created_at, expires_at FROM sessions
+WHERE user_id = :user_id AND number <= :first ORDER BY number DESC LIMIT :limit;
+
+-- name: end_session
+DELETE FROM sessions WHERE id = :id AND user_id = :user_id;
+
+-- name: has_member_with_email
+SELECT EXISTS (
+  SELECT 1 FROM users JOIN members ON members.user_id = users.id
+  WHERE users.email = :email AND members.organization_id = :organization_id
+);
+
+-- name: count_members
+SELECT (SELECT count(*) FROM members WHERE organization_id = :organization_id)
+  + (SELECT count(*) FROM invitations WHERE organization_id = :organization_id);
+
+-- name: withdraw_invitation
+DELETE FROM invitations WHERE organization_id = :organization_id AND email = :email;
+
+-- name: create_invitation
+INSERT INTO invitations (id, organization_id, email, role, created_at, expires_at, is_mailed, code_hash)
+VALUES (:id, :organization_id, :email, :role, :created_at, :expires_at, :is_mailed, :code_hash);
+
+-- name: invitation
+SELECT id, organization_id, email, role, created_at, expires_at, is_mailed FROM invitations WHERE code_hash = :code_hash;
+
+-- name: list_invitations
+SELECT number, id, organization_id, email, role, created_at, expires_at, is_mailed FROM invitations
+WHERE organization_id = :organization_id AND number <= :first ORDER BY number DESC LIMIT :limit;
+
+-- name: delete_invitation
+DELETE FROM invitations WHERE id = :id AND organization_id = :organization_id;
+
+-- name: has_invitation
+SELECT EXISTS (SELECT 1 FROM invitations WHERE id = :id);
+
+-- name: accept_invitation
+INSERT INTO members (user_id, organization_id, role, joined_at)
+SELECT :user_id, organization_id, role, :now FROM invitations WHERE id = :id
+ON CONFLICT (user_id, organization_id) DO NOTHING;
+
+-- name: use_up_invitation
+DELETE FROM invitations WHERE id = :id;
+
+-- name: forget_expired_sessions
+DELETE FROM sessions WHERE expires_at <= :now;
+
+-- name: forget_expired_links
+DELETE FROM used_links WHERE expires_at <= :now;
+
+-- name: forget_expired_invitations
+DELETE FROM invitations WHERE expires_at <= :now;
 
 -- Identity providers and token providers.
 
@@ -399,7 +511,11 @@ UPDATE machines SET retention = :retention WHERE id = :machine_id;
 SELECT retention FROM machines WHERE id = :machine_id;
 
 -- name: machine_retentions
-SELECT id, retention FROM machines WHERE id > :after ORDER BY id LIMIT :limit;
+SELECT id, retention FROM machines WHERE id > :after AND id NOT IN (SELECT machine_id FROM staged_machines) ORDER BY id LIMIT :limit;
+
+-- name: machine_log_ages
+SELECT id, organization_id, name, retention ->> '$.logs.maxAgeMs' AS age_ms FROM machines
+WHERE id > :after AND age_ms IS NOT NULL ORDER BY id LIMIT :limit;
 
 -- name: has_instances
 SELECT EXISTS (SELECT 1 FROM instances WHERE machine_id = :machine_id);

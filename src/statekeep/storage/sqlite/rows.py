@@ -20,12 +20,12 @@ from statekeep.domain.machine import (
     MachineVersion,
     Membership,
     Organization,
-    User,
     VersionInfo,
 )
 from statekeep.domain.message import Address, Message, MessageKind
 from statekeep.domain.names import InstanceId
-from statekeep.domain.retention import JournalBounds, Retention
+from statekeep.domain.people import Invitation, Member, Session, SessionKind, User
+from statekeep.domain.retention import JournalBounds, LogBounds, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.token_exchange import IdentityProvider, TokenProvider
 
@@ -62,9 +62,73 @@ def membership_of(role: str, *organization: Any) -> Membership:
     return Membership(organization_of(*organization), Role(role))
 
 
-def user_of(id: Any, name: str, created_at: int) -> User:
+def user_of(id: Any, email: Any, created_at: int, is_email_verified: int) -> User:
     """A row of users."""
-    return User(id, name, instant_of(created_at))
+    return User(id, email, instant_of(created_at), bool(is_email_verified))
+
+
+def user_columns(user: User) -> dict[str, Any]:
+    """A user as a row."""
+    return {
+        "id": user.id,
+        "email": user.email,
+        "created_at": microseconds_of(user.created_at),
+        "is_email_verified": user.is_email_verified,
+    }
+
+
+def member_of(user_id: Any, email: Any, role: str, joined_at: int) -> Member:
+    """A row of members with its user."""
+    return Member(user_id, email, Role(role), instant_of(joined_at))
+
+
+def session_of(
+    id: Any, user_id: Any, kind: str, label: str, created_at: int, expires_at: int
+) -> Session:
+    """A row of sessions."""
+    return Session(
+        id, user_id, SessionKind(kind), label, instant_of(created_at), instant_of(expires_at)
+    )
+
+
+def session_columns(session: Session) -> dict[str, Any]:
+    """A session as a row."""
+    return {
+        "id": session.id,
+        "user_id": session.user_id,
+        "kind": session.kind.value,
+        "label": session.label,
+        "created_at": microseconds_of(session.created_at),
+        "expires_at": microseconds_of(session.expires_at),
+    }
+
+
+def invitation_of(id: Any, organization_id: Any, email: Any, role: str, *rest: int) -> Invitation:
+    """A row of invitations, without the hash of its code."""
+    created_at, expires_at, is_mailed = rest
+    return Invitation(
+        id,
+        organization_id,
+        email,
+        Role(role),
+        instant_of(created_at),
+        instant_of(expires_at),
+        bool(is_mailed),
+    )
+
+
+def invitation_columns(invitation: Invitation, code_hash: bytes) -> dict[str, Any]:
+    """An invitation as a row."""
+    return {
+        "id": invitation.id,
+        "organization_id": invitation.organization_id,
+        "email": invitation.email,
+        "role": invitation.role.value,
+        "created_at": microseconds_of(invitation.created_at),
+        "expires_at": microseconds_of(invitation.expires_at),
+        "is_mailed": invitation.is_mailed,
+        "code_hash": code_hash,
+    }
 
 
 def key_of(id: Any, organization_id: Any, name: str, scopes: str, created_at: int) -> Key:
@@ -149,21 +213,34 @@ def machine_of(
 
 def retention_of(json: str | None) -> Retention:
     """The column of machines. What a later release has added to it is not looked at."""
-    journal = msgspec.json.decode(json).get("journal") if json is not None else None
-    if journal is None:
-        return Retention()
-    age_ms = journal.get("maxAgeMs")
-    max_age = None if age_ms is None else timedelta(milliseconds=age_ms)
-    return Retention(JournalBounds(max_age, journal.get("maxEntries")))
+    chosen = {} if json is None else msgspec.json.decode(json)
+    journal, logs = chosen.get("journal"), chosen.get("logs")
+    return Retention(
+        None
+        if journal is None
+        else JournalBounds(_age_of(journal.get("maxAgeMs")), journal.get("maxEntries")),
+        None if logs is None else LogBounds(_age_of(logs.get("maxAgeMs"))),
+    )
 
 
 def retention_json(retention: Retention) -> str | None:
     """Back from `retention_of`."""
-    journal = retention.journal
-    if journal is None:
-        return None
-    age_ms = None if journal.max_age is None else journal.max_age.total_seconds() * 1000
-    return json_of({"journal": {"maxAgeMs": age_ms, "maxEntries": journal.max_entries}})
+    journal, logs = retention
+    chosen: dict[str, Any] = {}
+    if journal is not None:
+        age_ms = _age_ms(journal.max_age)
+        chosen["journal"] = {"maxAgeMs": age_ms, "maxEntries": journal.max_entries}
+    if logs is not None:
+        chosen["logs"] = {"maxAgeMs": _age_ms(logs.max_age)}
+    return json_of(chosen) if chosen else None
+
+
+def _age_of(ms: float | None) -> timedelta | None:
+    return None if ms is None else timedelta(milliseconds=ms)
+
+
+def _age_ms(age: timedelta | None) -> float | None:
+    return None if age is None else age.total_seconds() * 1000
 
 
 def version_info_of(id: Any, created_at: int, client_info: str | None) -> VersionInfo:

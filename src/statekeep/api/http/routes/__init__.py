@@ -15,14 +15,17 @@ from statekeep.api.http.routes import (
     keys,
     logs,
     machines,
+    members,
     migrations,
     organizations,
     providers,
     realtime,
     retention,
     server,
+    sessions,
     tokens,
     transfers,
+    usage,
     versions,
 )
 
@@ -43,6 +46,9 @@ ALL: Final[tuple[Route, ...]] = (
     *tokens.ROUTES,
     *http_api.ROUTES,
     *transfers.ROUTES,
+    *members.ROUTES,
+    *sessions.ROUTES,
+    *usage.ROUTES,
     *organizations.ROUTES,
     *server.ROUTES,
 )

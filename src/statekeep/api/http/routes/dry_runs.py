@@ -9,7 +9,8 @@ from msgspec import UNSET
 from statekeep.api.http.route import Call, QueryParameter, Route
 from statekeep.api.http.routes.bulk_upgrades import selection_in
 from statekeep.application.dry_run_reports import Groups, Report
-from statekeep.application.dry_runs import DryRun, DryRunRequest
+from statekeep.application.dry_running import DryRun
+from statekeep.application.dry_runs import DryRunRequest
 from statekeep.domain.errors import (
     InvalidParameter,
     InvalidState,

@@ -1,14 +1,15 @@
-"""How long machines keep what they have done."""
+"""How long machines keep what they have done and printed."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from statekeep.api.http import views
 from statekeep.api.http.route import Call, Route
 from statekeep.domain.durations import parse_duration
 from statekeep.domain.errors import InvalidParameter, NotFound, Overloaded
-from statekeep.domain.retention import JournalBounds, Retention
+from statekeep.domain.retention import JournalBounds, LogBounds, Retention
 from statekeep.wire import answers, requests
 
 _RETENTION: Final = "/machines/{machine}/retention"
@@ -19,20 +20,23 @@ async def get_retention(call: Call[None]) -> answers.RetentionAnswer:
 
 
 async def put_retention(call: Call[requests.PutRetention]) -> answers.RetentionAnswer:
-    journal = call.body.journal
-    chosen = Retention(None if journal is None else _bounds(journal))
+    journal, logs = call.body.journal, call.body.logs
+    chosen = Retention(
+        None if journal is None else JournalBounds(_age(journal.max_age), journal.max_entries),
+        None if logs is None else LogBounds(_age(logs.max_age)),
+    )
     return views.retention(await call.services.retentions.put(call.caller, call.machine, chosen))
 
 
-def _bounds(journal: requests.JournalRetention) -> JournalBounds:
-    if journal.max_age is None:
-        return JournalBounds(None, journal.max_entries)
-    max_age = parse_duration(str(journal.max_age))
-    if max_age is None:
+def _age(given: str | int | None) -> timedelta | None:
+    if given is None:
+        return None
+    age = parse_duration(str(given))
+    if age is None:
         raise InvalidParameter(
             "a duration such as 30d, 12h or a number of seconds", parameter="maxAge"
         )
-    return JournalBounds(max_age, journal.max_entries)
+    return age
 
 
 ROUTES: Final = (
@@ -54,8 +58,9 @@ ROUTES: Final = (
         tag="Machines",
         handler=put_retention,
         description=(
-            "Replaces what was chosen before. Without `journal` the server's defaults count; an empty `journal` keeps transitions for ever. What is"
-            " beyond the bounds is removed within minutes, for ever; the newest transition of an instance never is."
+            "Replaces what was chosen before. Without `journal` the server's defaults count; an empty `journal` keeps transitions for ever. Log"
+            " entries (`logs`) are never kept for longer than the server keeps any. What is beyond the bounds is removed within minutes, for ever; the newest"
+            " transition of an instance never is."
         ),
         scope="machines.write",
         request=requests.PutRetention,

@@ -5,7 +5,7 @@
  */
 
 import { currentActivity } from "./activity.ts";
-import { describeError } from "./errors.ts";
+import { describeError, tidyOutput } from "./errors.ts";
 import type { Logs } from "./logs.ts";
 
 /** Deno's own console on another printer, so that formatting, tables, groups and `%s` are what authors know. */
@@ -19,7 +19,7 @@ export function installConsole(logs: Logs) {
     (Deno as unknown as { internal: symbol }).internal
   ]!;
   const console = new internals.Console((text, level) => {
-    logs.write(currentActivity(), level > INFO ? 2 : 1, text);
+    logs.write(currentActivity(), level > INFO ? 2 : 1, tidyOutput(text));
   });
   console.clear = () => {};
   for (const [name, method] of Object.entries(console)) {

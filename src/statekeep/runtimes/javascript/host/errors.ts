@@ -4,6 +4,7 @@
 
 import type { Failure } from "./frames.ts";
 import { wellFormed } from "./natives.ts";
+import { SOURCE } from "./source_map.ts";
 
 const MESSAGE_CHARACTERS_MAX = 4_000;
 const STACK_CHARACTERS_MAX = 16_000;
@@ -86,10 +87,32 @@ function authorFrames(stack: unknown): string {
 
 // The host, XState and Deno are not the author's to debug.
 function isAuthorFrame(line: string): boolean {
-  return /^\s+at /.test(line) && !/\b(file|ext|node):/.test(line);
+  return FRAME.test(line) && (line.includes(SOURCE) || !FOREIGN.test(line));
 }
 
+const FRAME = /^\s+at /;
+const FOREIGN = /\b(file|ext|node):/;
+
+/** What author code prints, with names for addresses and without the frames that are not the author's. */
+export function tidyOutput(text: string): string {
+  return tidy(FRAMES.test(text) ? withoutForeignFrames(text) : text);
+}
+
+function withoutForeignFrames(text: string): string {
+  const kept: string[] = [];
+  for (const line of text.split("\n")) {
+    if (!FRAME.test(line) || isAuthorFrame(line)) kept.push(line);
+    // Behind the last frame Deno begins to list what else the error has.
+    else if (line.endsWith(" {")) kept.push(`${kept.pop() ?? ""} {`);
+  }
+  return kept.join("\n");
+}
+
+const FRAMES = /\n\s+at /;
+
 function tidy(text: string): string {
-  for (const [url, name] of moduleNames) text = text.replaceAll(url, name);
-  return text;
+  if (text.includes("blob:")) {
+    for (const [url, name] of moduleNames) text = text.replaceAll(url, name);
+  }
+  return text.replaceAll(SOURCE, "");
 }

@@ -11,6 +11,7 @@ import { notingMadeUpNames } from "./persistent.ts";
 import type { Author } from "./turn.ts";
 import type { Authorizer } from "./authorize.ts";
 import type { HttpMapping, HttpMappings } from "./http_api.ts";
+import { withSourceNames } from "./source_map.ts";
 import { isXState4, xstate4Driver } from "./xstate4/driver.ts";
 import { isXState5, unimplemented, xstate5Driver } from "./xstate5/driver.ts";
 
@@ -50,7 +51,8 @@ export async function evaluate(
   name: string,
   remedies: Remedies,
 ): Promise<Record<string, unknown>> {
-  const source = new Blob([code, `\n//# sourceURL=${name}`], { type: "text/javascript" });
+  const module = [withSourceNames(code), `\n//# sourceURL=${name}`];
+  const source = new Blob(module, { type: "text/javascript" });
   const url = createObjectURL(source);
   nameModule(url, name);
   try {

@@ -10,7 +10,7 @@ from typing import Any, Final
 import apsw
 
 from statekeep.domain.log import LogEntry, LogSelection, excess, timestamps
-from statekeep.domain.names import OrganizationId
+from statekeep.domain.names import MachineName, OrganizationId
 from statekeep.ports.store import LogStore
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.log_file.file import LogFile
@@ -36,9 +36,10 @@ class SqliteLogs(LogStore):
         named = wanted._asdict() | {"organization_id": organization_id, "limit": limit}
         if wanted.until_ms is None:
             named["until_ms"] = _END_OF_TIME
+        query = _QUERIES["read" if wanted.machine_name is None else "read_of_machine"]
 
         def read(connection: apsw.Connection) -> list[LogEntry]:
-            rows: list[Any] = connection.execute(_QUERIES["read"], named).fetchall()
+            rows: list[Any] = connection.execute(query, named).fetchall()
             return [_entry_of(*row) for row in rows]
 
         return await self._log_file.read(read)
@@ -49,6 +50,15 @@ class SqliteLogs(LogStore):
             forget = partial(_forget_some, organization_id, before_ms, organization_bytes_max)
             while forgotten := await self._log_file.write(forget):
                 count += forgotten
+        return count
+
+    async def forget_machine_logs(
+        self, organization_id: OrganizationId, machine_name: MachineName, *, before_ms: int
+    ) -> int:
+        forget = partial(_forget_some_of_machine, organization_id, machine_name, before_ms)
+        count = 0
+        while forgotten := await self._log_file.write(forget):
+            count += forgotten
         return count
 
 
@@ -86,6 +96,24 @@ def _forget_some(
         size = sum(size for _, size in oldest[:count])
         connection.execute(_QUERIES["count_out"], named | {"size": size})
     return count
+
+
+def _forget_some_of_machine(
+    organization_id: OrganizationId,
+    machine_name: MachineName,
+    before_ms: int,
+    connection: apsw.Connection,
+) -> int:
+    """Some of a machine's oldest entries, if they are old enough; returns how many."""
+    named = {"organization_id": organization_id, "limit": FORGOTTEN_AT_ONCE}
+    of_machine = named | {"machine_name": machine_name, "before_ms": before_ms}
+    removed: list[Any] = connection.execute(
+        _QUERIES["remove_oldest_of_machine"], of_machine
+    ).fetchall()
+    if removed:
+        size = sum(size for (size,) in removed)
+        connection.execute(_QUERIES["count_out"], named | {"size": size})
+    return len(removed)
 
 
 def _entry_of(

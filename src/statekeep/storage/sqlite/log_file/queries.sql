@@ -15,7 +15,13 @@ ON CONFLICT (id) DO UPDATE SET newest = excluded.newest, size = size + excluded.
 -- name: read
 SELECT ts, organization_id, machine, instance, version, is_error, text, size FROM entries
 WHERE organization_id = :organization_id AND ts > :after_ms AND ts <= :until_ms
-  AND (:machine_name IS NULL OR machine = :machine_name)
+  AND (:instance_name IS NULL OR instance = :instance_name)
+  AND (:version_id IS NULL OR version = :version_id)
+ORDER BY ts, number LIMIT :limit;
+
+-- name: read_of_machine
+SELECT ts, organization_id, machine, instance, version, is_error, text, size FROM entries
+WHERE organization_id = :organization_id AND machine = :machine_name AND ts > :after_ms AND ts <= :until_ms
   AND (:instance_name IS NULL OR instance = :instance_name)
   AND (:version_id IS NULL OR version = :version_id)
 ORDER BY ts, number LIMIT :limit;
@@ -33,6 +39,12 @@ SELECT ts, size FROM entries WHERE organization_id = :organization_id ORDER BY t
 DELETE FROM entries WHERE number IN (
   SELECT number FROM entries WHERE organization_id = :organization_id ORDER BY ts, number LIMIT :limit
 );
+
+-- name: remove_oldest_of_machine
+DELETE FROM entries WHERE number IN (
+  SELECT number FROM entries WHERE organization_id = :organization_id AND machine = :machine_name AND ts < :before_ms
+  ORDER BY ts, number LIMIT :limit
+) RETURNING size;
 
 -- name: count_out
 UPDATE organizations SET size = size - :size WHERE id = :organization_id;

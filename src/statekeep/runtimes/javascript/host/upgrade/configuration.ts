@@ -33,9 +33,13 @@ export function activePaths(value: StateValue): string[][] {
 export function nodeAt(chart: Chart, path: Path): ChartNode {
   const node = chart.at(path);
   if (node) return node;
+  const isHistory = chart.historyStates().some((state) => keyOf(state.path) === keyOf(path));
+  const what = isHistory
+    ? "a history state, in which no instance can be: it has to name the state that is meant"
+    : "a state that the new version does not have";
   const missing = new HostError(
     "no-such-state",
-    `The migration leads to "${path.join(".")}", a state that the new version does not have`,
+    `The migration leads to "${path.join(".")}", ${what}`,
   );
   missing.path = [...path];
   throw missing;

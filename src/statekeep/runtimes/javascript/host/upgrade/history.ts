@@ -77,9 +77,10 @@ export class HistoryPlan {
     const isRemembered = ({ owner, state }: Memory) =>
       state !== undefined ||
       states?.some(({ type, path }) => type === "history" && isSame(path.slice(0, -1), owner));
-    return distinct(
-      this.#memories.filter((it) => !this.#used.has(it) && isRemembered(it)).map((it) => it.owner),
-    );
+    // Several history states of one node remember the same.
+    const used = new Set([...this.#used].map(({ owner }) => keyOf(owner)));
+    const owners = this.#memories.filter(isRemembered).map(({ owner }) => owner);
+    return distinct(owners.filter((owner) => !used.has(keyOf(owner))));
   }
 
   /** An ancestor's own memory, where it has one. */

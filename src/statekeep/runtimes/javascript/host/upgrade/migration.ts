@@ -8,9 +8,15 @@ import type { Remedies } from "../load.ts";
 import { evaluate, REFUSED_IMPORT } from "../load.ts";
 import { parse, stringify } from "../natives.ts";
 import type { Path } from "./configuration.ts";
+import { whatJsonChanges } from "./plain.ts";
 
 /** What a migration threw, or answered and must not. */
 export const MIGRATION_ERROR = "migration-error";
+
+// Before author code could replace them.
+const AsyncFunction = async function () {}.constructor;
+const GeneratorFunction = function* () {}.constructor;
+const AsyncGeneratorFunction = async function* () {}.constructor;
 
 type Exported = (...args: unknown[]) => unknown;
 
@@ -39,12 +45,15 @@ export class Migration {
 
   /** Where each of `paths` leads. Each is asked about once. */
   states(paths: readonly Path[], contextText: string): Map<string, string[]> {
-    const context = parse(contextText);
     const led = new Map<string, string[]>();
     for (const path of paths) {
       const key = stringify(path);
       if (led.has(key)) continue;
-      const answer = ask(`upgradeState(${key})`, () => this.#upgradeState([...path], context));
+      // What is changed in place must not be seen when the next one is asked about.
+      const answer = ask(
+        `upgradeState(${key})`,
+        () => this.#upgradeState([...path], parse(contextText)),
+      );
       led.set(key, pathOf(answer, key));
     }
     return led;
@@ -63,9 +72,11 @@ export class Migration {
 
 function exported(exports: Record<string, unknown>, name: string, signature: string): Exported {
   const value = exports[name];
-  if (typeof value === "function") return value as Exported;
+  if (typeof value === "function" && !isLater(value)) return value as Exported;
   const problem = value === undefined
     ? `does not export ${name}`
+    : typeof value === "function"
+    ? `exports ${name} as ${kindOf(value)}: it cannot wait, and has to return at once`
     : `exports ${name}, but not as a function`;
   throw new HostError(
     "bad-version",
@@ -85,7 +96,10 @@ function ask(question: string, run: () => unknown): unknown {
 }
 
 function pathOf(answer: unknown, asked: string): string[] {
-  if (Array.isArray(answer) && answer.every((key) => typeof key === "string")) return [...answer];
+  if (Array.isArray(answer)) {
+    const path = [...answer];
+    if (path.every((key) => typeof key === "string")) return path;
+  }
   throw new HostError(
     MIGRATION_ERROR,
     `upgradeState(${asked}) answered ${
@@ -96,19 +110,43 @@ function pathOf(answer: unknown, asked: string): string[] {
 
 function contextOf(answer: unknown): string {
   const isObject = typeof answer === "object" && answer !== null && !Array.isArray(answer) &&
-    !(answer instanceof Promise);
+    !isPromise(answer);
   if (!isObject) {
     throw new HostError(
       MIGRATION_ERROR,
       `upgradeContext answered ${shown(answer)}: it has to return the new context, an object`,
     );
   }
-  return ask("What upgradeContext returned is no JSON: it", () => stringify(answer)) as string;
+  const text = ask(
+    "What upgradeContext returned is no JSON: it",
+    () => stringify(answer),
+  ) as string;
+  const changed = whatJsonChanges(answer, "context");
+  if (changed === undefined) return text;
+  throw new HostError(
+    MIGRATION_ERROR,
+    `What upgradeContext returned cannot be kept as JSON: ${changed}`,
+  );
+}
+
+/** Whoever is asked for more than once, or later. */
+function isLater(value: unknown): boolean {
+  return value instanceof AsyncFunction || value instanceof GeneratorFunction ||
+    value instanceof AsyncGeneratorFunction;
+}
+
+function kindOf(value: unknown): string {
+  return value instanceof AsyncFunction ? "an async function" : "a generator";
+}
+
+function isPromise(value: unknown): boolean {
+  return value instanceof Promise ||
+    typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
 function shown(value: unknown): string {
-  if (value instanceof Promise) return "a promise";
   try {
+    if (isPromise(value)) return "a promise, and cannot wait";
     return (stringify(value as Json) ?? String(value)).slice(0, 200);
   } catch {
     return `a ${typeof value}`;
