@@ -282,6 +282,9 @@ HTTP_MEANING_BYTES_MAX = 1 * MIB
 """What a handler returns, as JSON."""
 HTTP_RESPONSE_BYTES_MAX = 1 * MIB
 """What a response mapper returns, as JSON."""
+HTTP_RESPONSE_HEADERS_MAX = 100
+HTTP_RESPONSE_HEADERS_BYTES_MAX = 8 * KIB
+"""Headers of an answer, names and values. Clients and proxies break off where there are more, and would not learn that their request counts."""
 HTTP_DEPTH_MAX = 200
 """How deep either may be nested. Strangers write bodies that handlers pass on, and what is much deeper no frame can carry."""
 HTTP_MAPPING_TIMEOUT = timedelta(seconds=10)

@@ -163,7 +163,8 @@ function bodyOf(body: HttpRequest["body"]): { body: unknown; rawBody: string | U
 
 function parsed(text: string): unknown {
   try {
-    return parse(text);
+    // RFC 8259, 8.1 lets a byte order mark be ignored, and fetch does it.
+    return parse(text.startsWith("\ufeff") ? text.slice(1) : text);
   } catch {
     throw new HostError("http-body", "the body is not JSON, though its content-type says so");
   }
@@ -198,8 +199,14 @@ function answerText(returned: unknown, bounds: JsonBounds): string {
   if (typeof returned !== "object" || returned === null) {
     throw wrong("it has to return {statusCode, headers, body}", returned);
   }
-  const { statusCode, headers, body } = returned as Record<string, unknown>;
+  const { statusCode, headers: given, body } = returned as Record<string, unknown>;
+  const headers = given instanceof native.Headers ? native.entriesOf(given) : given;
+  if (isOpaque(returned)) throw wrong("it has to return {statusCode, headers, body}", returned);
+  if (isOpaque(headers)) throw wrong("headers has to be an object", headers);
   const bytes = bytesOf(body);
+  if (!bytes && isOpaque(body)) {
+    throw wrong("body has to be a string, bytes or something that JSON has", body);
+  }
   const rest = bytes || body === undefined || body === null ? {} : { body };
   const plain = plainObject({ statusCode, headers, ...rest }, "{statusCode, headers, body}");
   const answer: JsonObject = {
@@ -229,6 +236,14 @@ function headersOf(headers: Json | undefined): [string, string][] {
       return [name, String(each)];
     })
   );
+}
+
+/** JSON would have nothing of it, and say so nowhere: a Response, a Blob, a Map, a stream. */
+function isOpaque(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const hasPrototype = ![null, Object.prototype].includes(Object.getPrototypeOf(value));
+  const hasJson = typeof (value as { toJSON?: unknown }).toJSON === "function";
+  return hasPrototype && !hasJson && Object.keys(value).length === 0;
 }
 
 function bytesOf(body: unknown): Uint8Array | null {
@@ -276,5 +291,7 @@ function kindOf(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null || typeof value === "boolean") return String(value);
   if (Array.isArray(value)) return "a list";
+  if (typeof value === "number") return `${value}`;
+  if (isOpaque(value)) return `${Object.prototype.toString.call(value)}`;
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

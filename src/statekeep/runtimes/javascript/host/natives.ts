@@ -13,9 +13,12 @@ const encodeText = encoder.encode.bind(encoder);
 const { fromBase64 } = Uint8Array;
 const { toBase64 } = Uint8Array.prototype;
 const { apply } = Reflect;
+const { fromEntries } = Object;
+const { entries: headerEntries } = Headers.prototype;
 
 export const native = {
   fetch: globalThis.fetch,
+  Headers: globalThis.Headers,
   Request: globalThis.Request,
   URL: globalThis.URL,
   URLSearchParams: globalThis.URLSearchParams,
@@ -30,6 +33,9 @@ export const native = {
   queueMicrotask: globalThis.queueMicrotask,
   fromBase64: fromBase64.bind(Uint8Array),
   toBase64: (bytes: Uint8Array): string => apply(toBase64, bytes, []),
+  /** By name; those of one name are one, as `Headers` has them. */
+  entriesOf: (headers: Headers): Record<string, string> =>
+    fromEntries(apply(headerEntries, headers, [])),
   requestUrl: Object.getOwnPropertyDescriptor(Request.prototype, "url")!.get!,
 } as const;
 
