@@ -31,6 +31,8 @@ async def make_door(api, name="door"):
     await api.upload(begun["codeUploadUrl"], b"export const upgradeState = 1;")
     path = f"/machines/{name}/migrations/{begun['machineVersionMigrationId']}"
     await api.expect(200, "PUT", path)
+    bounds = {"journal": {"maxAge": "30d", "maxEntries": 1_000}}
+    await api.expect(200, "PUT", f"/machines/{name}/retention", bounds)
     for instance in ("front", "back"):
         body = {"slug": instance, "context": {"owner": "ada"}}
         await api.expect(200, "POST", f"/machines/{name}", body)
@@ -91,7 +93,12 @@ async def test_an_export_goes_from_server_to_server(api, other):
         "changedVersionIds": {},
     }
     assert essence(await exported(other)) == essence(content)
-    for path in ("/machines/door", "/machines/door/v", "/machines/door/i/front/events"):
+    for path in (
+        "/machines/door",
+        "/machines/door/v",
+        "/machines/door/retention",
+        "/machines/door/i/front/events",
+    ):
         assert (await other.get(path)).json() == (await api.get(path)).json()
     admin = await other.expect(200, "GET", "/machines/door/i/back/admin")
     assert admin["status"] == "paused"
@@ -201,6 +208,9 @@ def at(lines, type_, **changes):
         ("machine", {"indexes": ["a", "a"]}, "an index is named twice"),
         ("machine", {"createdAt": "yesterday"}, "createdAt"),
         ("machine", {"more": 1}, "unknown field"),
+        ("machine", {"retention": {"journal": {"maxAge": "1s"}}}, "kept for 1m at least"),
+        ("machine", {"retention": {"journal": {"maxAge": "soon"}}}, "a duration such as"),
+        ("machine", {"retention": {"journal": {"maxEntries": 0}}}, "a number of transitions"),
         ("version", {"id": "ver_../.."}, "no id that begins with ver_"),
         ("version", {"machine": "gate"}, "no machine gate before it"),
         ("version", {"code": "YnJva2Vu"}, "broken"),

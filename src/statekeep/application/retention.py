@@ -57,7 +57,7 @@ class Retentions:
         organization_id = require_scope(caller, "machines.write")
         found = await find_machine(self._catalog, organization_id, machine)
         if retention.journal is not None:
-            _require_sensible(retention.journal)
+            require_sensible(retention.journal)
         if retention.logs is not None:
             self._require_possible(retention.logs)
         await self._catalog.set_retention(found.id, retention)
@@ -82,7 +82,8 @@ class Retentions:
         )
 
 
-def _require_sensible(bounds: JournalBounds) -> None:
+def require_sensible(bounds: JournalBounds) -> None:
+    """Raises InvalidParameter where they keep too little to be meant, or more than there can be."""
     if bounds.max_age is not None and bounds.max_age < RETENTION_AGE_MIN:
         least = format_duration(RETENTION_AGE_MIN)
         raise InvalidParameter(f"transitions are kept for {least} at least", parameter="maxAge")

@@ -55,12 +55,26 @@ class Header(Line, tag="header"):
     server: str
 
 
+class JournalRetention(Struct, rename="camel", forbid_unknown_fields=True):
+    """Bounds of the journals of a machine's instances. One that is missing is none."""
+
+    max_age: str | UnsetType = UNSET
+    max_entries: int | UnsetType = UNSET
+
+
+class Retention(Struct, rename="camel", forbid_unknown_fields=True):
+    """What was chosen for a machine. What is missing is left to the server."""
+
+    journal: JournalRetention | UnsetType = UNSET
+
+
 class Machine(Line, tag="machine"):
     """A machine."""
 
     name: str
     indexes: tuple[str, ...]
     created_at: Instant
+    retention: Retention | UnsetType = UNSET
 
 
 class Version(Line, tag="version"):

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -16,6 +17,7 @@ from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceKey, InstanceStatus
 from statekeep.domain.message import Address, Message
 from statekeep.domain.names import InstanceId, InstanceName, MachineName
+from statekeep.domain.retention import JournalBounds, Retention
 from statekeep.domain.timer import Timer, TimerChanges
 from statekeep.domain.transfer import (
     ExportSelection,
@@ -99,9 +101,11 @@ class TestExport:
         )
         await store.set_desired_version(instance_id, ground.version.id)
         await store.set_status(instance_id, InstanceStatus.PAUSED)
+        retention = Retention(JournalBounds(timedelta(days=3), 50))
+        await store.set_retention(ground.machine.id, retention)
         name = ground.machine.name
         assert await exported(store, everything(ground)) == [
-            MachineRecord(name, ("owner",), NOW),
+            MachineRecord(name, ("owner",), NOW, retention),
             VersionRecord(ground.version, CODE, True),
             VersionRecord(second, b"second", False),
             MigrationRecord(name, migration, b"migration"),

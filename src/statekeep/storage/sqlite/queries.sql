@@ -636,7 +636,7 @@ SELECT id FROM instances WHERE machine_id = :machine_id LIMIT :limit;
 -- Exports. One transaction reads all of them.
 
 -- name: machines_to_export
-SELECT id, name, indexes, created_at, current_version FROM machines
+SELECT id, name, indexes, created_at, retention, current_version FROM machines
 WHERE organization_id = :organization_id AND (:name IS NULL OR name = :name) AND id NOT IN (SELECT machine_id FROM staged_machines)
 ORDER BY id;
 
