@@ -199,6 +199,14 @@ def at(lines, type_, **changes):
     return index + 1, [*lines[:index], changed, *lines[index + 1 :]]
 
 
+def nested(depth):
+    """An object with objects in it."""
+    value = {}
+    for _ in range(depth - 1):
+        value = {"a": value}
+    return value
+
+
 @pytest.mark.parametrize(
     ("type_", "changes", "complaint"),
     [
@@ -229,6 +237,9 @@ def at(lines, type_, **changes):
         ("entry", {"snapshot": []}, "objects"),
         ("entry", {"snapshot": "{]"}, "should hold JSON"),
         ("entry", {"snapshot": {"x": "y" * limits.SNAPSHOT_BYTES_MAX}}, "a snapshot has at most"),
+        ("entry", {"snapshot": nested(limits.JSON_DEPTH_MAX + 1)}, "at most 500 deep"),
+        ("entry", {"snapshot": nested(900)}, "at most 500 deep"),
+        ("entry", {"event": json.dumps(nested(501))}, "at most 500 deep"),
         ("entry", {"origin": "nowhere"}, "origin"),
         ("entry", {"ts": 1e300}, "do not grow"),
         ("timer", {"seq": 10**6}, "nextTimerSeq"),

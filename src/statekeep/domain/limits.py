@@ -40,6 +40,8 @@ CONTEXT_BYTES_MAX = 400_000
 """Context of one instance as JSON."""
 SNAPSHOT_BYTES_MAX = 2 * CONTEXT_BYTES_MAX + 256 * KIB
 """A whole snapshot: context, children and history."""
+JSON_DEPTH_MAX = 500
+"""How deep events, contexts and snapshots may be nested: half of what Python's readers of JSON take, who meet them wrapped in something else."""
 REQUEST_BYTES_MAX = 1 * MIB
 """Body of a request, uploads of code excepted. An event of this size is refused."""
 UPLOAD_BYTES_MAX = CODE_BYTES_MAX + 64 * KIB
@@ -422,8 +424,8 @@ IMPORTS_MAX = 2
 """Imports at once."""
 IMPORT_LINE_BYTES_MAX = 16 * MIB
 """One line: the largest code in base64, and what is said about it."""
-IMPORT_RECORD_BYTES_MAX = 4 * MIB
-"""One line that brings no code: an entry with the largest event and snapshot."""
+IMPORT_RECORD_BYTES_MAX = 5 * MIB
+"""One line that brings no code: an entry with the largest event and snapshot, twice as long where they stand there as strings."""
 IMPORT_PORTION_BYTES_MAX = 128 * KIB
 """What is written of an import at once."""
 IMPORT_PORTION_RECORDS_MAX = 500

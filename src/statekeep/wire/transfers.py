@@ -16,6 +16,7 @@ from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType, Validation
 from msgspec import json as msgspec_json
 
 from statekeep.wire.codecs import Malformed, encode
+from statekeep.wire.depth import JSON_DEPTH_MAX, is_too_deep
 from statekeep.wire.fields import InstanceStatus
 
 FORMAT: Final = "statekeep-export"
@@ -190,7 +191,7 @@ def decode_line(line: bytes) -> AnyLine:
     except UnicodeDecodeError as error:
         raise Malformed("it is not UTF-8") from error
     except RecursionError as error:
-        raise Malformed("it is nested too deeply") from error
+        raise Malformed(f"it is nested more than {JSON_DEPTH_MAX} deep") from error
     except ValidationError as error:
         raise Malformed(f"it is no line of an export: {error}") from error
     except DecodeError as error:
@@ -214,6 +215,8 @@ def embedded(raw: Raw, *, is_object: bool = True) -> bytes:
         raise Malformed("snapshots and events are objects, or strings that hold JSON")
     if is_object and not text.startswith(b"{"):
         raise Malformed("this has to be an object of JSON")
+    if is_too_deep(text):
+        raise Malformed(f"snapshots and events are nested at most {JSON_DEPTH_MAX} deep")
     return text
 
 

@@ -12,7 +12,7 @@ import { runAs } from "./activity.ts";
 import { failure, HostError } from "./errors.ts";
 import type { Failure, HttpRequest, Json, JsonBounds, JsonObject, Request } from "./frames.ts";
 import type { Logs } from "./logs.ts";
-import { exceedsBytes, native, parse, stringify } from "./natives.ts";
+import { exceedsBytes, isNestedDeeper, native, parse, stringify } from "./natives.ts";
 
 export interface HttpMapping {
   handler(request: Record<string, unknown>): unknown;
@@ -274,13 +274,8 @@ function isObject(value: Json | undefined): value is JsonObject {
 function bounded(value: Json, { bytes, depth }: JsonBounds): string {
   const text = stringify(value);
   if (exceedsBytes(text, bytes)) throw refusal(`returned more than ${bytes} bytes of JSON`);
-  if (isDeeper(value, depth)) throw refusal(`returned JSON nested more than ${depth} deep`);
+  if (isNestedDeeper(text, depth)) throw refusal(`returned JSON nested more than ${depth} deep`);
   return text;
-}
-
-function isDeeper(value: Json, depth: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return depth === 0 || Object.values(value).some((inner) => isDeeper(inner, depth - 1));
 }
 
 function wrong(what: string, value: unknown): HostError {

@@ -65,3 +65,28 @@ export function exceedsBytes(text: string, limit: number): boolean {
   if (text.length * 3 <= limit) return false;
   return text.length > limit || encodeText(text).length > limit;
 }
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** Are there more than `limit` objects and lists around some value of this JSON? Most texts are too short for that. */
+export function isNestedDeeper(text: string, limit: number): boolean {
+  if (text.length <= 2 * limit) return false;
+  const bytes = encodeText(text);
+  let depth = 0;
+  let isInString = false;
+  for (let n = 0; n < bytes.length; n++) {
+    const byte = bytes[n]!;
+    if (isInString) {
+      if (byte === BACKSLASH) n++;
+      else if (byte === QUOTE) isInString = false;
+    } else if (byte === QUOTE) {
+      isInString = true;
+    } else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > limit) return true;
+    } else if (byte === 0x5d || byte === 0x7d) {
+      depth--;
+    }
+  }
+  return false;
+}
