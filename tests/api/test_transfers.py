@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ async def make_door(api, name="door"):
     await api.upload(begun["codeUploadUrl"], b"export const upgradeState = 1;")
     path = f"/machines/{name}/migrations/{begun['machineVersionMigrationId']}"
     await api.expect(200, "PUT", path)
-    bounds = {"journal": {"maxAge": "30d", "maxEntries": 1_000}}
+    bounds = {"journal": {"maxAge": "30d", "maxEntries": 1_000}, "logs": {"maxAge": "3d"}}
     await api.expect(200, "PUT", f"/machines/{name}/retention", bounds)
     for instance in ("front", "back"):
         body = {"slug": instance, "context": {"owner": "ada"}}
@@ -201,7 +202,7 @@ def at(lines, type_, **changes):
 
 def nested(depth):
     """An object with objects in it."""
-    value = {}
+    value: dict[str, Any] = {}
     for _ in range(depth - 1):
         value = {"a": value}
     return value
@@ -218,6 +219,7 @@ def nested(depth):
         ("machine", {"more": 1}, "unknown field"),
         ("machine", {"retention": {"journal": {"maxAge": "1s"}}}, "kept for 1m at least"),
         ("machine", {"retention": {"journal": {"maxAge": "soon"}}}, "a duration such as"),
+        ("machine", {"retention": {"logs": {"maxAge": "1s"}}}, "kept for 1m at least"),
         ("machine", {"retention": {"journal": {"maxEntries": 0}}}, "a number of transitions"),
         ("version", {"id": "ver_../.."}, "no id that begins with ver_"),
         ("version", {"machine": "gate"}, "no machine gate before it"),

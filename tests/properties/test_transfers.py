@@ -30,7 +30,7 @@ from statekeep.domain.names import (
     OrganizationId,
     VersionId,
 )
-from statekeep.domain.retention import JournalBounds, Retention
+from statekeep.domain.retention import JournalBounds, LogBounds, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.transfer import (
     ExportSelection,
@@ -59,7 +59,8 @@ OUTPUTS = OBJECTS | st.sampled_from([b"null", b"5", b'"text"', b"[]"])
 TIMES = st.floats(-1e15, 1e15)
 AGES = st.integers(60_000, 10**12).map(lambda ms: timedelta(milliseconds=ms))
 BOUNDS = st.builds(JournalBounds, st.none() | AGES, st.none() | st.integers(1, 10**12))
-RETENTIONS = st.builds(Retention, st.none() | BOUNDS)
+LOGS = st.builds(LogBounds, st.none() | AGES)
+RETENTIONS = st.builds(Retention, st.none() | BOUNDS, st.none() | LOGS)
 
 
 @st.composite

@@ -146,8 +146,7 @@ class Import:
             raise AlreadyExists(
                 f"machine {name} exists already: delete it, or import into another organization"
             )
-        if record.retention.journal is not None:
-            require_sensible(record.retention.journal)
+        require_sensible(record.retention)
         machine_id = await self._store.stage_machine(
             self._import_id, self._organization_id, name, indexes, record.created_at
         )

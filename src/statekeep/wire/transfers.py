@@ -63,10 +63,17 @@ class JournalRetention(Struct, rename="camel", forbid_unknown_fields=True):
     max_entries: int | UnsetType = UNSET
 
 
+class LogRetention(Struct, rename="camel", forbid_unknown_fields=True):
+    """How long its log entries are kept. As long as the server keeps any where it is missing."""
+
+    max_age: str | UnsetType = UNSET
+
+
 class Retention(Struct, rename="camel", forbid_unknown_fields=True):
     """What was chosen for a machine. What is missing is left to the server."""
 
     journal: JournalRetention | UnsetType = UNSET
+    logs: LogRetention | UnsetType = UNSET
 
 
 class Machine(Line, tag="machine"):

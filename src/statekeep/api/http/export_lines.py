@@ -26,7 +26,7 @@ from statekeep.domain.names import (
     OrganizationId,
     VersionId,
 )
-from statekeep.domain.retention import JournalBounds, Retention
+from statekeep.domain.retention import JournalBounds, LogBounds, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.transfer import (
     InstanceRecord,
@@ -72,12 +72,22 @@ def _machine_line(record: MachineRecord) -> wire.Line:
 
 
 def _retention_line(retention: Retention) -> wire.Retention | UnsetType:
-    bounds = retention.journal
-    if bounds is None:
+    journal, logs = retention
+    if journal is None and logs is None:
         return UNSET
-    max_age = UNSET if bounds.max_age is None else format_duration(bounds.max_age)
-    max_entries = UNSET if bounds.max_entries is None else bounds.max_entries
-    return wire.Retention(wire.JournalRetention(max_age, max_entries))
+    return wire.Retention(
+        UNSET
+        if journal is None
+        else wire.JournalRetention(
+            _age_text(journal.max_age),
+            UNSET if journal.max_entries is None else journal.max_entries,
+        ),
+        UNSET if logs is None else wire.LogRetention(_age_text(logs.max_age)),
+    )
+
+
+def _age_text(age: timedelta | None) -> str | UnsetType:
+    return UNSET if age is None else format_duration(age)
 
 
 def _version_line(record: VersionRecord) -> wire.Line:
@@ -152,18 +162,23 @@ def _message_line(message: Message) -> wire.Message:
 
 
 def _machine_record(line: wire.Machine) -> Record:
-    retention = Retention()
-    if not isinstance(line.retention, UnsetType):
-        retention = _retention_of(line.retention)
-    return MachineRecord(MachineName(line.name), line.indexes, line.created_at, retention)
+    name, retention = MachineName(line.name), _retention_of(line.retention)
+    return MachineRecord(name, line.indexes, line.created_at, retention)
 
 
-def _retention_of(retention: wire.Retention) -> Retention:
-    journal = retention.journal
-    if isinstance(journal, UnsetType):
+def _retention_of(retention: wire.Retention | UnsetType) -> Retention:
+    if isinstance(retention, UnsetType):
         return Retention()
-    max_entries = None if isinstance(journal.max_entries, UnsetType) else journal.max_entries
-    return Retention(JournalBounds(_age_of(journal.max_age), max_entries))
+    journal, logs = retention.journal, retention.logs
+    return Retention(
+        None
+        if isinstance(journal, UnsetType)
+        else JournalBounds(
+            _age_of(journal.max_age),
+            None if isinstance(journal.max_entries, UnsetType) else journal.max_entries,
+        ),
+        None if isinstance(logs, UnsetType) else LogBounds(_age_of(logs.max_age)),
+    )
 
 
 def _age_of(text: str | UnsetType) -> timedelta | None:
