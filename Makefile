@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup host check lint test test-all test-host dev fmt bench lock clean
+.PHONY: help setup host check lint test test-all test-host dev docs fmt bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +59,9 @@ test-host: host ## Only the tests that run inside Deno (pytest runs them too)
 
 dev: host ## Start a server with an example machine on SQLite in ./.statekeep
 	$(BIN)/statekeep demo
+
+docs: setup ## Build the documentation as a site, into build/docs
+	$(BIN)/zensical build --clean --strict
 
 fmt: setup ## Format and repair what can be repaired
 	$(BIN)/ruff format .

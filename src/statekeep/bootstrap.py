@@ -248,7 +248,7 @@ async def _assemble(
         store,
         runtime,
         entropy,
-        on_published=(timers.look_again, recovery.look_again, filling.look),
+        on_published=(timers.look_again, recovery.look_again, filling.look, retention.look),
     )
     log_retention = LogRetention(
         store,

@@ -187,3 +187,13 @@ async def test_a_client_that_hangs_up_gets_no_answer(front: Api) -> None:
         assert await raw(front, "POST", path, gone) == []
     state = await front.expect(200, "GET", "/machines/door/i/front")
     assert state["publicContext"] == {"log": []}
+
+
+async def test_what_is_nested_too_deeply_is_refused(front: Api) -> None:
+    """Whoever reads it would have to go as deep, and some of them stand on more already."""
+    for lists, status in ((498, 200), (499, 400), (50_000, 400)):
+        body = b'{"event":{"type":"E","a":%b%b}}' % (b"[" * lists, b"]" * lists)
+        answer = await front.client.post(EVENTS, content=body, headers=front.admin)
+        assert answer.status_code == status, lists
+    assert "more than 500 deep" in answer.json()["error"]
+    assert len((await front.get(EVENTS)).json()["transitions"]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,8 @@ async def make_door(api, name="door"):
     await api.upload(begun["codeUploadUrl"], b"export const upgradeState = 1;")
     path = f"/machines/{name}/migrations/{begun['machineVersionMigrationId']}"
     await api.expect(200, "PUT", path)
+    bounds = {"journal": {"maxAge": "30d", "maxEntries": 1_000}, "logs": {"maxAge": "3d"}}
+    await api.expect(200, "PUT", f"/machines/{name}/retention", bounds)
     for instance in ("front", "back"):
         body = {"slug": instance, "context": {"owner": "ada"}}
         await api.expect(200, "POST", f"/machines/{name}", body)
@@ -91,7 +94,12 @@ async def test_an_export_goes_from_server_to_server(api, other):
         "changedVersionIds": {},
     }
     assert essence(await exported(other)) == essence(content)
-    for path in ("/machines/door", "/machines/door/v", "/machines/door/i/front/events"):
+    for path in (
+        "/machines/door",
+        "/machines/door/v",
+        "/machines/door/retention",
+        "/machines/door/i/front/events",
+    ):
         assert (await other.get(path)).json() == (await api.get(path)).json()
     admin = await other.expect(200, "GET", "/machines/door/i/back/admin")
     assert admin["status"] == "paused"
@@ -192,6 +200,14 @@ def at(lines, type_, **changes):
     return index + 1, [*lines[:index], changed, *lines[index + 1 :]]
 
 
+def nested(depth):
+    """An object with objects in it."""
+    value: dict[str, Any] = {}
+    for _ in range(depth - 1):
+        value = {"a": value}
+    return value
+
+
 @pytest.mark.parametrize(
     ("type_", "changes", "complaint"),
     [
@@ -201,6 +217,10 @@ def at(lines, type_, **changes):
         ("machine", {"indexes": ["a", "a"]}, "an index is named twice"),
         ("machine", {"createdAt": "yesterday"}, "createdAt"),
         ("machine", {"more": 1}, "unknown field"),
+        ("machine", {"retention": {"journal": {"maxAge": "1s"}}}, "kept for 1m at least"),
+        ("machine", {"retention": {"journal": {"maxAge": "soon"}}}, "a duration such as"),
+        ("machine", {"retention": {"logs": {"maxAge": "1s"}}}, "kept for 1m at least"),
+        ("machine", {"retention": {"journal": {"maxEntries": 0}}}, "a number of transitions"),
         ("version", {"id": "ver_../.."}, "no id that begins with ver_"),
         ("version", {"machine": "gate"}, "no machine gate before it"),
         ("version", {"code": "YnJva2Vu"}, "broken"),
@@ -219,6 +239,9 @@ def at(lines, type_, **changes):
         ("entry", {"snapshot": []}, "objects"),
         ("entry", {"snapshot": "{]"}, "should hold JSON"),
         ("entry", {"snapshot": {"x": "y" * limits.SNAPSHOT_BYTES_MAX}}, "a snapshot has at most"),
+        ("entry", {"snapshot": nested(limits.JSON_DEPTH_MAX + 1)}, "at most 500 deep"),
+        ("entry", {"snapshot": nested(900)}, "at most 500 deep"),
+        ("entry", {"event": json.dumps(nested(501))}, "at most 500 deep"),
         ("entry", {"origin": "nowhere"}, "origin"),
         ("entry", {"ts": 1e300}, "do not grow"),
         ("timer", {"seq": 10**6}, "nextTimerSeq"),

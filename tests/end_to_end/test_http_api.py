@@ -351,9 +351,9 @@ def test_the_log_has_what_was_wrong(shop: Shop, logs: Path) -> None:
     lines = [json.loads(line) for line in log.splitlines() if f'"{shop.machine}"' in line]
     told = {line["event"]: line for line in lines}
     for words, instance in (
-        ("The handler of 'wide' named an instance 'not/a/name'", None),
+        ('The handler of "wide" named an instance "not/a/name"', None),
         ('The handler of "nonsense" returned something else than it should', None),
-        ("The answer of 'torn' could not be given: the header x-a", "torn"),
+        ('The answer of "torn" could not be given: the header x-a', "torn"),
     ):
         [line] = [line for text, line in told.items() if text.startswith(words)]
         assert (line["instance"], line["level"]) == (instance, "error")

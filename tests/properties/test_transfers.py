@@ -7,7 +7,7 @@ import hashlib
 import tempfile
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from statekeep.domain.names import (
     OrganizationId,
     VersionId,
 )
+from statekeep.domain.retention import JournalBounds, LogBounds, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.transfer import (
     ExportSelection,
@@ -56,6 +57,10 @@ OBJECTS = st.sampled_from(
 )
 OUTPUTS = OBJECTS | st.sampled_from([b"null", b"5", b'"text"', b"[]"])
 TIMES = st.floats(-1e15, 1e15)
+AGES = st.integers(60_000, 10**12).map(lambda ms: timedelta(milliseconds=ms))
+BOUNDS = st.builds(JournalBounds, st.none() | AGES, st.none() | st.integers(1, 10**12))
+LOGS = st.builds(LogBounds, st.none() | AGES)
+RETENTIONS = st.builds(Retention, st.none() | BOUNDS, st.none() | LOGS)
 
 
 @st.composite
@@ -137,7 +142,7 @@ def worlds(draw: Any) -> list[Record]:
     for number in range(draw(st.integers(0, 3))):
         name = MachineName(f"m{number}")
         ids[name] = [VersionId(f"ver_{number}_{it}") for it in range(draw(st.integers(0, 3)))]
-        catalog.append(MachineRecord(name, ("owner",), draw(INSTANTS)))
+        catalog.append(MachineRecord(name, ("owner",), draw(INSTANTS), draw(RETENTIONS)))
         current = draw(st.none() | st.sampled_from(ids[name])) if ids[name] else None
         catalog += [draw(versions(name, id, is_current=id == current)) for id in ids[name]]
         if len(ids[name]) > 1:

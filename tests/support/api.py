@@ -274,7 +274,7 @@ async def running_api(
             token_providers=TokenProviders(store, authenticator, entropy),
             logs=Logs(store),
             exports=Exports(store, clock),
-            imports=Imports(store, runtime, entropy, on_published=(filling.look,)),
+            imports=Imports(store, runtime, entropy, on_published=(filling.look, retention.look)),
             exchange=TokenExchange(
                 store,
                 tokens,

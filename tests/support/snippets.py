@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,13 +42,19 @@ from typing import Any, Final, NamedTuple
 
 import deno
 import httpx
+import pytest
 import yaml
 from sybil import Document, Example, Region
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 
+import statekeep
 from tests.support.deno import deno_environment
 from tests.support.deployed import Deployment
 from tests.support.server import RunningServer, free_port, server_process
+
+EXAMPLES: Final = Path(statekeep.__file__).parent / "examples"
+TOOLS: Final = ("curl", "jq", "openssl")
+"""What readers are taken to have, beyond what Statekeep brings along."""
 
 RUN_SECONDS_MAX: Final = 120
 DIRECTIVE: Final = re.compile(r"<!-- (?P<name>not run|file|machine|until): (?P<value>.+) -->\s*\Z")
@@ -179,6 +186,7 @@ class Page:
     def _project(self) -> Path:
         project = self._folder / "project"
         project.mkdir()
+        (project / ".statekeep").symlink_to(self._folder / "data")
         return project
 
     @cached_property
@@ -193,6 +201,9 @@ class Page:
     def run(self, snippet: Snippet) -> None:
         """Do what the block says. Fails with all that was printed."""
         answer, self._answer = self._answer, None
+        for tool in TOOLS:
+            if snippet.language == "sh" and re.search(rf"\b{tool}\b", snippet.source):
+                require(tool)
         if snippet.directive == "file":
             path = self._project / snippet.value
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -276,6 +287,7 @@ class Page:
             "ORG": self._server.organization_id,
             "URL": self._server.url,
             "SERVER": self._server.url,
+            "EXAMPLES": str(EXAMPLES),
             "HOME": str(self._folder),
             "STATEKEEP_PORT": str(free_port()),
             "STATEKEEP_DATA_DIR": str(self._folder / "data"),
@@ -287,7 +299,15 @@ class Page:
 def _compare(shown: str, answer: str | None) -> None:
     value = json.loads(shown)
     if answer:
-        assert shape(json.loads(answer)) == shape(value), answer
+        assert shape(_last_value(answer)) == shape(value), answer
+
+
+def _last_value(printed: str) -> Any:
+    decoder, value, rest = json.JSONDecoder(), None, printed.strip()
+    while rest:
+        value, end = decoder.raw_decode(rest)
+        rest = rest[end:].lstrip()
+    return value
 
 
 RUNS: Final[dict[str, Callable[[Page, str], object]]] = {
@@ -298,6 +318,12 @@ RUNS: Final[dict[str, Callable[[Page, str], object]]] = {
     "yaml": lambda _, source: yaml.safe_load(source),
     "toml": lambda _, source: tomllib.loads(source),
 }
+
+
+def require(tool: str) -> None:
+    """Skip the test where this machine does not have the tool."""
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
 
 
 def shape(value: Any) -> object:

@@ -105,7 +105,7 @@ class HttpApi:
         try:
             return await self._runtime.handle_http(endpoint.version, endpoint.slug, request)
         except (HttpMappingTimeout, MachineError) as error:
-            text = f"The handler of {endpoint.slug!r} did not answer: {error.message}"
+            text = f'The handler of "{endpoint.slug}" did not answer: {error.message}'
             self._tell(endpoint.version, None, text)
             raise
 
@@ -114,7 +114,7 @@ class HttpApi:
         try:
             name = parse_instance_name(meaning.instance)
         except InvalidParameter as error:
-            text = f"The handler of {endpoint.slug!r} named an instance {meaning.instance[:200]!r}: {error.message}"
+            text = f'The handler of "{endpoint.slug}" named an instance "{meaning.instance[:200]}": {error.message}'
             self._tell(version, None, text)
             raise HttpMappingFailed(HANDLER_FAILED) from error
         return InstanceKey(version.organization_id, version.machine_name, name)
@@ -160,11 +160,11 @@ class HttpApi:
             # Its host has told the author already.
             return _checked(ACCEPTED)
         except (StatekeepError, UnusableAnswer) as error:
-            self._tell(resident.version, key, f"The answer of {slug!r} could not be given: {error}")
+            self._tell(resident.version, key, f'The answer of "{slug}" could not be given: {error}')
             return _checked(ACCEPTED)
         if dropped:
             names = ", ".join(dropped)
-            text = f"The answer of {slug!r} lost headers that no endpoint can send: {names}"
+            text = f'The answer of "{slug}" lost headers that no endpoint can send: {names}'
             self._tell(resident.version, key, text)
         return safe
 

@@ -13,6 +13,7 @@ from statekeep.application.importing_instances import InstanceImport
 from statekeep.application.index_selectors import merge_selectors
 from statekeep.application.labels import checked_client_info
 from statekeep.application.machines import parse_indexes
+from statekeep.application.retention import require_sensible
 from statekeep.domain.commit import JournalEntry
 from statekeep.domain.errors import AlreadyExists, InvalidParameter
 from statekeep.domain.limits import (
@@ -145,9 +146,11 @@ class Import:
             raise AlreadyExists(
                 f"machine {name} exists already: delete it, or import into another organization"
             )
+        require_sensible(record.retention)
         machine_id = await self._store.stage_machine(
             self._import_id, self._organization_id, name, indexes, record.created_at
         )
+        await self._store.set_retention(machine_id, record.retention)
         self._machines[name] = Machine(
             machine_id, self._organization_id, name, indexes, record.created_at, None
         )

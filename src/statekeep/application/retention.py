@@ -56,8 +56,7 @@ class Retentions:
         """Choose, in place of what was chosen before. What is beyond it goes soon, for ever. Raises NotFound and InvalidParameter."""
         organization_id = require_scope(caller, "machines.write")
         found = await find_machine(self._catalog, organization_id, machine)
-        if retention.journal is not None:
-            _require_sensible(retention.journal)
+        require_sensible(retention)
         if retention.logs is not None:
             self._require_possible(retention.logs)
         await self._catalog.set_retention(found.id, retention)
@@ -73,21 +72,29 @@ class Retentions:
         return RetentionInEffect(chosen, chosen.journal or self._default, logs_max_age)
 
     def _require_possible(self, bounds: LogBounds) -> None:
-        if bounds.max_age is None or RETENTION_AGE_MIN <= bounds.max_age <= self._logs_kept_for:
-            return
-        least, most = format_duration(RETENTION_AGE_MIN), format_duration(self._logs_kept_for)
-        raise InvalidParameter(
-            f"log entries are kept for {least} at least, and on this server for {most} at the most",
-            parameter="maxAge",
-        )
+        if bounds.max_age is not None and bounds.max_age > self._logs_kept_for:
+            most = format_duration(self._logs_kept_for)
+            raise InvalidParameter(
+                f"log entries are kept on this server for {most} at the most", parameter="maxAge"
+            )
 
 
-def _require_sensible(bounds: JournalBounds) -> None:
-    if bounds.max_age is not None and bounds.max_age < RETENTION_AGE_MIN:
+def require_sensible(retention: Retention) -> None:
+    """Raises InvalidParameter where it keeps too little to be meant, or more than there can be."""
+    journal, logs = retention
+    if journal is not None:
+        _require_age(journal.max_age, "transitions")
+        entries = journal.max_entries
+        if entries is not None and not 1 <= entries <= RETENTION_ENTRIES_MAX:
+            raise InvalidParameter(
+                f"a number of transitions from 1 to {RETENTION_ENTRIES_MAX}, or none for all of them",
+                parameter="maxEntries",
+            )
+    if logs is not None:
+        _require_age(logs.max_age, "log entries")
+
+
+def _require_age(max_age: timedelta | None, what: str) -> None:
+    if max_age is not None and max_age < RETENTION_AGE_MIN:
         least = format_duration(RETENTION_AGE_MIN)
-        raise InvalidParameter(f"transitions are kept for {least} at least", parameter="maxAge")
-    if bounds.max_entries is not None and not 1 <= bounds.max_entries <= RETENTION_ENTRIES_MAX:
-        raise InvalidParameter(
-            f"a number of transitions from 1 to {RETENTION_ENTRIES_MAX}, or none for all of them",
-            parameter="maxEntries",
-        )
+        raise InvalidParameter(f"{what} are kept for {least} at least", parameter="maxAge")

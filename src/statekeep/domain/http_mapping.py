@@ -7,11 +7,12 @@ itself, so no header may speak for more than its own answer (docs/security.md, "
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
 from statekeep.domain.event import Event
+from statekeep.domain.limits import HTTP_RESPONSE_HEADERS_BYTES_MAX, HTTP_RESPONSE_HEADERS_MAX
 
 Header = tuple[str, str]
 
@@ -87,17 +88,23 @@ _OF_THE_CONNECTION: Final = frozenset(
 """The server's to say (RFC 9110, 7.6.1)."""
 _OF_THE_ORIGIN: Final = frozenset(
     {
+        "accept-ch",
         "alt-svc",
         "clear-site-data",
+        "critical-ch",
         "nel",
         "origin-agent-cluster",
         "public-key-pins",
         "report-to",
         "reporting-endpoints",
+        "sec-session-registration",
+        "secure-session-registration",
         "service-worker-allowed",
         "set-cookie",
         "set-cookie2",
+        "set-login",
         "strict-transport-security",
+        "use-as-dictionary",
     }
 )
 """What browsers remember or obey for everything else at the same address."""
@@ -109,6 +116,8 @@ _SANDBOX: Final[tuple[Header, ...]] = (
 )
 BODILESS: Final = frozenset({204, 304})
 """Statuses of answers that have no body, and so no length of one (RFC 9110, 8.6)."""
+_EMPTY: Final = BODILESS | {205}
+"""Those that may have no content; a 205 still says that it has none (RFC 9110, 15.3.6)."""
 
 
 class UnusableAnswer(Exception):
@@ -125,22 +134,35 @@ class CheckedAnswer(NamedTuple):
 def checked(answer: HttpAnswer) -> CheckedAnswer:
     """The answer as it may leave: its headers in lower case, without those that are not an author's to give, with those that keep it in its place.
 
-    Raises UnusableAnswer where its status or a header is none.
+    Raises UnusableAnswer where its status or a header is none, or there are more headers than clients read.
     """
     if not 200 <= answer.status <= 599:
         raise UnusableAnswer(
             f"statusCode has to be a whole number from 200 to 599, not {answer.status}"
         )
+    _require_short(answer.headers)
     headers = [_checked_header(name, value) for name, value in answer.headers]
     kept = [header for header in headers if header[0] not in _NOT_THE_AUTHORS]
     dropped = sorted({name for name, _ in headers if name in _OF_THE_CONNECTION | _OF_THE_ORIGIN})
-    body = b"" if answer.status in BODILESS else answer.body
+    body = b"" if answer.status in _EMPTY else answer.body
     defaults = _defaults(answer, {name for name, _ in kept})
     safe = answer._replace(headers=(*kept, *defaults, *_SANDBOX), body=body)
     return CheckedAnswer(safe, tuple(dropped))
 
 
 _NOT_THE_AUTHORS: Final = _OF_THE_CONNECTION | _OF_THE_ORIGIN | _FORCED
+
+
+def _require_short(headers: Sequence[Header]) -> None:
+    if len(headers) > HTTP_RESPONSE_HEADERS_MAX:
+        raise UnusableAnswer(
+            f"it has {len(headers)} headers; {HTTP_RESPONSE_HEADERS_MAX} are allowed"
+        )
+    size = sum(len(name) + len(value) for name, value in headers)
+    if size > HTTP_RESPONSE_HEADERS_BYTES_MAX:
+        raise UnusableAnswer(
+            f"its headers have {size} characters; {HTTP_RESPONSE_HEADERS_BYTES_MAX} are allowed"
+        )
 
 
 def _checked_header(name: str, value: str) -> Header:
@@ -158,6 +180,6 @@ def _defaults(answer: HttpAnswer, given: set[str]) -> list[Header]:
     defaults: list[Header] = []
     if "cache-control" not in given:
         defaults.append(("cache-control", "no-store"))
-    if "content-type" not in given and answer.media_type and answer.status not in BODILESS:
+    if "content-type" not in given and answer.media_type and answer.status not in _EMPTY:
         defaults.append(("content-type", answer.media_type))
     return defaults

@@ -40,6 +40,8 @@ CONTEXT_BYTES_MAX = 400_000
 """Context of one instance as JSON."""
 SNAPSHOT_BYTES_MAX = 2 * CONTEXT_BYTES_MAX + 256 * KIB
 """A whole snapshot: context, children and history."""
+JSON_DEPTH_MAX = 500
+"""How deep events, contexts and snapshots may be nested: half of what Python's readers of JSON take, who meet them wrapped in something else."""
 REQUEST_BYTES_MAX = 1 * MIB
 """Body of a request, uploads of code excepted. An event of this size is refused."""
 UPLOAD_BYTES_MAX = CODE_BYTES_MAX + 64 * KIB
@@ -282,6 +284,9 @@ HTTP_MEANING_BYTES_MAX = 1 * MIB
 """What a handler returns, as JSON."""
 HTTP_RESPONSE_BYTES_MAX = 1 * MIB
 """What a response mapper returns, as JSON."""
+HTTP_RESPONSE_HEADERS_MAX = 100
+HTTP_RESPONSE_HEADERS_BYTES_MAX = 8 * KIB
+"""Headers of an answer, names and values. Clients and proxies break off where there are more, and would not learn that their request counts."""
 HTTP_DEPTH_MAX = 200
 """How deep either may be nested. Strangers write bodies that handlers pass on, and what is much deeper no frame can carry."""
 HTTP_MAPPING_TIMEOUT = timedelta(seconds=10)
@@ -419,8 +424,8 @@ IMPORTS_MAX = 2
 """Imports at once."""
 IMPORT_LINE_BYTES_MAX = 16 * MIB
 """One line: the largest code in base64, and what is said about it."""
-IMPORT_RECORD_BYTES_MAX = 4 * MIB
-"""One line that brings no code: an entry with the largest event and snapshot."""
+IMPORT_RECORD_BYTES_MAX = 5 * MIB
+"""One line that brings no code: an entry with the largest event and snapshot, twice as long where they stand there as strings."""
 IMPORT_PORTION_BYTES_MAX = 128 * KIB
 """What is written of an import at once."""
 IMPORT_PORTION_RECORDS_MAX = 500

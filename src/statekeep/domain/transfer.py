@@ -15,6 +15,7 @@ from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.migration import Migration
 from statekeep.domain.names import InstanceName, MachineName, OrganizationId, VersionId
+from statekeep.domain.retention import Retention
 from statekeep.domain.timer import Timer
 
 ImportId = NewType("ImportId", str)
@@ -42,6 +43,7 @@ class MachineRecord(NamedTuple):
     name: MachineName
     indexes: tuple[str, ...]
     created_at: datetime
+    retention: Retention = Retention()
 
 
 class VersionRecord(NamedTuple):

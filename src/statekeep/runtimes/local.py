@@ -71,6 +71,8 @@ def _pool_settings(options: HostOptions) -> PoolSettings:
         data_mib_max=limits.HOST_DATA_MIB_MAX,
         host_limits=HostLimits(
             context_bytes=limits.CONTEXT_BYTES_MAX,
+            snapshot_bytes=limits.SNAPSHOT_BYTES_MAX,
+            json_depth=limits.JSON_DEPTH_MAX,
             macrosteps=limits.MACROSTEPS_PER_EVENT_MAX,
             log_bytes=limits.LOG_BYTES_PER_EVENT_MAX,
             sessions=limits.HOST_SESSIONS_MAX,

@@ -54,6 +54,8 @@ class HostLimits(msgspec.Struct, frozen=True, rename="camel"):
     """Bounds that the host keeps by itself. Names as in the protocol."""
 
     context_bytes: int
+    snapshot_bytes: int
+    json_depth: int
     macrosteps: int
     log_bytes: int
     sessions: int

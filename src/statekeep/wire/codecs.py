@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from statekeep.wire.complaints import complaint
+from statekeep.wire.depth import JSON_DEPTH_MAX, is_too_deep
 
 Body = TypeVar("Body")
 
@@ -32,6 +33,8 @@ def decoder_for(shape: type[Body]) -> Callable[[bytes], Body]:
     decode = msgspec.json.Decoder(shape).decode
 
     def decode_body(body: bytes) -> Body:
+        if is_too_deep(body):
+            raise Malformed(f"the body is nested more than {JSON_DEPTH_MAX} deep")
         try:
             return decode(body or b"{}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -16,6 +16,7 @@ from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType, Validation
 from msgspec import json as msgspec_json
 
 from statekeep.wire.codecs import Malformed, encode
+from statekeep.wire.depth import JSON_DEPTH_MAX, is_too_deep
 from statekeep.wire.fields import InstanceStatus
 
 FORMAT: Final = "statekeep-export"
@@ -55,12 +56,33 @@ class Header(Line, tag="header"):
     server: str
 
 
+class JournalRetention(Struct, rename="camel", forbid_unknown_fields=True):
+    """Bounds of the journals of a machine's instances. One that is missing is none."""
+
+    max_age: str | UnsetType = UNSET
+    max_entries: int | UnsetType = UNSET
+
+
+class LogRetention(Struct, rename="camel", forbid_unknown_fields=True):
+    """How long its log entries are kept. As long as the server keeps any where it is missing."""
+
+    max_age: str | UnsetType = UNSET
+
+
+class Retention(Struct, rename="camel", forbid_unknown_fields=True):
+    """What was chosen for a machine. What is missing is left to the server."""
+
+    journal: JournalRetention | UnsetType = UNSET
+    logs: LogRetention | UnsetType = UNSET
+
+
 class Machine(Line, tag="machine"):
     """A machine."""
 
     name: str
     indexes: tuple[str, ...]
     created_at: Instant
+    retention: Retention | UnsetType = UNSET
 
 
 class Version(Line, tag="version"):
@@ -176,7 +198,7 @@ def decode_line(line: bytes) -> AnyLine:
     except UnicodeDecodeError as error:
         raise Malformed("it is not UTF-8") from error
     except RecursionError as error:
-        raise Malformed("it is nested too deeply") from error
+        raise Malformed(f"it is nested more than {JSON_DEPTH_MAX} deep") from error
     except ValidationError as error:
         raise Malformed(f"it is no line of an export: {error}") from error
     except DecodeError as error:
@@ -200,6 +222,8 @@ def embedded(raw: Raw, *, is_object: bool = True) -> bytes:
         raise Malformed("snapshots and events are objects, or strings that hold JSON")
     if is_object and not text.startswith(b"{"):
         raise Malformed("this has to be an object of JSON")
+    if is_too_deep(text):
+        raise Malformed(f"snapshots and events are nested at most {JSON_DEPTH_MAX} deep")
     return text
 
 

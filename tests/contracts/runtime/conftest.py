@@ -155,6 +155,8 @@ async def make_bench() -> AsyncIterator[Callable[..., Bench]]:
                 data_mib_max=limits.HOST_DATA_MIB_MAX,
                 host_limits=HostLimits(
                     limits.CONTEXT_BYTES_MAX,
+                    limits.SNAPSHOT_BYTES_MAX,
+                    limits.JSON_DEPTH_MAX,
                     limits.MACROSTEPS_PER_EVENT_MAX,
                     limits.LOG_BYTES_PER_EVENT_MAX,
                     limits.HOST_SESSIONS_MAX,

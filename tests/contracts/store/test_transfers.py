@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -16,6 +17,7 @@ from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceKey, InstanceStatus
 from statekeep.domain.message import Address, Message
 from statekeep.domain.names import InstanceId, InstanceName, MachineName
+from statekeep.domain.retention import JournalBounds, LogBounds, Retention
 from statekeep.domain.timer import Timer, TimerChanges
 from statekeep.domain.transfer import (
     ExportSelection,
@@ -60,6 +62,7 @@ async def exported(store, wanted):
 async def stage(store, organization_id, *, import_id=IMPORT, name=NAME):
     """A machine with a current version and an instance with timers, all of it staged. Returns machine number, version and instance number."""
     machine_id = await store.stage_machine(import_id, organization_id, name, ("owner",), NOW)
+    await store.set_retention(machine_id, Retention(logs=LogBounds(timedelta(days=1))))
     ground = await lay_ground(store, organization=f"for {import_id}", machine=name)
     version = replace(
         a_version(ground.machine, f"of {import_id}"),
@@ -99,9 +102,11 @@ class TestExport:
         )
         await store.set_desired_version(instance_id, ground.version.id)
         await store.set_status(instance_id, InstanceStatus.PAUSED)
+        retention = Retention(JournalBounds(timedelta(days=3), 50), LogBounds(timedelta(days=2)))
+        await store.set_retention(ground.machine.id, retention)
         name = ground.machine.name
         assert await exported(store, everything(ground)) == [
-            MachineRecord(name, ("owner",), NOW),
+            MachineRecord(name, ("owner",), NOW, retention),
             VersionRecord(ground.version, CODE, True),
             VersionRecord(second, b"second", False),
             MigrationRecord(name, migration, b"migration"),
@@ -201,6 +206,7 @@ class TestStaging:
         other = await store.machine(an_organization(f"for {IMPORT}").id, NAME)
         kept = await store.machine_retentions(after=0, limit=10)
         assert [it.machine_id for it in kept] == [other.id]
+        assert await store.machine_log_ages(after=0, limit=10) == []
         assert [fill and fill.machine_id for fill in fills] == [other.id]
         wanted = ExportSelection(organization_id, None, JournalPart.ALL)
         assert await exported(store, wanted) == []

@@ -101,6 +101,8 @@ async function suite(t: Deno.TestContext, host: HostProcess) {
   await t.step("a body is JSON, text or bytes", async () => {
     const json = await seen({ body: { json: '{ "a": [1] }' } });
     assert.deepEqual([json.request.body, json.request.rawBody], [{ a: [1] }, '{ "a": [1] }']);
+    const marked = await seen({ body: { json: "\ufeff[1]" } });
+    assert.deepEqual([marked.request.body, marked.request.rawBody], [[1], "\ufeff[1]"]);
     const text = await seen({ body: { text: "a=1" } });
     assert.deepEqual([text.request.body, text.request.rawBody], ["a=1", "a=1"]);
     const bytes = await seen({ body: { base64: "AP8=" } });
@@ -173,7 +175,7 @@ async function suite(t: Deno.TestContext, host: HostProcess) {
         ["[1]", /it has to return/],
         ["'text'", /it has to return/],
         [`{ event: "go", ${rest} }`, /machineInstanceName has to be a string, not nothing/],
-        [`{ machineInstanceName: 5, event: "go", ${rest} }`, /a string, not a number/],
+        [`{ machineInstanceName: 5, event: "go", ${rest} }`, /a string, not 5/],
         [`{ machineInstanceName: "n", ${rest} }`, /event has to be/],
         [`{ machineInstanceName: "n", event: "", ${rest} }`, /event has to be/],
         [`{ machineInstanceName: "n", event: {}, ${rest} }`, /event has to be/],
@@ -217,6 +219,18 @@ async function suite(t: Deno.TestContext, host: HostProcess) {
     assert.equal((await respond(host, "respondBytes")).http.base64, "AP8=");
     assert.equal((await respond(host, "respondBuffer")).http.base64, "AQID");
     assert.deepEqual((await respond(host, "respondNone")).http, { status: 204, headers: [] });
+    for (
+      const [context, answered] of [
+        ["{ headers: new Headers([['A', 'b'], ['a', 'c']]) }", { headers: [["a", "b, c"]] }],
+        ["{ body: new Date(0) }", { headers: [], body: "1970-01-01T00:00:00.000Z" }],
+        ["{ body: {} }", { headers: [], body: {} }],
+        ["{ body: Object.create(null) }", { headers: [], body: {} }],
+        ["{ body: new (class { a = 1 })() }", { headers: [], body: { a: 1 } }],
+      ] as const
+    ) {
+      const { http } = await respond(host, "respondWith", { context });
+      assert.deepEqual(http, { status: 200, ...answered }, context);
+    }
   });
 
   await t.step("one that fails or answers nonsense has not answered", async () => {
@@ -236,12 +250,22 @@ async function suite(t: Deno.TestContext, host: HostProcess) {
         "{ body: JSON.parse('['.repeat(60) + ']'.repeat(60)) }",
         "{ body: 'x'.repeat(1e6) }",
         "{ body: new Uint8Array(1e5) }",
+        "new Response('lost')",
+        "{ body: new Response('lost') }",
+        "{ body: new Blob(['lost']) }",
+        "{ body: new Map([['a', 1]]) }",
+        "{ body: Promise.resolve('lost') }",
+        "{ body: new SharedArrayBuffer(4) }",
+        "{ headers: new Map([['a', 'b']]) }",
       ]
     ) {
       const { error } = await respond(host, "respondWith", { context });
       assert.equal(error?.code, "http-failed", context);
     }
-    assert.match(await host.logs(7), /The responseMapper of "respondFail" failed: TypeError/);
+    const logs = await host.logs(7);
+    assert.match(logs, /The responseMapper of "respondFail" failed: TypeError/);
+    assert.match(logs, /statusCode has to be a whole number from 200 to 599, not 101\n/);
+    assert.match(logs, /body has to be .*, not \[object Blob\]/);
   });
 
   await t.step("a version may have none", async () => {

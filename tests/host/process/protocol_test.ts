@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { HostProcess, module } from "../support/host_process.ts";
 
 const counting = module(`
+const nested = (depth) => JSON.parse("[".repeat(depth) + "]".repeat(depth));
+const load = ({ depth, size }) => ({ deep: depth && nested(depth), large: size && "x".repeat(size) });
 const machine = createMachine({
   id: "m",
   context: { n: 0 },
@@ -20,6 +22,8 @@ const machine = createMachine({
     act: { actions: () => console.log("acted") },
     fail: { actions: assign(({ context }) => { context.n = 99; throw new Error("as asked"); }) },
     grow: { actions: assign({ text: ({ event }) => event.of.repeat(event.times) }) },
+    bury: { actions: assign({ deep: ({ event }) => nested(event.depth) }) },
+    send: { actions: sendTo(({ self }) => self, ({ event }) => ({ type: "add", by: 1, ...load(event) }), { delay: ({ event }) => event.delay }) },
     self: { actions: sendTo(({ self }) => self, ({ event }) => ({ type: "add", by: event.by })) },
     twice: { actions: [sendTo(({ self }) => self, { type: "self", by: 5 }), sendTo(({ self }) => self, { type: "add" })] },
     forever: { actions: sendTo(({ self }) => self, { type: "forever" }) },
@@ -169,6 +173,32 @@ async function suite(t: Deno.TestContext) {
     assert.equal(ascii.error.code, "context-too-large");
     assert.equal(wide.error.code, "context-too-large");
     assert.equal(contextOf(next).text.length, 199_000);
+  });
+
+  await t.step("a context that is nested too deeply changes nothing", async () => {
+    const i = await fresh();
+    const [deep, deepest, next] = await host.step(i, 1, [
+      { type: "bury", depth: 499 },
+      { type: "bury", depth: 100_000 },
+      { type: "bury", depth: 498 },
+    ]);
+    assert.equal(deep.error.code, "context-too-large");
+    assert.match(deepest.error.message, /nested more than 500 deep/);
+    assert.equal(next.steps.length, 1);
+  });
+
+  await t.step("what a machine sends itself or later is bounded as well", async () => {
+    const i = await fresh();
+    for (const delay of [undefined, 1_000]) {
+      const results = await host.step(i, 1, [
+        { type: "send", size: 400_000, delay },
+        { type: "send", depth: 500, delay },
+      ]);
+      for (const { error } of results) {
+        assert.equal(error.code, "context-too-large");
+        assert.match(error.message, /The event "add" that the machine sends/);
+      }
+    }
   });
 
   await t.step("a finished instance ignores everything", async () => {

@@ -15,6 +15,8 @@ export const dist = Deno.env.get("STATEKEEP_DIST") ??
 
 export const limits = {
   contextBytes: 400_000,
+  snapshotBytes: 1_000_000,
+  jsonDepth: 500,
   macrosteps: 100,
   logBytes: 10_000,
   sessions: 1_000,

@@ -105,6 +105,8 @@ export class Subject {
   }
 }
 
+const BOUNDS = { bytes: 400_000, depth: 500 };
+
 export const IDENTITY = `
 export const upgradeState = (path) => path;
 export const upgradeContext = (before, after, context) => context;
@@ -159,7 +161,7 @@ export async function upgraded(
     timers: subject.timers,
     ...(isKnown && { states: subject.states }),
   };
-  const result = upgrade(target, migrations, origin, surroundings, 400_000);
+  const result = upgrade(target, migrations, origin, surroundings, BOUNDS);
   const { renamed, cancelled, started } = result.timers;
   const timers = { renamed, cancelled, started: started.filter((op) => "set" in op) };
   return { ...result, timers, snapshot: JSON.parse(result.snapshotText), surroundings };
@@ -173,7 +175,7 @@ export async function upgradedFrom(
   code: string,
 ): Promise<Upgraded & { snapshot: Snapshot }> {
   const origin = { snapshot, major, timers: [] };
-  const result = upgrade(target, [await load(code)], origin, new Quiet(snapshot.parent), 400_000);
+  const result = upgrade(target, [await load(code)], origin, new Quiet(snapshot.parent), BOUNDS);
   return { ...result, snapshot: JSON.parse(result.snapshotText) };
 }
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from statekeep.domain import limits
 from statekeep.domain.http_mapping import HttpAnswer, UnusableAnswer, checked
 
 
@@ -55,6 +56,7 @@ def test_a_policy_of_the_authors_comes_on_top() -> None:
         "Content-Length",
         "Date",
         "Service-Worker-Allowed",
+        "Set-Login",
         "Set-Cookie",
         "Strict-Transport-Security",
         "Transfer-Encoding",
@@ -69,12 +71,24 @@ def test_headers_that_say_more_than_their_answer_are_lost(name: str) -> None:
     assert ("x-a", "b") in answer.answer.headers
 
 
-@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("status", [204, 205, 304])
 def test_answers_without_a_body_have_none(status: int) -> None:
     """Nor a type of one."""
     answer = checked(HttpAnswer(status, (), b"{}", "application/json")).answer
     assert answer.body == b""
     assert "content-type" not in dict(answer.headers)
+
+
+@pytest.mark.parametrize(
+    ("count", "length"), [(limits.HTTP_RESPONSE_HEADERS_MAX, 70), (1, 8_000)], ids=["many", "long"]
+)
+def test_an_answer_has_no_more_headers_than_clients_read(count: int, length: int) -> None:
+    """What they break off at they would send again, though it counts."""
+    headers = [(f"x-{number}", "y" * length) for number in range(count)]
+    assert checked(HttpAnswer(200, tuple(headers), b"", None)).answer
+    headers.append(("x-more", "y" * (limits.HTTP_RESPONSE_HEADERS_BYTES_MAX - 8_000)))
+    with pytest.raises(UnusableAnswer, match="headers"):
+        checked(HttpAnswer(200, tuple(headers), b"", None))
 
 
 @pytest.mark.parametrize("status", [-1, 0, 100, 199, 600, 10**30])

@@ -54,15 +54,17 @@ def outcome(**result: object):
 
 def test_load() -> None:
     """The code travels as a string, whatever is in it, and limits by their names."""
-    limits = HostLimits(1, 2, 3, 4, 5, deny_private_network=True)
+    limits = HostLimits(1, 2, 3, 4, 5, 6, 7, deny_private_network=True)
     frame = sent(protocol.load('"quoted"\n\\', limits))
     assert frame["code"] == '"quoted"\n\\'
     assert frame["limits"] == {
         "contextBytes": 1,
-        "macrosteps": 2,
-        "logBytes": 3,
-        "sessions": 4,
-        "sessionBytes": 5,
+        "snapshotBytes": 2,
+        "jsonDepth": 3,
+        "macrosteps": 4,
+        "logBytes": 5,
+        "sessions": 6,
+        "sessionBytes": 7,
         "denyPrivateNetwork": True,
     }
 

@@ -78,7 +78,7 @@ def test_the_request() -> None:
 
 def test_a_migration_is_loaded_as_one() -> None:
     """Else like a machine."""
-    limits = HostLimits(1, 2, 3, 4, 5, deny_private_network=True)
+    limits = HostLimits(1, 2, 3, 4, 5, 6, 7, deny_private_network=True)
     frame = sent(protocol.load_migration("code", limits))
     assert (frame["op"], frame["kind"], frame["code"]) == ("load", "migration", "code")
 

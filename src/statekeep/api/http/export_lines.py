@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
@@ -11,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from statekeep import __version__
 from statekeep.application.exports import Export
 from statekeep.domain.commit import JournalEntry
+from statekeep.domain.durations import format_duration, parse_duration
 from statekeep.domain.errors import InvalidParameter
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceStatus
@@ -24,6 +26,7 @@ from statekeep.domain.names import (
     OrganizationId,
     VersionId,
 )
+from statekeep.domain.retention import JournalBounds, LogBounds, Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.transfer import (
     InstanceRecord,
@@ -63,7 +66,28 @@ def record_of(line: wire.AnyLine) -> Record:
 
 
 def _machine_line(record: MachineRecord) -> wire.Line:
-    return wire.Machine(*record)
+    return wire.Machine(
+        record.name, record.indexes, record.created_at, _retention_line(record.retention)
+    )
+
+
+def _retention_line(retention: Retention) -> wire.Retention | UnsetType:
+    journal, logs = retention
+    if journal is None and logs is None:
+        return UNSET
+    return wire.Retention(
+        UNSET
+        if journal is None
+        else wire.JournalRetention(
+            _age_text(journal.max_age),
+            UNSET if journal.max_entries is None else journal.max_entries,
+        ),
+        UNSET if logs is None else wire.LogRetention(_age_text(logs.max_age)),
+    )
+
+
+def _age_text(age: timedelta | None) -> str | UnsetType:
+    return UNSET if age is None else format_duration(age)
 
 
 def _version_line(record: VersionRecord) -> wire.Line:
@@ -138,7 +162,32 @@ def _message_line(message: Message) -> wire.Message:
 
 
 def _machine_record(line: wire.Machine) -> Record:
-    return MachineRecord(MachineName(line.name), line.indexes, line.created_at)
+    name, retention = MachineName(line.name), _retention_of(line.retention)
+    return MachineRecord(name, line.indexes, line.created_at, retention)
+
+
+def _retention_of(retention: wire.Retention | UnsetType) -> Retention:
+    if isinstance(retention, UnsetType):
+        return Retention()
+    journal, logs = retention.journal, retention.logs
+    return Retention(
+        None
+        if isinstance(journal, UnsetType)
+        else JournalBounds(
+            _age_of(journal.max_age),
+            None if isinstance(journal.max_entries, UnsetType) else journal.max_entries,
+        ),
+        None if isinstance(logs, UnsetType) else LogBounds(_age_of(logs.max_age)),
+    )
+
+
+def _age_of(text: str | UnsetType) -> timedelta | None:
+    if isinstance(text, UnsetType):
+        return None
+    age = parse_duration(text)
+    if age is None:
+        raise InvalidParameter("a duration such as 30d, 12h or 90s", parameter="maxAge")
+    return age
 
 
 def _version_record(line: wire.Version) -> Record:

@@ -146,6 +146,7 @@ class MemoryCatalog(MemoryPeople, MemoryProviders, MemoryMigrations, Catalog):
             MachineLogAge(number, machine.organization_id, machine.name, logs.max_age)
             for number, machine in sorted(self._machines.items())
             if number > after
+            and number not in self._staged
             and (logs := (await self.retention(number)).logs) is not None
             and logs.max_age is not None
         ]

@@ -11,6 +11,7 @@ from statekeep.domain.instance import InstanceKey
 from statekeep.domain.limits import EXPORTS_MAX
 from statekeep.domain.machine import Machine
 from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId
+from statekeep.domain.retention import Retention
 from statekeep.domain.timer import Timer
 from statekeep.domain.transfer import (
     ExportSelection,
@@ -61,7 +62,8 @@ class MemoryTransfers(MemoryIndexes, TransferStore):
             if wanted.machine in (None, machine.name)
         ]
         for machine in machines:
-            yield MachineRecord(machine.name, machine.indexes, machine.created_at)
+            retention = self._retentions.get(machine.id, Retention())
+            yield MachineRecord(machine.name, machine.indexes, machine.created_at, retention)
             yield from self._catalog_of(machine)
         for machine in machines:
             for _, stored in sorted(self._instances.items()):

@@ -30,7 +30,7 @@ from statekeep.domain.transfer import (
 )
 from statekeep.storage.sqlite.named import QUERIES, run
 from statekeep.storage.sqlite.replay import STRETCH_ENTRIES
-from statekeep.storage.sqlite.rows import instant_of, timer_of, version_of
+from statekeep.storage.sqlite.rows import instant_of, retention_of, timer_of, version_of
 
 _TIMERS_OF_INSTANCE: Final = QUERIES["timers_of_instance"]
 _strings: Final = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -40,8 +40,9 @@ def read_records(connection: apsw.Connection, wanted: ExportSelection) -> Iterat
     """What `TransferStore.export` tells, within a transaction that somebody else began."""
     named = {"organization_id": wanted.organization_id, "name": wanted.machine}
     machines: list[Any] = run(connection, "machines_to_export", **named).fetchall()
-    for machine_id, name, indexes, created_at, current in machines:
-        yield MachineRecord(name, _strings(indexes), instant_of(created_at))
+    for machine_id, name, indexes, created_at, retention, current in machines:
+        created = instant_of(created_at)
+        yield MachineRecord(name, _strings(indexes), created, retention_of(retention))
         yield from _versions(connection, machine_id, current)
         yield from _migrations(connection, machine_id, name)
     for machine_id, name, *_ in machines:

@@ -515,7 +515,7 @@ SELECT id, retention FROM machines WHERE id > :after AND id NOT IN (SELECT machi
 
 -- name: machine_log_ages
 SELECT id, organization_id, name, retention ->> '$.logs.maxAgeMs' AS age_ms FROM machines
-WHERE id > :after AND age_ms IS NOT NULL ORDER BY id LIMIT :limit;
+WHERE id > :after AND age_ms IS NOT NULL AND id NOT IN (SELECT machine_id FROM staged_machines) ORDER BY id LIMIT :limit;
 
 -- name: has_instances
 SELECT EXISTS (SELECT 1 FROM instances WHERE machine_id = :machine_id);
@@ -636,7 +636,7 @@ SELECT id FROM instances WHERE machine_id = :machine_id LIMIT :limit;
 -- Exports. One transaction reads all of them.
 
 -- name: machines_to_export
-SELECT id, name, indexes, created_at, current_version FROM machines
+SELECT id, name, indexes, created_at, retention, current_version FROM machines
 WHERE organization_id = :organization_id AND (:name IS NULL OR name = :name) AND id NOT IN (SELECT machine_id FROM staged_machines)
 ORDER BY id;
 

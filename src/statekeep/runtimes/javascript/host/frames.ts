@@ -9,6 +9,8 @@ export type MachineEvent = { type: string; [key: string]: unknown };
 
 export type Limits = {
   contextBytes: number;
+  snapshotBytes: number;
+  jsonDepth: number;
   macrosteps: number;
   logBytes: number;
   sessions: number;

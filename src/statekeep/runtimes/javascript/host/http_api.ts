@@ -12,7 +12,7 @@ import { runAs } from "./activity.ts";
 import { failure, HostError } from "./errors.ts";
 import type { Failure, HttpRequest, Json, JsonBounds, JsonObject, Request } from "./frames.ts";
 import type { Logs } from "./logs.ts";
-import { exceedsBytes, native, parse, stringify } from "./natives.ts";
+import { exceedsBytes, isNestedDeeper, native, parse, stringify } from "./natives.ts";
 
 export interface HttpMapping {
   handler(request: Record<string, unknown>): unknown;
@@ -163,7 +163,8 @@ function bodyOf(body: HttpRequest["body"]): { body: unknown; rawBody: string | U
 
 function parsed(text: string): unknown {
   try {
-    return parse(text);
+    // RFC 8259, 8.1 lets a byte order mark be ignored, and fetch does it.
+    return parse(text.startsWith("\ufeff") ? text.slice(1) : text);
   } catch {
     throw new HostError("http-body", "the body is not JSON, though its content-type says so");
   }
@@ -198,8 +199,14 @@ function answerText(returned: unknown, bounds: JsonBounds): string {
   if (typeof returned !== "object" || returned === null) {
     throw wrong("it has to return {statusCode, headers, body}", returned);
   }
-  const { statusCode, headers, body } = returned as Record<string, unknown>;
+  const { statusCode, headers: given, body } = returned as Record<string, unknown>;
+  const headers = given instanceof native.Headers ? native.entriesOf(given) : given;
+  if (isOpaque(returned)) throw wrong("it has to return {statusCode, headers, body}", returned);
+  if (isOpaque(headers)) throw wrong("headers has to be an object", headers);
   const bytes = bytesOf(body);
+  if (!bytes && isOpaque(body)) {
+    throw wrong("body has to be a string, bytes or something that JSON has", body);
+  }
   const rest = bytes || body === undefined || body === null ? {} : { body };
   const plain = plainObject({ statusCode, headers, ...rest }, "{statusCode, headers, body}");
   const answer: JsonObject = {
@@ -231,6 +238,14 @@ function headersOf(headers: Json | undefined): [string, string][] {
   );
 }
 
+/** JSON would have nothing of it, and say so nowhere: a Response, a Blob, a Map, a stream. */
+function isOpaque(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const hasPrototype = ![null, Object.prototype].includes(Object.getPrototypeOf(value));
+  const hasJson = typeof (value as { toJSON?: unknown }).toJSON === "function";
+  return hasPrototype && !hasJson && Object.keys(value).length === 0;
+}
+
 function bytesOf(body: unknown): Uint8Array | null {
   if (ArrayBuffer.isView(body)) {
     return new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
@@ -259,13 +274,8 @@ function isObject(value: Json | undefined): value is JsonObject {
 function bounded(value: Json, { bytes, depth }: JsonBounds): string {
   const text = stringify(value);
   if (exceedsBytes(text, bytes)) throw refusal(`returned more than ${bytes} bytes of JSON`);
-  if (isDeeper(value, depth)) throw refusal(`returned JSON nested more than ${depth} deep`);
+  if (isNestedDeeper(text, depth)) throw refusal(`returned JSON nested more than ${depth} deep`);
   return text;
-}
-
-function isDeeper(value: Json, depth: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return depth === 0 || Object.values(value).some((inner) => isDeeper(inner, depth - 1));
 }
 
 function wrong(what: string, value: unknown): HostError {
@@ -276,5 +286,7 @@ function kindOf(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null || typeof value === "boolean") return String(value);
   if (Array.isArray(value)) return "a list";
+  if (typeof value === "number") return `${value}`;
+  if (isOpaque(value)) return `${Object.prototype.toString.call(value)}`;
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

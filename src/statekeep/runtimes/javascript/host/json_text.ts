@@ -2,14 +2,29 @@
  * JSON of what author code made: events on their way to the journal.
  */
 
-import { exceedsBytes, stringify } from "./natives.ts";
-import type { MachineEvent } from "./frames.ts";
+import { HostError } from "./errors.ts";
+import type { JsonBounds, MachineEvent } from "./frames.ts";
+import { exceedsBytes, isNestedDeeper, stringify } from "./natives.ts";
+
+/** Throws where JSON is more than the server keeps. `what` is the beginning of a sentence. */
+export function requireBounds(text: string, { bytes, depth }: JsonBounds, what: string) {
+  if (exceedsBytes(text, bytes)) {
+    throw new HostError("context-too-large", `${what} would be larger than ${bytes} bytes of JSON`);
+  }
+  if (isNestedDeeper(text, depth)) {
+    throw new HostError("context-too-large", `${what} would be nested more than ${depth} deep`);
+  }
+}
 
 /**
  * The event as JSON. Whatever has none is replaced by the nearest thing that has, since the event has happened: the machine gets the
  * object itself, and this only after a restart. `warn` is told.
  */
-export function eventText(event: MachineEvent, bytesMax: number, warn: (text: string) => void) {
+export function eventText(
+  event: MachineEvent,
+  { bytes, depth }: JsonBounds,
+  warn: (text: string) => void,
+) {
   let text: string;
   try {
     text = stringify(event, plainError);
@@ -17,7 +32,7 @@ export function eventText(event: MachineEvent, bytesMax: number, warn: (text: st
     warn(`The event "${event.type}" is no JSON: it was recorded without what cannot be written`);
     text = stringify(plain(event, []));
   }
-  if (!exceedsBytes(text, bytesMax)) return text;
+  if (!exceedsBytes(text, bytes) && !isNestedDeeper(text, depth)) return text;
   warn(`The event "${event.type}" is too large: only its type was recorded`);
   return stringify({ type: event.type });
 }

@@ -47,7 +47,7 @@ export class Operations {
     this.#sessionHost = {
       driver: author.driver,
       logs,
-      eventBytesMax: limits.contextBytes,
+      eventBounds: { bytes: limits.contextBytes, depth: limits.jsonDepth },
       send: (frame) => outlet.send(frame),
     };
   }

@@ -3,7 +3,7 @@
  */
 
 import type { LiveChild, LiveInstance } from "./driver.ts";
-import type { Failure, TimerOp } from "./frames.ts";
+import type { Failure } from "./frames.ts";
 import { stringify } from "./natives.ts";
 
 export const DENIED = '{"denied":true}';
@@ -39,12 +39,12 @@ export function macrostep(
 
 export function decidedResult(
   steps: string[],
-  timers: TimerOp[],
+  timers: string[],
   children: ChildrenNow,
   effects: "actions" | "children" | undefined,
 ): string {
   let text = `{"steps":[${steps.join()}]`;
-  if (timers.length > 0) text += `,"timers":${stringify(timers)}`;
+  if (timers.length > 0) text += `,"timers":[${timers.join()}]`;
   if (children.due.length > 0) text += `,"due":${stringify(children.due)}`;
   if (children.live > 0) text += `,"live":${children.live}`;
   if (effects) text += `,"effects":"${effects}"`;

@@ -8,7 +8,7 @@
 import type { Activity, LogBudget } from "./activity.ts";
 import { runAs } from "./activity.ts";
 import type { Driver, Effect, LiveInstance, Surroundings } from "./driver.ts";
-import type { MachineEvent, Parent, Snapshot } from "./frames.ts";
+import type { JsonBounds, MachineEvent, Parent, Snapshot } from "./frames.ts";
 import { eventText } from "./json_text.ts";
 import type { Logs } from "./logs.ts";
 import { parse, stringify } from "./natives.ts";
@@ -19,7 +19,7 @@ import { childrenNow, childrenText } from "./replies.ts";
 export interface SessionHost {
   readonly driver: Driver;
   readonly logs: Logs;
-  readonly eventBytesMax: number;
+  readonly eventBounds: JsonBounds;
   send(frame: string): void;
 }
 
@@ -149,7 +149,7 @@ export class Session implements Surroundings {
     const h = ++handlesGiven;
     if (this.#handles.size < HANDLES_MAX) this.#handles.set(h, event);
     const child = childId === undefined ? "" : `"child":${stringify(childId)},`;
-    const text = eventText(event, this.#host.eventBytesMax, (warning) => this.warn(warning));
+    const text = eventText(event, this.#host.eventBounds, (warning) => this.warn(warning));
     const children = childrenText(this.tellChildren());
     this.#host.send(`{"op":"event","i":${this.i},"h":${h},${child}"event":${text},${children}}`);
   }

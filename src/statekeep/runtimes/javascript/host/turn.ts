@@ -22,7 +22,8 @@ import type {
   TimerOp,
 } from "./frames.ts";
 import type { Logs } from "./logs.ts";
-import { exceedsBytes, parse, stringify } from "./natives.ts";
+import { requireBounds } from "./json_text.ts";
+import { parse, stringify } from "./natives.ts";
 import { lastWord } from "./persistent.ts";
 import { PendingStep } from "./pending_step.ts";
 import {
@@ -187,11 +188,11 @@ export class Turns {
       last = this.#record(live, event, live.step(event), whole);
     }
     const timers = live.isDone ? lastTimers(whole.timers, live, session.parent) : whole.timers;
-    const bounded = timers.map((timer) => boundedTimer(timer, (text) => session.warn(text)));
+    const timerTexts = timers.map((timer) => this.#timerText(timer, session));
     const touchesChildren = whole.effects.some((effect) => effect.touchesChildren);
     const willPerform = whole.effects.length > 0 || step.hasKept;
     const effects = touchesChildren ? "children" : willPerform ? "actions" : undefined;
-    const result = decidedResult(whole.steps, bounded, session.tellChildren(), effects);
+    const result = decidedResult(whole.steps, timerTexts, session.tellChildren(), effects);
     // Nothing may throw from here on.
     step.settle(willPerform);
     const undone = willPerform ? { effects: whole.effects, step, touchesChildren } : null;
@@ -205,9 +206,12 @@ export class Turns {
     decided: Decided | null,
     whole: Whole,
   ) {
+    const { contextBytes, snapshotBytes, jsonDepth: depth } = this.#limits;
     const snapshot = live.snapshot();
-    if (exceedsBytes(snapshot.contextText, this.#limits.contextBytes)) throw this.#tooLarge();
+    requireBounds(snapshot.contextText, { bytes: contextBytes, depth }, "The context");
+    requireBounds(snapshot.text, { bytes: snapshotBytes, depth }, "The snapshot with its children");
     const eventText = event && stringify(event);
+    if (eventText) this.#requireEvent(eventText, event);
     whole.steps.push(macrostep(eventText, decided === null, snapshot.text, viewText(live)));
     if (decided) whole.add(decided);
     return snapshot;
@@ -221,12 +225,15 @@ export class Turns {
     );
   }
 
-  #tooLarge() {
-    const { contextBytes } = this.#limits;
-    return new HostError(
-      "context-too-large",
-      `The context would be larger than ${contextBytes} bytes of JSON`,
-    );
+  #timerText(timer: TimerOp, session: Session): string {
+    const text = stringify(boundedTimer(timer, (warning) => session.warn(warning)));
+    if (!("cancel" in timer)) this.#requireEvent(text, "event" in timer ? timer.event : undefined);
+    return text;
+  }
+
+  #requireEvent(text: string, event: MachineEvent | undefined) {
+    const what = event ? `The event "${event.type}" that the machine sends` : "What it sends";
+    requireBounds(text, { bytes: this.#limits.contextBytes, depth: this.#limits.jsonDepth }, what);
   }
 }
 

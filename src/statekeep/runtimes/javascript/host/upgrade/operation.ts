@@ -45,10 +45,10 @@ export class Upgrades {
       const migrations = await runAs(activity, () => this.#load(request));
       if (!migrations) return this.#send(`{"re":${id},"need":"code"}`);
       const surroundings = this.#surroundings(name, parent, activity);
-      const { contextBytes } = this.#limits;
+      const bounds = { bytes: this.#limits.contextBytes, depth: this.#limits.jsonDepth };
       const upgraded = runAs(
         activity,
-        () => upgrade(this.#driver, migrations, request, surroundings, contextBytes),
+        () => upgrade(this.#driver, migrations, request, surroundings, bounds),
       );
       this.#send(`{"re":${id},"upgraded":${textOf(upgraded)}}`);
     } catch (error) {

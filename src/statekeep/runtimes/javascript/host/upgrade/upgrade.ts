@@ -11,6 +11,7 @@ import type { Driver, LiveInstance, Surroundings } from "../driver.ts";
 import { failure, HostError } from "../errors.ts";
 import type {
   Json,
+  JsonBounds,
   Losses,
   MachineEvent,
   OutlineState,
@@ -18,7 +19,8 @@ import type {
   TimerMoves,
   UpgradeRequest,
 } from "../frames.ts";
-import { exceedsBytes, parse, stringify } from "../natives.ts";
+import { requireBounds } from "../json_text.ts";
+import { parse, stringify } from "../natives.ts";
 import { lastWord } from "../persistent.ts";
 import { viewText } from "../replies.ts";
 import { boundedTimer } from "../timers.ts";
@@ -46,9 +48,9 @@ export function upgrade(
   migrations: readonly Migration[],
   origin: Origin,
   surroundings: Surroundings,
-  contextBytesMax: number,
+  bounds: JsonBounds,
 ): Upgraded {
-  const carried = carry(migrations, origin.snapshot, contextBytesMax);
+  const carried = carry(migrations, origin.snapshot, bounds);
   const plan = new Plan(driver, origin, carried);
   const live = takeUp(driver, surroundings, plan.snapshot);
   try {
@@ -71,7 +73,11 @@ interface Carried {
   readonly context: Json;
 }
 
-function carry(migrations: readonly Migration[], snapshot: Snapshot, bytesMax: number): Carried {
+function carry(
+  migrations: readonly Migration[],
+  snapshot: Snapshot,
+  bounds: JsonBounds,
+): Carried {
   const leaves = leavesOf(snapshot.value);
   const memories = memoriesOf(snapshot.history);
   const all = [...leaves, ...memories.flatMap(({ nodes }) => nodes)];
@@ -86,7 +92,7 @@ function carry(migrations: readonly Migration[], snapshot: Snapshot, bytesMax: n
       leaves.map((leaf) => led.get(keyOf(leaf))!),
       contextText,
     );
-    requireSize(contextText, bytesMax);
+    requireBounds(contextText, bounds, "The context");
   }
   const follow = (path: Path) => led.get(keyOf(path))!;
   return {
@@ -95,14 +101,6 @@ function carry(migrations: readonly Migration[], snapshot: Snapshot, bytesMax: n
     memories: memories.map((memory) => ({ ...memory, mapped: memory.nodes.map(follow) })),
     context: parse(contextText),
   };
-}
-
-function requireSize(contextText: string, bytesMax: number) {
-  if (!exceedsBytes(contextText, bytesMax)) return;
-  throw new HostError(
-    "context-too-large",
-    `The context would be larger than ${bytesMax} bytes of JSON`,
-  );
 }
 
 class Plan {

@@ -1,0 +1,93 @@
+"""What both shells say to httpx and tenacity, and what they make of what these say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+import httpx
+from tenacity import (
+    RetryCallState,
+    retry_if_exception,
+    stop_before_delay,
+    wait_exponential_jitter,
+)
+
+from statekeep.client.errors import (
+    ApiError,
+    ClientError,
+    ConnectionFailedError,
+    NotConnectedError,
+    UnreadableAnswerError,
+)
+from statekeep.client.session import is_worth_another_try
+from statekeep.client.steps import Request, Transmission
+
+CONNECT_SECONDS_MAX: Final = 10
+_BACK_OFF: Final = wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1)
+
+
+def timeouts(seconds: float) -> httpx.Timeout:
+    """How long to wait for the server: so long for an answer, and not so long for a connection."""
+    return httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS_MAX))
+
+
+def words(transmission: Transmission) -> dict[str, Any]:
+    """A transmission in the words of httpx."""
+    request = transmission.request
+    said: dict[str, Any] = {
+        "method": request.method,
+        "url": transmission.url,
+        "headers": transmission.headers,
+    }
+    if request.file is not None:
+        file = request.file
+        said["data"] = dict(file.fields)
+        said["files"] = {"file": (file.name, file.content, file.media_type)}
+    else:
+        said["content"] = transmission.content
+    return said
+
+
+@contextmanager
+def api_errors(url: str) -> Iterator[None]:
+    """What httpx raises for a connection becomes an error of ours."""
+    try:
+        yield
+    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
+        raise ClientError(f"this cannot be sent: {error}") from error
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise NotConnectedError(f"no connection to {_origin(url)}: {_reason(error)}") from error
+    except httpx.TransportError as error:
+        raise ConnectionFailedError(
+            f"the connection to {_origin(url)} failed: {_reason(error)}"
+        ) from error
+    except httpx.DecodingError as error:
+        raise UnreadableAnswerError(f"the answer cannot be read: {error}") from error
+
+
+def tries(request: Request, within_seconds: float) -> dict[str, Any]:
+    """When a request is tried again, in the words of tenacity: as long as it makes sense and the next try begins in time."""
+    return {
+        "retry": retry_if_exception(partial(is_worth_another_try, request)),
+        "wait": _pause,
+        "stop": stop_before_delay(within_seconds),
+        "reraise": True,
+    }
+
+
+def _pause(tried: RetryCallState) -> float:
+    error = tried.outcome.exception() if tried.outcome else None
+    asked_for = error.retry_after_seconds if isinstance(error, ApiError) else None
+    return max(asked_for or 0, _BACK_OFF(tried))
+
+
+def _origin(url: str) -> str:
+    parts = httpx.URL(url)
+    return f"{parts.scheme}://{parts.netloc.decode()}"
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
