@@ -521,7 +521,7 @@ SOURCES: Final = (
 """For `App(config=...)`: what is asked in this order for whatever the command line left open."""
 
 
-_OF_OTHER_COMMANDS: Final = ("URL", "TOKEN", "ORGANIZATION")
+_OF_OTHER_COMMANDS: Final = ("API_URL", "TOKEN", "ORG", "PROFILE")
 """Variables that say where the server is and who asks, for those commands that talk to one."""
 
 

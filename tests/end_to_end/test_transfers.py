@@ -241,7 +241,7 @@ def test_half_an_export_is_no_export(source: Server, target: Server, tmp_path: P
     half = tmp_path / "half.ndjson"
     half.write_bytes(whole[: len(whole) // 2])
     failed = command(target.data_dir, "import", str(half), status=1)
-    assert b"refused (400): " in failed.stderr
+    assert b"it is not JSON" in failed.stderr
     assert machines_of(target) == []
     packed = tmp_path / "half.gz"
     packed.write_bytes(gzip.compress(whole)[:-200])
@@ -250,7 +250,7 @@ def test_half_an_export_is_no_export(source: Server, target: Server, tmp_path: P
     missing = command(source.data_dir, "export", "--machine", "none", status=1)
     assert b"there is no machine none" in missing.stderr
     done = subprocess.run(
-        [sys.executable, "-m", "statekeep", "import", "-", "--url", target.running.url],
+        [sys.executable, "-m", "statekeep", "import", "-", "--api-url", target.running.url],
         input=whole,
         env={**os.environ, "STATEKEEP_TOKEN": target.running.token},
         capture_output=True,

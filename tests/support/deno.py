@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import deno
@@ -11,7 +12,11 @@ import deno
 ROOT = Path(__file__).parents[2]
 
 
-def run_deno(*arguments: str, source: str | None = None) -> str:
+def run_deno(
+    *arguments: str,
+    source: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> str:
     """What `deno ARGUMENTS` prints on stdout, `source` being its stdin. Fails the test with all it printed where Deno fails.
 
     Packages come from npm, once: later runs find them in the checkout, as the build does.
@@ -19,7 +24,7 @@ def run_deno(*arguments: str, source: str | None = None) -> str:
     result = subprocess.run(
         [deno.find_deno_bin(), *arguments],
         input=source,
-        env=deno_environment(),
+        env=deno_environment(variables),
         capture_output=True,
         text=True,
         check=False,
@@ -28,14 +33,15 @@ def run_deno(*arguments: str, source: str | None = None) -> str:
     return result.stdout
 
 
-def deno_environment() -> dict[str, str]:
-    """This process's environment, with all that Deno needs."""
-    return {
+def deno_environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables of a Deno process: the cache of the checkout, no questions, no colours."""
+    own = {
         "DENO_DIR": str(ROOT / "build" / "deno"),
         "DENO_TLS_CA_STORE": "system,mozilla",
         "DENO_NO_UPDATE_CHECK": "1",
         "NO_COLOR": "1",
-    } | os.environ
+    }
+    return own | os.environ | dict(variables or {})
 
 
 def run_module(source: str) -> str:

@@ -71,14 +71,22 @@ class Page(HTMLParser):
 
 
 class Visitor:
-    """One browser. Follows redirects, and says where forms come from as browsers do."""
+    """One browser. Follows redirects, and says where forms come from as browsers do.
 
-    def __init__(self, app: ASGIApp, url: str = URL) -> None:
+    Without an `app` it goes to the server at `url`.
+    """
+
+    def __init__(self, app: ASGIApp | None, url: str = URL) -> None:
+        transport = None if app is None else httpx.ASGITransport(app)
         self._client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url=url, follow_redirects=True
+            transport=transport, base_url=url, follow_redirects=True, trust_env=False
         )
         self._client.headers["user-agent"] = "Lynx"
         self.page: Page | None = None
+
+    async def close(self) -> None:
+        """Close the browser, where it has connections."""
+        await self._client.aclose()
 
     @property
     def cookies(self) -> httpx.Cookies:

@@ -1,88 +1,143 @@
-"""The server that a command talks to: where it is, and who asks."""
+"""The client that commands use, and their words for what goes wrong with it and what it answers."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Final
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
-import httpx
-from cyclopts import Group, Parameter
+from statekeep.cli.connection import Target, find_target
+from statekeep.cli.globals import GlobalOptions
+from statekeep.cli.output import Columns, CommandFailed, Row, show_pages
 
-from statekeep.cli.output import CommandFailed
-from statekeep.settings import Settings
+if TYPE_CHECKING:
+    from statekeep.client import Client
+    from statekeep.client.models import Page
 
-_SERVER: Final = Group("Server")
 _CONNECT_SECONDS: Final = 10
-_SILENCE_SECONDS: Final = 600
-"""An import is checked before it is answered: whole hosts are started for that."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Connection:
-    """How to reach a server. What is left open is taken from credentials.json of the data folder."""
-
-    url: Annotated[str | None, Parameter(group=_SERVER)] = None
-    """Where the server is. By default what credentials.json says."""
-
-    token: Annotated[str | None, Parameter(group=_SERVER)] = None
-    """A token of an admin, or of a key with the scopes of one. Better in the variable than on the command line, which others may see."""
-
-    organization: Annotated[str | None, Parameter(group=_SERVER)] = None
-    """Id of the organization, for members of several."""
-
-    data_dir: Annotated[Path, Parameter(group=_SERVER)] = Settings().data_dir
-    """The data folder of a server on this machine."""
+_SILENCE_SECONDS: Final = 120
+"""How long an answer may take. The server itself waits 90 seconds for a machine."""
+_RETRY_SECONDS: Final = 3
+"""How long a person is kept waiting for a server that does not answer."""
 
 
 @contextmanager
-def connected(connection: Connection) -> Iterator[httpx.Client]:
-    """A client of the server. Raises CommandFailed with the reason, also for what goes wrong with it inside of the context."""
-    credentials = {} if connection.url and connection.token else _credentials(connection.data_dir)
-    url = connection.url or str(credentials["apiUrl"])
-    headers = {"authorization": f"Bearer {connection.token or credentials['token']}"}
-    organization = connection.organization or (None if connection.token else credentials["orgId"])
-    if organization:
-        headers["x-statebacked-org-id"] = organization
-    timeout = httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
+def connected(
+    options: GlobalOptions,
+    *,
+    token: str | None = None,
+    act_as: Mapping[str, Any] | None = None,
+    silence_seconds: float = _SILENCE_SECONDS,
+) -> Iterator[Client]:
+    """A client for the server that the options mean. Whatever it raises while the context lasts becomes a CommandFailed.
+
+    `token` asks in place of whoever is signed in; `act_as` is an auth context to ask with on their behalf.
+    """
+    target = find_target(options)
+    asking = target if token is None else replace(target, token=token)
+    with client_for(asking, act_as=act_as, silence_seconds=silence_seconds) as client:
+        yield client
+
+
+@contextmanager
+def client_for(
+    target: Target,
+    *,
+    act_as: Mapping[str, Any] | None = None,
+    silence_seconds: float = _SILENCE_SECONDS,
+) -> Iterator[Client]:
+    """The same where the server is known."""
+    # Only here: an HTTP client takes longer to import than most mistakes take to be found.
+    import httpx
+
+    from statekeep.client import Client
+
+    timeout = httpx.Timeout(silence_seconds, connect=_CONNECT_SECONDS)
+    with (
+        _told_of_errors(target),
+        httpx.Client(timeout=timeout, trust_env=not target.is_near) as http,
+    ):
+        yield Client(
+            target.token,
+            api_url=target.url,
+            org_id=target.organization,
+            act_as=act_as,
+            retry_seconds=_RETRY_SECONDS,
+            http_client=http,
+        )
+
+
+@contextmanager
+def _told_of_errors(target: Target) -> Iterator[None]:
+    """An error of the client becomes a CommandFailed that says what to do."""
+    from statekeep.client import errors
+
     try:
-        # A server on this machine is near: no proxy from the environment may get between.
-        with httpx.Client(
-            base_url=url, headers=headers, timeout=timeout, trust_env=connection.url is not None
-        ) as client:
-            yield client
-    except httpx.ConnectError as error:
+        yield
+    except errors.UnauthenticatedError as error:
+        advice = _how_to_sign_in(target)
+        raise CommandFailed(f"{error}: {advice}" if advice else str(error)) from error
+    except errors.OrgHeaderRequiredError as error:
         raise CommandFailed(
-            f"nothing answers at {url}: start the server, or name another with --url"
+            f"you are a member of several organizations, which statekeep orgs list has: {_how_to_choose(target)}"
         ) from error
-    except httpx.UnsupportedProtocol as error:
-        raise CommandFailed(f"{url} is no URL of a server: expected https://...") from error
-    except httpx.HTTPError as error:
-        raise CommandFailed(f"the connection to {url} was lost: {error}") from error
+    except errors.NotConnectedError as error:
+        raise CommandFailed(f"{error}: is the server running? --api-url names another") from error
+    except errors.ApiError as error:
+        raise CommandFailed(str(error)) from error
 
 
-def require_success(answer: httpx.Response) -> None:
-    """Raises CommandFailed with what the server says is wrong."""
-    if answer.is_success:
-        return
-    answer.read()
-    try:
-        reason = str(answer.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        reason = answer.text[:200] or answer.reason_phrase
-    raise CommandFailed(f"the server refused ({answer.status_code}): {reason}")
+def _how_to_sign_in(target: Target) -> str | None:
+    if target.profile is None:
+        return None
+    option = "" if target.profile == "default" else f" --profile {target.profile}"
+    return f"sign in again with statekeep login{option}"
 
 
-def _credentials(data_dir: Path) -> dict[str, Any]:
-    path = data_dir / "credentials.json"
-    advice = "name the server's folder with --data-dir, or the server with --url and --token"
-    try:
-        credentials: dict[str, Any] = json.loads(path.read_bytes())
-        return {name: credentials[name] for name in ("apiUrl", "orgId", "token")}
-    except OSError as error:
-        raise CommandFailed(f"cannot read {path} ({error.strerror}): {advice}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CommandFailed(f"{path} holds no credentials: {advice}") from error
+def _how_to_choose(target: Target) -> str:
+    if target.profile is None:
+        return "name one with --org or SMPLY_ORG"
+    return "name one with --org, or choose one with statekeep orgs default set --org ORG"
+
+
+def show_list(
+    options: GlobalOptions,
+    pages: Iterable[Page[Any]],
+    columns: Columns,
+    row: Callable[[Any], Row] | None = None,
+) -> None:
+    """Show what the client lists: as it is, or as `row` makes of each item's JSON."""
+    show_pages(_rows(pages, row), columns, options.format)
+
+
+def _rows(pages: Iterable[Page[Any]], row: Callable[[Any], Row] | None) -> Iterator[Sequence[Row]]:
+    for page in pages:
+        items = [as_json(item) for item in page]
+        yield items if row is None else [row(item) for item in items]
+
+
+def as_json(value: Any) -> Any:
+    """A model of the client as the server told it, but for fields that this version does not know."""
+    import msgspec
+
+    if isinstance(value, msgspec.Struct):
+        fields = ((name, getattr(value, field)) for field, name in _names(type(value)))
+        return {name: as_json(part) for name, part in fields if part is not None}
+    if isinstance(value, datetime):
+        return _instant(value)
+    if isinstance(value, list | tuple):
+        return [as_json(part) for part in value]
+    if isinstance(value, Mapping):
+        return {name: as_json(part) for name, part in value.items()}
+    return value
+
+
+def _names(shape: Any) -> Iterator[tuple[str, str]]:
+    return zip(shape.__struct_fields__, shape.__struct_encode_fields__, strict=True)
+
+
+def _instant(value: datetime) -> str:
+    """As JavaScript's toISOString() has it, and so the server."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,64 +1,161 @@
-"""The command `statekeep`.
+"""The commands `statekeep` and `smply`: one program under two names.
 
-Exit codes: 0 done, 1 it did not work, 2 it was not understood.
+Exit codes: 0 done, 1 it did not work, 2 it was not understood, 130 Ctrl-C, 141 nobody reads the output any more.
+
+Whoever types `--help` or makes a mistake should not have to wait: what belongs to a noun is imported when the noun is typed, and
+the modules imported here import nothing large themselves.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Final
 
-from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    Group,
+    MissingArgumentError,
+    UnusedCliTokensError,
+)
 
-from statekeep import __version__
+import statekeep
+from statekeep.cli.commands.account import EXAMPLES as ACCOUNT_EXAMPLES
 from statekeep.cli.commands.backup import backup
+from statekeep.cli.commands.completion import EXAMPLES as COMPLETION_EXAMPLES
+from statekeep.cli.commands.completion import completion
 from statekeep.cli.commands.demo import demo
 from statekeep.cli.commands.serve import serve
 from statekeep.cli.commands.sign_in_link import sign_in_link
-from statekeep.cli.commands.transfer import export, import_
-from statekeep.cli.output import CommandFailed, complain, say
+from statekeep.cli.commands.transfer import EXPORT_EXAMPLES, IMPORT_EXAMPLES, export, import_
+from statekeep.cli.globals import GlobalOptions
+from statekeep.cli.output import PROGRAM, CommandFailed, Misused, complain, say
 from statekeep.settings import SOURCES
 
+_MACHINES: Final = Group("Machines", sort_key=1)
+_PEOPLE: Final = Group("Who may", sort_key=2)
+_SERVER: Final = Group("The server", sort_key=3)
+_PROGRAM: Final = Group("This program", sort_key=4)
+
+_INTERRUPTED: Final = 128 + 2
+_NOBODY_READS: Final = 128 + 13
+
+_NOUNS: Final = {
+    _MACHINES: {
+        "machines": "Manage state machine definitions.",
+        "machine-versions": "Manage machine definition versions.",
+        "migrations": "Manage migrations between machine versions.",
+        "upgrades": "Carry many instances over to another version.",
+        "instances": "Manage state machine instances.",
+        "indexes": "See what instances can be found by.",
+        "logs": "Retrieve execution logs for transitions, actions, services, authorizers, and migrations.",
+        "dead-letters": "Deliver or discard delayed events and messages that were given up.",
+        "retention": "Choose how long machines keep what they have done and printed.",
+    },
+    _PEOPLE: {
+        "profiles": "Manage who is signed in where.",
+        "sessions": "See where you are signed in, and end it.",
+        "orgs": "Manage organizations.",
+        "members": "Manage members of an organization.",
+        "invitations": "Manage organization invitations.",
+        "keys": "Manage API keys.",
+        "tokens": "Utilities to generate tokens.",
+        "identity-providers": "Manage identity provider configurations for token exchange.",
+        "token-providers": "Manage token provider configurations for token exchange.",
+    },
+}
+"""What is in commands/<noun>.py."""
+
 app = App(
-    name="statekeep",
+    name=PROGRAM,
     help="Durable state machines, self-hosted: upload XState machines, send them events over HTTP.",
-    version=__version__,
-    config=SOURCES,
+    help_epilogue=f"Type `{PROGRAM} COMMAND --help` for what a command takes, with examples.",
+    help_format="plaintext",
+    version=lambda: statekeep.__version__,
+    version_flags=("--version", "--smply-version", "-V"),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
+    group_commands=_PROGRAM,
 )
-app.command(serve)
-app.command(demo)
-app.command(backup)
-app.command(sign_in_link, name="sign-in-link")
-app.command(export)
-app.command(import_, name="import")
+# Only commands of the server read all of STATEKEEP_*: a variable must not become the name of something to delete.
+for _of_server in (serve, demo, backup):
+    app.command(_of_server, group=_SERVER, config=SOURCES, help_format="markdown")
+app.command(
+    sign_in_link,
+    name="sign-in-link",
+    group=_SERVER,
+    config=SOURCES,
+    help_format="markdown",
+)
+app.command(export, group=_MACHINES, help_epilogue=EXPORT_EXAMPLES)
+app.command(import_, name="import", group=_MACHINES, help_epilogue=IMPORT_EXAMPLES)
+for _command, _examples in ACCOUNT_EXAMPLES.items():
+    app.command(_command, group=_PEOPLE, help_epilogue=_examples)
+app.command(completion, help_epilogue=COMPLETION_EXAMPLES)
+for _group, _nouns in _NOUNS.items():
+    for _noun, _help in _nouns.items():
+        _path = f"statekeep.cli.commands.{_noun.replace('-', '_')}:app"
+        app.command(_path, name=_noun, help=_help, group=_group)
+# The documentation of State Backed has both names.
+app.command(
+    "statekeep.cli.commands.instances:machine_instances", name="machine-instances", show=False
+)
 
 
 @app.command
 def version() -> None:
     """Print the version."""
-    say(__version__)
+    say(statekeep.__version__)
+
+
+@app.command(name="help")
+def help_(*command: str) -> None:
+    """Say what a command takes.
+
+    Parameters
+    ----------
+    command
+        Such as machines create.
+    """
+    app.help_print(command)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Do what the arguments say and return the exit code."""
     try:
-        return app(arguments, exit_on_error=False, print_error=False) or 0
+        code = app(_hoist(arguments), exit_on_error=False, print_error=False) or 0
+        # What is still in the buffer may be what nobody reads.
+        sys.stdout.flush()
     except CycloptsError as error:
         complain(explain(error))
+        return 2
+    except Misused as error:
+        complain(str(error))
         return 2
     except CommandFailed as error:
         complain(str(error))
         return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        _forget_output()
+        return _NOBODY_READS
+    return code
 
 
 def explain(error: CycloptsError) -> str:
     """What was not understood, in words of those who typed it and not of Python."""
+    command = " ".join([app.name[0], *(error.command_chain or ())])
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
-        command = " ".join([app.name[0], *(error.command_chain or ())])
         return f'Nothing takes "{error.unused_tokens[0]}": {command} --help lists what there is.'
     if isinstance(error, MissingArgumentError) and error.keyword:
         return f"{error.keyword} needs a value."
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        return f"{error.argument.name} is missing: {command} --help has an example."
     if isinstance(error, CoercionError) and error.token and error.target_type is bool:
         return f'{error.token.keyword}: expected true or false, not "{error.token.value}".'
     return str(error)
@@ -67,3 +164,34 @@ def explain(error: CycloptsError) -> str:
 def main() -> None:
     """Entry point of the installed commands."""
     sys.exit(run(sys.argv[1:]))
+
+
+def _hoist(arguments: Sequence[str]) -> list[str]:
+    """Global options may stand before the command; each command knows them, so they are moved behind its name.
+
+    There -t, -u and -o may be something else, so they get their long names.
+    """
+    known = _global_names()
+    hoisted: list[str] = []
+    rest = list(arguments)
+    while rest:
+        name, is_joined, value = rest[0].partition("=")
+        if name not in known or not (is_joined or rest[1:]):
+            break
+        hoisted += [known[name], value if is_joined else rest[1]]
+        del rest[: 1 if is_joined else 2]
+    if not hoisted:
+        return rest
+    commands, _, _ = app.parse_commands(rest)
+    return [*rest[: len(commands)], *hoisted, *rest[len(commands) :]] if commands else rest
+
+
+def _global_names() -> dict[str, str]:
+    long = {f"--{field.name.replace('_', '-')}" for field in fields(GlobalOptions)}
+    short = {"-t": "--access-token", "-u": "--api-url", "-o": "--org"}
+    return {**{name: name for name in long}, **short}
+
+
+def _forget_output() -> None:
+    """Let the end of the process, which flushes, find somewhere to write to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import os
 import sys
@@ -11,94 +10,56 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, Literal, cast
 
-import httpx
-from rich.console import Console
-
-from statekeep.cli.api import Connection, connected, require_success
+from statekeep.cli.api import as_json, connected
+from statekeep.cli.globals import GlobalOptions
 from statekeep.cli.output import CommandFailed, say
 from statekeep.cli.progress import byte_progress
 
 _PIECE_BYTES: Final = 256 * 1024
+_SILENCE_SECONDS: Final = 600
+"""An import is checked before it is answered: whole hosts are started for that."""
 _STANDARD: Final = Path("-")
 
 
-def export_to(output: Path, connection: Connection, *, machine: str | None, journal: str) -> None:
+def export_to(
+    output: Path,
+    options: GlobalOptions,
+    *,
+    machine: str | None,
+    journal: Literal["all", "newest"],
+) -> None:
     """Write an export, whole or not at all where it is a file. Raises CommandFailed."""
-    path = "/export" if machine is None else f"/machines/{machine}/export"
-    with (
-        connected(connection) as client,
-        _writing(output) as file,
-        client.stream("GET", path, params={"journal": journal}) as answer,
-    ):
-        require_success(answer)
-        with byte_progress("Exported") as count:
-            lines = _copy(answer.iter_bytes(), file, count)
+    with connected(options) as api, _writing(output) as file, byte_progress("Exported") as count:
+        pieces = api.transfers.export(machine_name=machine, journal=journal)
+        lines = _copy(pieces, file, count)
     summary = {"file": str(output), "lines": lines}
     if output != _STANDARD:
         _tell(summary, f"{lines} lines in {output}")
 
 
-def import_from(file: Path, connection: Connection) -> None:
+def import_from(file: Path, options: GlobalOptions) -> None:
     """Send an export to the server. Raises CommandFailed."""
-    headers = {"content-type": "application/x-ndjson"}
-    with connected(connection) as client, _reading(file) as source:
-        with byte_progress("Imported") as count:
-            answer = _post(client, _pieces(source, file, count), headers)
-        require_success(answer)
-        summary = answer.json()
-    machines = ", ".join(summary["machines"]) or "no machines"
-    _tell(summary, f"{machines}: {summary['instances']} instances, {summary['timers']} timers")
+    with (
+        connected(options, silence_seconds=_SILENCE_SECONDS) as api,
+        _reading(file) as source,
+        byte_progress("Imported") as count,
+    ):
+        imported = api.transfers.import_(_pieces(source, file, count))
+    machines = ", ".join(imported.machines) or "no machines"
+    summary = f"{machines}: {imported.instances} instances, {imported.timers} timers"
+    _tell(as_json(imported), summary)
 
 
-def _post(
-    client: httpx.Client, content: Iterator[bytes], headers: dict[str, str]
-) -> httpx.Response:
-    with client.stream("POST", "/import", content=content, headers=headers) as answer:
-        answer.read()
-    return answer
-
-
-def _copy(parts: Iterator[bytes], file: BinaryIO, count: Callable[[int], None]) -> int:
-    """The number of lines. Raises CommandFailed where the end is missing, or is that of something else."""
-    check = _EndCheck()
-    for part in parts:
-        check.add(part)
-        file.write(part)
-        count(len(part))
-    return check.finish()
-
-
-class _EndCheck:
-    """Looks whether what passes by is a whole export. Keeps one line."""
-
-    def __init__(self) -> None:
-        self._sum = hashlib.sha256()
-        self._line = bytearray()
-        self._lines = 0
-
-    def add(self, part: bytes) -> None:
-        """The next bytes."""
-        self._line += part
-        # The last line may be the end, so it waits until there is another, complete or not.
-        begin = self._line.rfind(b"\n", 0, -1) + 1
-        self._sum.update(self._line[:begin])
-        self._lines += self._line.count(b"\n", 0, begin)
-        del self._line[:begin]
-
-    def finish(self) -> int:
-        """The number of lines, the end among them."""
-        try:
-            end = json.loads(self._line)
-        except ValueError:
-            end = None
-        end = end if isinstance(end, dict) else {}
-        if end.get("type") == "error":
-            raise CommandFailed(f"the server ended the export early: {end.get('error')}")
-        if (end.get("type"), end.get("sha256")) != ("end", self._sum.hexdigest()):
-            raise CommandFailed("the export was cut off: try again")
-        return self._lines + 1
+def _copy(pieces: Iterator[bytes], file: BinaryIO, count: Callable[[int], None]) -> int:
+    """The number of lines."""
+    lines = 0
+    for piece in pieces:
+        file.write(piece)
+        lines += piece.count(b"\n")
+        count(len(piece))
+    return lines
 
 
 @contextmanager
@@ -160,4 +121,4 @@ def _pieces(source: BinaryIO, file: Path, count: Callable[[int], None]) -> Itera
 
 def _tell(summary: dict[str, Any], text: str) -> None:
     """For people on a terminal a sentence, for programs JSON."""
-    say(text if Console().is_terminal else json.dumps(summary))
+    say(text if sys.stdout.isatty() else json.dumps(summary))

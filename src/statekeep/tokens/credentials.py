@@ -8,7 +8,7 @@ import msgspec
 
 from statekeep.domain.names import OrganizationId
 from statekeep.ports.credentials import Credentials
-from statekeep.tokens.secret_files import replace_secret_file
+from statekeep.secret_files import replace_secret_file
 
 
 class _Document(msgspec.Struct, rename="camel"):

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from statekeep.ports.entropy import Entropy
 from statekeep.ports.tokens import BrokenServerKey
-from statekeep.tokens.secret_files import create_secret_file
+from statekeep.secret_files import create_secret_file
 
 SERVER_KEY_BYTES: Final = 32
 SERVER_KEY_FILE: Final = "server.key"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 
@@ -113,6 +115,201 @@ def _failing_command():
     cli.app.command(fail)
     yield
     del cli.app["fail"]
+
+
+def commands(app=cli.app, path=()):
+    """The names of every command that does something, from the program on."""
+    for name in app:
+        if not name.startswith("-"):
+            command = app[name]
+            yield from commands(command, (*path, name))
+            if command.default_command:
+                yield (*path, name)
+
+
+COMMANDS = [*commands()]
+OF_THE_SERVER = {"serve", "demo", "backup", "sign-in-link", "version", "help"}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_helps(run, command):
+    """What it does, every option, and what to type."""
+    code, out, err = run(*command, "--help")
+    assert (code, err) == (0, "")
+    assert f"Usage: statekeep {' '.join(command)}" in out
+    undocumented = [
+        line for line in out.splitlines() if re.match(r"│ .*--[a-z-]+( -\w)?( [A-Z.]+)? +│$", line)
+    ]
+    assert undocumented == []
+    if command[0] not in OF_THE_SERVER:
+        name = command[0].replace("machine-instances", "instances")
+        assert f"Examples:\n  $ statekeep {' '.join([name, *command[1:]])}" in out
+    assert run("help", *command)[1] == out
+
+
+OF_SMPLY = {
+    "": "login whoami billing",
+    "machines": "list get create delete",
+    "machine-versions": "create list validate-bundle",
+    "migrations": "create",
+    "instances": "list query get create send-event set-desired-version list-transitions set-status delete",
+    "machine-instances": "list query get create send-event set-desired-version list-transitions set-status delete",
+    "logs": "get watch",
+    "orgs": "list create",
+    "orgs default": "set get",
+    "keys": "create list delete",
+    "tokens": "generate",
+    "invitations": "send accept",
+    "identity-providers": "upsert upsert-auth0 upsert-cognito upsert-supabase list delete",
+    "token-providers": "upsert list delete",
+}
+
+
+def test_every_command_of_smply_is_there():
+    """Under its name (SPEC 11)."""
+    wanted = {(*noun.split(), verb) for noun, verbs in OF_SMPLY.items() for verb in verbs.split()}
+    assert wanted - set(COMMANDS) == set()
+
+
+def bound(*arguments):
+    """What a command gets of what was typed."""
+    _, found, _ = cli.app.parse_args(cli._hoist(arguments), exit_on_error=False)
+    return found.arguments
+
+
+def test_global_options_may_stand_anywhere(monkeypatch):
+    """Before the command, between its words and after it."""
+    for arguments in (
+        ["-u", "http://a", "machines", "list", "-o", "org_1"],
+        ["--api-url=http://a", "--org", "org_1", "machines", "list"],
+        ["machines", "list", "-o", "org_1", "-u", "http://a"],
+    ):
+        options = bound(*arguments)["options"]
+        assert (options.api_url, options.org) == ("http://a", "org_1")
+    monkeypatch.setenv("SMPLY_API_URL", "http://b")
+    monkeypatch.setenv("STATEKEEP_ORG", "org_2")
+    options = bound("machines", "list", "-u", "http://a")["options"]
+    assert (options.api_url, options.org) == ("http://a", "org_2")
+
+
+def test_a_letter_means_what_its_command_says():
+    """After the command; before it, it is the global option."""
+    create = ["-t", "mine", "instances", "create", "-m", "m", "-i", "i", "-t", "theirs"]
+    found = bound(*create)
+    assert (found["options"].access_token, found["token"]) == ("mine", "theirs")
+    found = bound("-u", "http://a", "keys", "create", "-u", "ci", "-n", "name")
+    assert (found["options"].api_url, found["use"]) == ("http://a", "ci")
+    query = ["-o", "org_1", "instances", "query", "-m", "m", "-i", "x", "-o", "eq", "-v", "-1"]
+    found = bound(*query)
+    assert (found["options"].org, found["op"], found["value"]) == ("org_1", "eq", "-1")
+
+
+def test_values_may_begin_with_a_dash():
+    """Such as times, as State Backed documents them."""
+    which = bound("logs", "get", "--from", "-10m", "--to", "-5m")["which"]
+    assert (which.from_, which.to) == ("-10m", "-5m")
+    assert bound("logs", "get", "-f", "-1h")["which"].from_ == "-1h"
+
+
+def test_variables_of_the_server_name_nothing_to_delete(monkeypatch):
+    """Only its own commands read all of them."""
+    monkeypatch.setenv("STATEKEEP_MACHINE", "precious")
+    monkeypatch.setenv("STATEKEEP_YES", "true")
+    assert cli.run(["machines", "delete"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["machnes", "list"], "machines"),
+        (["machines", "lst"], "list"),
+        (["machines", "get", "--machin", "x"], "--machine"),
+        (["machines", "get"], "--machine is missing: statekeep machines get --help"),
+        (["instances", "set-status", "-m", "m", "-i", "i", "-s", "runing"], "running"),
+        (["instances", "create", "-m", "m", "-i", "i", "-a", "{"], "expected a JSON object"),
+        (["instances", "create", "-m", "m", "-i", "i", "-a", "[]"], "expected a JSON object"),
+        (["instances", "create", "-m", "m", "-i", "i"], "one of --token and --auth-context"),
+        (["machine-versions", "create", "-m", "m", "-r", "1"], "exactly one of --js"),
+        (["machines", "create", "-m", "m", "-d", '{"a": 1}'], "JSONPaths by the names"),
+        (["logs", "get", "--from", "yesterday"], "expected a time such as"),
+        (["logs", "get", "--from", "-1h", "--to", "-1m"], "--to must be after --from"),
+        (["completion", "csh"], "csh"),
+    ],
+)
+def test_a_mistake_in_a_command_ends_with_2_and_a_hint(run, arguments, hint):
+    """In one line on stderr, before anything is asked of a server."""
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert hint in err
+    assert err.count("\n") == 1
+
+
+def test_a_command_that_is_interrupted_ends_with_130(run, monkeypatch):
+    """Without a word: whoever pressed Ctrl-C knows."""
+
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    cli.app.command(interrupted)
+    try:
+        assert run("interrupted") == (130, "", "")
+    finally:
+        del cli.app["interrupted"]
+
+
+def test_nobody_need_read_all_of_the_output():
+    """As with `| head -1`: no traceback, and the exit code that other programs have."""
+    program = f"{sys.executable} -m statekeep"
+    result = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {program} completion bash | true; echo $?"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (result.stdout, result.stderr) == ("141\n", "")
+
+
+def test_asking_for_help_imports_nothing_large():
+    """So that it comes at once: no HTTP client, no codec, no server."""
+    script = (
+        "import sys; from statekeep.cli import main; main.run(['--help']);"
+        "print(sorted({'httpx', 'msgspec', 'apsw', 'statekeep.bootstrap', 'rich.markdown'} & sys.modules.keys()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion(run, shell):
+    """With commands and options."""
+    code, out, err = run("completion", shell)
+    assert (code, err) == (0, "")
+    for word in ("machine-versions", "send-event", "auth-context"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["mach"], {"machines", "machine-versions"}),
+        (["machines", "g"], {"get"}),
+        (["orgs", "default", ""], {"get", "set"}),
+        (["instances", "set-status", "--st"], {"--status"}),
+        (["instances", "set-status", "--status", "p"], {"paused"}),
+    ],
+)
+def test_bash_completes(run, tmp_path, words, completed):
+    """What was typed so far."""
+    script = tmp_path / "completion.bash"
+    script.write_text(run("completion", "bash")[1])
+    typed = " ".join(f"'{word}'" for word in ["statekeep", *words])
+    asked = f"COMP_WORDS=({typed}); COMP_CWORD={len(words)}; _statekeep; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    result = subprocess.run(
+        ["bash", "-c", f"source {script}; {asked}"], capture_output=True, text=True, check=True
+    )
+    assert completed <= {word.strip() for word in result.stdout.splitlines()}
 
 
 def test_colours_are_for_terminals(run, monkeypatch):

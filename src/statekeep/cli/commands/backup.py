@@ -6,7 +6,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from statekeep.cli.output import CommandFailed, say
-from statekeep.ports.store import BackupFailed
 from statekeep.settings import ConfigFile, DataDir, Settings
 
 _DATA_DIR = Settings().data_dir
@@ -35,6 +34,7 @@ def backup(
     """
     # Only here: --help need not wait for the whole server to be imported.
     from statekeep import bootstrap
+    from statekeep.ports.store import BackupFailed
 
     try:
         size = bootstrap.back_up(data_dir, file)

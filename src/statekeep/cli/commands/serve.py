@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 from cyclopts import Parameter
 
 from statekeep.cli.output import CommandFailed
-from statekeep.ports.store import StoreBusy
-from statekeep.ports.tokens import BrokenServerKey
 from statekeep.settings import Settings, misspelled_variables
 
 if TYPE_CHECKING:
@@ -35,6 +33,8 @@ def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None]) -> int
     # Only here: --help and mistakes need not wait for the whole server to be imported.
     from statekeep import bootstrap
     from statekeep.logs import configure_logging
+    from statekeep.ports.store import StoreBusy
+    from statekeep.ports.tokens import BrokenServerKey
 
     configure_logging(settings.log_level, settings.log_format)
     _warn_of_misspellings()

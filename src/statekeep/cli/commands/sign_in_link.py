@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from statekeep.cli.output import CommandFailed, say
 from statekeep.domain.errors import InvalidParameter
 from statekeep.domain.names import parse_email
-from statekeep.ports.tokens import BrokenServerKey
 from statekeep.settings import ConfigFile, DataDir, Settings
 
 _DATA_DIR = Settings().data_dir
@@ -41,6 +40,7 @@ def sign_in_link(
     """
     # Only here: --help need not wait for the whole server to be imported.
     from statekeep import bootstrap
+    from statekeep.ports.tokens import BrokenServerKey
 
     try:
         address = None if email is None else parse_email(email)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from statekeep.cli.api import Connection
+from statekeep.cli.globals import NOTHING, NOTHING_O, Globals, GlobalsWithoutO
+from statekeep.cli.nouns import examples
 
-_DEFAULTS = Connection()
 _STANDARD = Path("-")
 
 
@@ -18,7 +18,7 @@ def export(
     machine: str | None = None,
     output: Annotated[Path, Parameter(alias="-o", allow_leading_hyphen=True)] = _STANDARD,
     journal: Literal["all", "newest"] = "all",
-    connection: Annotated[Connection, Parameter(name="*")] = _DEFAULTS,
+    options: GlobalsWithoutO = NOTHING_O,
 ) -> None:
     """Write an organization, or one of its machines, as lines of JSON, as it is at this moment. The server goes on meanwhile.
 
@@ -35,14 +35,14 @@ def export(
     """
     from statekeep.cli.transfers import export_to
 
-    export_to(output, connection, machine=machine, journal=journal)
+    export_to(output, options, machine=machine, journal=journal)
 
 
 def import_(
     file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     /,
     *,
-    connection: Annotated[Connection, Parameter(name="*")] = _DEFAULTS,
+    options: Globals = NOTHING,
 ) -> None:
     """Read what export has written into an organization: all of it at once, or nothing.
 
@@ -55,4 +55,14 @@ def import_(
     """
     from statekeep.cli.transfers import import_from
 
-    import_from(file, connection)
+    import_from(file, options)
+
+
+EXPORT_EXAMPLES: Final = examples(
+    "statekeep export --output acme.ndjson.gz",
+    "statekeep export --machine checkout --journal newest | gzip > checkout.ndjson.gz",
+)
+IMPORT_EXAMPLES: Final = examples(
+    "statekeep import acme.ndjson.gz --api-url https://other.example",
+    "statekeep export | statekeep import - --profile staging",
+)

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from statekeep.tokens.secret_files import create_secret_file, replace_secret_file
+from statekeep.secret_files import create_secret_file, replace_secret_file
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_failure_half_way_leaves_what_was(tmp_path, monkeypatch, write, step):
     if write is replace_secret_file:
         path.write_bytes(b"old")
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
-    monkeypatch.setattr(f"statekeep.tokens.secret_files.os.{step}", _fail)
+    monkeypatch.setattr(f"statekeep.secret_files.os.{step}", _fail)
     with pytest.raises(OSError, match="disk"):
         write(path, b"new")
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
@@ -78,7 +78,7 @@ def test_it_is_on_disk_when_the_call_returns(tmp_path, monkeypatch, write):
         is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
         synced.append(("folder" if is_folder else "content", path.exists()))
 
-    monkeypatch.setattr("statekeep.tokens.secret_files.os.fsync", fsync)
+    monkeypatch.setattr("statekeep.secret_files.os.fsync", fsync)
     write(path, b"x")
     assert synced == [("content", False), ("folder", True)]
 

@@ -1,4 +1,4 @@
-"""Files that only the user who runs the server may read.
+"""Files that only the user who runs the program may read.
 
 Each appears under its name complete and on disk, or not at all, whenever the process or the machine dies.
 """

@@ -1,0 +1,110 @@
+"""Code from an author's files, built and looked at before it is sent anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from statekeep.cli.options import CodeOptions
+from statekeep.cli.output import CommandFailed, tell, warn
+from statekeep.cli.progress import busy
+
+if TYPE_CHECKING:
+    from statekeep.bundling import Dialect, Kind
+
+
+def build_machine(code: CodeOptions, *, skip_validation: bool = False) -> bytes:
+    """The code of a machine, gzipped for the upload. Raises Misused, and CommandFailed with the author's file and line."""
+    from statekeep.bundling import Kind
+
+    module = _module(code, Kind.MACHINE)
+    if not skip_validation:
+        _inspect(module)
+    return gzip.compress(module, mtime=0)
+
+
+def validate(code: CodeOptions) -> None:
+    """Raises as `build_machine` does, and nothing more."""
+    from statekeep.bundling import Kind
+
+    _inspect(_module(code, Kind.MACHINE))
+
+
+def build_migration(code: CodeOptions) -> bytes:
+    """The same for a migration."""
+    from statekeep.bundling import Kind, inspect_migration
+
+    module = _module(code, Kind.MIGRATION)
+    with _told_of_refusal(), busy("Checking the migration"):
+        _relay(asyncio.run(inspect_migration(module)))
+    return gzip.compress(module, mtime=0)
+
+
+def _inspect(module: bytes) -> None:
+    """Raises CommandFailed with the reason where a server would refuse the code of a machine."""
+    from statekeep.bundling import inspect_machine
+
+    with _told_of_refusal(), busy("Checking the bundle"):
+        facts = asyncio.run(inspect_machine(module))
+    _relay(facts.output)
+
+
+def _module(code: CodeOptions, kind: Kind) -> bytes:
+    """The module, as a server keeps it."""
+    from statekeep.bundling import Dialect
+
+    code.require_one()
+    if code.js is not None:
+        return _read(code.js)
+    if code.node is not None:
+        return _bundle(code.node, Dialect.NODE, kind)
+    assert code.deno is not None
+    return _bundle(code.deno, Dialect.DENO, kind)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandFailed(f"cannot read {path}: {error.strerror}") from error
+
+
+def _bundle(entry: Path, dialect: Dialect, kind: Kind) -> bytes:
+    from statekeep.bundling import BuildFailed, Bundler, BundlerUnavailable
+
+    async def run() -> bytes:
+        with busy(f"Bundling {entry}") as progress:
+            async with Bundler(on_progress=progress) as bundler:
+                bundle = await bundler.bundle(entry, dialect, kind=kind)
+        for warning in bundle.warnings:
+            warn(str(warning))
+        return bundle.code
+
+    try:
+        return asyncio.run(run())
+    except BuildFailed as error:
+        raise CommandFailed(f"{entry} could not be built:\n\n{error}") from error
+    except BundlerUnavailable as error:
+        raise CommandFailed(str(error)) from error
+
+
+def _relay(lines: tuple[str, ...]) -> None:
+    """What the code printed while it was loaded."""
+    for line in lines:
+        tell(line.rstrip("\n"))
+
+
+@contextmanager
+def _told_of_refusal() -> Iterator[None]:
+    from statekeep.domain.errors import InvalidCode
+
+    try:
+        yield
+    except InvalidCode as error:
+        stack = getattr(error, "stack", None)
+        where = f"\n{stack}" if stack else ""
+        raise CommandFailed(f"no server would take this bundle: {error}{where}") from error

@@ -1,0 +1,42 @@
+"""Questions before something that cannot be undone. They are asked on stderr and answered on stdin, which may be a pipe."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from statekeep.cli.output import CommandFailed, tell
+
+Yes = Annotated[
+    bool, Parameter(name="--yes", help="Do not ask for confirmation. For scripts.", negative="")
+]
+
+WARNING: Final = "!!! WARNING !!!"
+
+
+def ask(question: str) -> str:
+    """The answer, without the end of the line; nothing where there is nobody to answer."""
+    sys.stderr.write(question + " ")
+    sys.stderr.flush()
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def confirm_name(question: str, name: str, what: str, *, is_confirmed: bool) -> None:
+    """Goes on where the name is typed again, or where that was waived. Raises CommandFailed else; nothing was done then."""
+    if not is_confirmed and ask(question) != name:
+        raise CommandFailed(f"{what} did not match. Aborting.")
+
+
+def confirm(question: str, *, is_confirmed: bool) -> None:
+    """The same for a question that is answered with y."""
+    if not is_confirmed and ask(question).strip().lower() != "y":
+        raise CommandFailed("Aborting")
+
+
+def warn_of(*lines: str, is_confirmed: bool) -> None:
+    """What the question that follows is about."""
+    if not is_confirmed:
+        for line in (WARNING, *lines):
+            tell(line)
