@@ -251,13 +251,14 @@ def test_a_parent_and_its_children(user: Deployment, couple: str) -> None:
 
 @pytest.mark.parametrize("yard", [YARD_4, YARD_5], ids=["XState 4", "XState 5"])
 def test_a_child_that_cannot_be_made(server: RunningServer, user: Deployment, yard: str) -> None:
-    """After five tries its parent gets the error event, with the reason, and the log speaks of a dead letter."""
+    """After five tries its parent gets the error event, with the reason, and the log speaks of a dead letter; of the first try at once."""
     user.deploy("yard", bundled(yard))
     user.create("yard", "y")
     user.sent("yard", "y", {"type": "HIRE"})
     alone = await_state(user, "yard", "y", "alone")
     assert alone["publicContext"] == {"why": "there is no machine nobody"}
     await_said(server, "y", "was given up and is a dead letter now: there is no machine nobody")
+    await_said(server, "y", "was not taken and is tried again, 4 times at the most: there is no")
 
 
 def heard(user: Deployment, expected: list[int]) -> Callable[[], bool]:

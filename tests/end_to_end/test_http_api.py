@@ -342,6 +342,24 @@ def test_a_handler_that_does_not_come_to_an_end(shop: Shop) -> None:
     assert shop.ask("silent").status_code == 200
 
 
+def test_the_documentation_is_true(server: RunningServer, deployed: Deployment) -> None:
+    """Its example as it is, with a right signature and with a wrong one."""
+    page = (Path(__file__).parents[2] / "docs/http-mapping.md").read_text()
+    example = page.partition("```js\n")[2].partition("```")[0]
+    deployed.deploy("ear", example)
+    with httpx.Client(base_url=server.url) as http:
+        ear = Shop(server, "ear", http)
+        body = b'{"source":"door"}'
+        signature = hmac.digest(b"of this endpoint and its sender", body, "sha256").hex()
+        headers = {"content-type": "application/json", "x-signature": signature}
+        heard = [ear.ask("hook", content=body, headers=headers).json() for _ in range(2)]
+        assert heard == [{"heard": 1}, {"heard": 2}]
+        answer = ear.ask("hook", "PUT", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["error"]) == (400, "Only POST, please")
+        answer = ear.ask("hook", content=body + b" ", headers=headers)
+        assert (answer.status_code, answer.json()["error"]) == (400, "The signature is wrong")
+
+
 def test_the_log_has_what_was_wrong(shop: Shop, logs: Path) -> None:
     """With the machine and its version; the sender was not told."""
     shop.ask("wide")

@@ -331,6 +331,9 @@ class Instances:
             await self._bury(resident, timer)
         else:
             await self._update_timer(resident, timer)
+            if tries == 1:
+                # Its author may be looking on, and would wait minutes for the last word.
+                self._write_log(resident, _put_off(timer))
         return timer
 
     async def recover(self, instance_id: InstanceId) -> None:
@@ -516,6 +519,11 @@ def _require_same(first: bytes, second: bytes) -> None:
 
 def _what(timer: Timer) -> str:
     return "a delayed event" if timer.message is None else _describe(timer.message)
+
+
+def _put_off(timer: Timer) -> str:
+    more = DELIVERY_TRIES_MAX - timer.tries
+    return f"{_what(timer)} was not taken and is tried again, {more} times at the most: {timer.failure}"
 
 
 def _describe(message: Message) -> str:

@@ -69,6 +69,36 @@ Deno.test("an error is reported as JSON and delivered as the error it is", async
   assert.deepEqual(steps[0].snapshot.context, { ticks: 0, why: "failed", isError: true });
 });
 
+for (
+  const [major, type] of [[4, "error.platform.job"], [5, "xstate.error.actor.job"]] as const
+) {
+  Deno.test(`the log has the error of a child that no transition handles, with XState ${major}`, async () => {
+    await using host = await HostProcess.start(
+      `import { createMachine } from "npm:xstate@${major}";
+      ${
+        major === 5
+          ? 'import { fromPromise } from "npm:xstate@5";'
+          : "const fromPromise = (f) => f;"
+      }
+      const job = fromPromise(async () => { throw new TypeError("out of paper"); });
+      export default createMachine({ id: "m", initial: "idle", states: {
+        idle: { on: { job: "working" } }, working: { invoke: { id: "job", src: job } },
+      } });
+      export const allowRead = () => true, allowWrite = () => true;`,
+    );
+    await host.create(1);
+    await host.one(1, 1, "job");
+    host.send({ op: "perform", i: 1, rev: 2 });
+    const { event, h } = await host.event(type);
+    const { steps } = await host.one(1, 2, { event, h });
+    assert.equal(steps[0].silent, true);
+    assert.match(
+      await host.logs(1),
+      /no transition handles it: TypeError: out of paper\n +at .*machine.js:3:/,
+    );
+  });
+}
+
 Deno.test("after the death of the host the JSON of the event does as well", async () => {
   await using first = await HostProcess.start(source);
   await first.create(1);

@@ -74,6 +74,15 @@ async def test_a_letter_that_fails_again_has_all_its_tries(world):
     assert in_store(world) == world.resident().timers
 
 
+async def test_the_log_has_the_first_failure_and_the_end(world):
+    """Whoever looks on learns at once what is wrong, and not from each try."""
+    await kill(world, "ding")
+    assert [line for line in world.recorder.logs if "a delayed event" in line] == [
+        "a delayed event was not taken and is tried again, 4 times at the most: it threw",
+        "a delayed event was given up and is a dead letter now: it threw",
+    ]
+
+
 async def test_a_message_that_died_of_its_hops_is_retried():
     """An operator is somebody outside: what led to it does not count any more."""
     world = await World(ToyRuntime(), hops_max=1).set_up()

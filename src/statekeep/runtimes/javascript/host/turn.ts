@@ -9,7 +9,7 @@ import { runAs } from "./activity.ts";
 import type { Authorizer } from "./authorize.ts";
 import { isAllowed } from "./authorize.ts";
 import type { Decided, Driver, Effect, LiveInstance } from "./driver.ts";
-import { failure, HostError } from "./errors.ts";
+import { errorText, failure, HostError } from "./errors.ts";
 import type {
   Address,
   Delivery,
@@ -153,7 +153,9 @@ export class Turns {
   ): string {
     if (at && isFormer(live, lost, at)) return this.#complete(session, live, null, step);
     const decided = live.lost(lost, why);
-    if (!decided) session.warn(`"${lost}" was lost and dropped: no transition handles that`);
+    if (!decided) {
+      session.warn(`"${lost}" was lost and dropped, as no transition handles that: ${why}`);
+    }
     // Only the host knows how such an event looks.
     const event = lostEvent(this.#author.driver.major, lost, why);
     return this.#complete(session, live, decided, step, event);
@@ -166,7 +168,7 @@ export class Turns {
     step: PendingStep,
   ): string {
     if (isChildError(event.type) && !live.handles(event)) {
-      session.warn(`"${event.type}" was dropped: no transition handles it`);
+      session.warn(`"${event.type}" was dropped, as no transition handles it: ${thrown(event)}`);
       return this.#complete(session, live, null, step);
     }
     return this.#complete(session, live, live.step(event), step);
@@ -269,6 +271,11 @@ function lostEvent(major: 4 | 5, child: string, why: string): MachineEvent {
   return major === 5
     ? { type: `xstate.error.actor.${child}`, error, actorId: child }
     : { type: `error.platform.${child}`, data: error };
+}
+
+/** What a child has thrown, with the author's stack where the event still has the error itself. */
+function thrown(event: MachineEvent): string {
+  return errorText("error" in event ? event.error : event.data);
 }
 
 /** The error event of a child, as XState 5 or XState 4 names it. */
