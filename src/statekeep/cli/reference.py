@@ -61,6 +61,15 @@ profile of that server is looked for.
 
 **In CI** set `SMPLY_API_URL` and `SMPLY_TOKEN`, and `SMPLY_ORG` where the token is of somebody with several organizations.
 
+## Unlike smply 0.1.18
+
+- Messages and questions go to stderr, so that stdout is nothing but the result.
+- A list of several pages is one JSON array, not one array after the other.
+- A question that is not answered with yes ends with 1, and so does deleting a machine that has instances.
+- `-t`, `-u` and `-o` after a command are that command's own options where it has them; `smply keys create -u ci` took `ci` for a URL.
+- `keys create --scopes` takes all scopes of the server, by commas or blanks.
+- `validate-bundle` and `--node` need no Node.js; `--deno` and `--file` (for `--js`) are there, as its documentation says.
+
 ## Completion
 
 ```sh
@@ -76,9 +85,9 @@ def render() -> str:
     rendered = app.generate_docs(heading_level=2, flatten_commands=True, usage_name="statekeep")
     # What comes first is the program and its contents, which the introduction tells better.
     _, *commands = _SECTION.split(rendered.partition("## Table of Contents")[2])
-    options = _GLOBAL.search(rendered)
-    assert options is not None
-    head = _INTRODUCTION.replace("{options}", options[1].rstrip("\n"))
+    # Some commands lack a letter of them.
+    options = max(_GLOBAL.findall(rendered), key=len)
+    head = _INTRODUCTION.replace("{options}", options.rstrip("\n"))
     return "\n".join([head, *map(_section, commands)])
 
 
