@@ -19,11 +19,11 @@ _INTRODUCTION: Final = """\
 `statekeep` and `smply` are one program under two names. Commands, options and results are those of `smply`, the command line of State
 Backed, so that what is written about that holds; what only this one has is marked by nothing but being here.
 
-```sh
-statekeep login --api-url https://states.example.com
-statekeep machines create --machine toggler --node ./toggler.ts
-statekeep instances create --machine toggler --instance kitchen --auth-context '{"sub": "ada"}'
-statekeep instances send-event --machine toggler --instance kitchen --auth-context '{"sub": "ada"}' --event toggle
+```console
+$ statekeep login --api-url https://states.example.com
+$ statekeep machines create --machine toggler --node ./toggler.ts
+$ statekeep instances create --machine toggler --instance kitchen --auth-context '{"sub": "ada"}'
+$ statekeep instances send-event --machine toggler --instance kitchen --auth-context '{"sub": "ada"}' --event toggle
 ```
 
 On the machine of a server, in the folder where it was started, nobody needs to sign in.
@@ -72,8 +72,8 @@ profile of that server is looked for.
 
 ## Completion
 
-```sh
-statekeep completion bash > ~/.local/share/bash-completion/completions/statekeep
+```console
+$ statekeep completion bash > ~/.local/share/bash-completion/completions/statekeep
 ```
 
 `completion zsh` and `completion fish` do the same for those shells, and `smply completion bash` for the other name.
@@ -104,7 +104,7 @@ def _examples(heading: str) -> Iterator[str]:
     epilogue = command.help_epilogue
     if not isinstance(epilogue, str) or not epilogue.startswith("Examples:"):
         return
-    yield "\n```sh"
+    yield "\n```console"
     for line in epilogue.splitlines()[1:]:
-        yield re.sub(r"^  (\$ )?", "", line)
+        yield line.removeprefix("  ")
     yield "```"
