@@ -301,8 +301,7 @@ class Settings:
     public_url: Annotated[
         str | None, Parameter(converter=_read_url, metavar="URL", group=_LISTENING)
     ] = None
-    """How clients reach the server, where that differs from http://HOST:PORT: the URL of the proxy in front of it.
-    Upload URLs begin with it, and tokens may name it as their audience."""
+    """How clients reach the server, where that differs from http://HOST:PORT: the URL of the proxy in front of it. Upload URLs begin with it, and tokens may name it as their audience."""
 
     owner_email: Annotated[
         EmailAddress | None,
@@ -313,8 +312,7 @@ class Settings:
     smtp_url: Annotated[
         str | None, Parameter(converter=_read_smtp_url, metavar="URL", group=_MAIL)
     ] = with_options(default=None, repr=False)
-    """Mail server for invitations and sign-in links: smtps://USER:PASSWORD@HOST, or smtp:// where TLS is begun (STARTTLS); to this very machine also
-    without. Better set by the environment or the file. Without it invitations are links to pass on, and only the operator can make sign-in links."""
+    """Mail server for invitations and sign-in links: smtps://USER:PASSWORD@HOST, or smtp:// where TLS is begun (STARTTLS); to this very machine also without. Better set by the environment or the file. Without it invitations are links to pass on, and only the operator can make sign-in links."""
 
     mail_from: Annotated[
         EmailAddress | None,
@@ -329,8 +327,7 @@ class Settings:
     """Let identity providers publish their keys over plain HTTP. Whoever can change what is on the way can then sign in as anybody."""
 
     data_dir: DataDir = Path(".statekeep")
-    """Folder of the database, of server.key, which no backup may miss, and of credentials.json, which opens everything.
-    Made where it is missing; used by one server at a time."""
+    """Folder of the database, of server.key, which no backup may miss, and of credentials.json, which opens everything. Made where it is missing; used by one server at a time."""
 
     config: ConfigFile = None
     """TOML file with any of these options, named as here with _ for -, such as settle_timeout = "90s"."""
@@ -440,8 +437,7 @@ class Settings:
     metrics_token: Annotated[
         str | None, Parameter(converter=_read_metrics_token, metavar="TOKEN", group=_INSIGHT)
     ] = with_options(default=None, repr=False)
-    """Serve /metrics for Prometheus to whoever has this bearer token. Better set by the environment or the file than where
-    everybody on the machine can read it. Without it there are no metrics."""
+    """Serve /metrics for Prometheus to whoever has this bearer token. Better set by the environment or the file than where everybody on the machine can read it. Without it there are no metrics."""
 
     metrics_per_machine: Annotated[bool, Parameter(converter=_read_bool, group=_INSIGHT)] = False
     """Count events by organization and machine too, for the first 1,000 machines."""
@@ -449,8 +445,7 @@ class Settings:
     otlp_endpoint: Annotated[
         str | None, Parameter(converter=_read_url, metavar="URL", group=_INSIGHT)
     ] = None
-    """Send a trace of every event to this OpenTelemetry collector, with OTLP over HTTP, such as http://127.0.0.1:4318.
-    Needs the packages of statekeep[otel]. OTEL_* variables say the rest: OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME."""
+    """Send a trace of every event to this OpenTelemetry collector, with OTLP over HTTP, such as http://127.0.0.1:4318. Needs the packages of statekeep[otel]. OTEL_* variables say the rest: OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME."""
 
     crash_at: Annotated[str | None, Parameter(show=False)] = None
     """For tests: end the process at this named point, as if it had been killed there."""

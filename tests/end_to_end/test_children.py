@@ -305,3 +305,31 @@ def test_a_delayed_message_outlives_a_kill(tmp_path: Path) -> None:
         await_that(heard(user, [1]), "it is heard")
         user.sent("horn", "h", {"type": "SOUND", "n": 2, "delay": 0})
         await_that(heard(user, [1, 2]), "the second is heard, and the first not again")
+
+
+LIGHTHOUSE = """
+import { actions, createMachine } from "npm:xstate@4.38.3";
+export const allowRead = () => true;
+export const allowWrite = () => true;
+export default createMachine({
+  predictableActionArguments: true,
+  context: {},
+  on: { HAIL: { actions: actions.respond((_, { n }) => ({ type: "SOUNDED", n })) } },
+});
+"""
+
+
+def test_respond_reaches_whoever_sent(user: Deployment) -> None:
+    """Instances of any machine, without a word about them in the event."""
+    user.deploy("lighthouse", LIGHTHOUSE)
+    user.create("lighthouse", "l")
+    hailing = SHIP.replace(
+        "on: {",
+        """on: {
+          CALL: { actions: tell({ type: "statebacked.instance", id: "l", machineName: "lighthouse", machineInstanceName: "l" }, { type: "HAIL", n: 7 }) },""",
+    )
+    user.deploy("boat", bundled(hailing))
+    user.create("boat", "b")
+    user.sent("boat", "b", {"type": "CALL"})
+    await_that(lambda: user.read("boat", "b")["publicContext"] == {"heard": [7]}, "it is answered")
+    assert kinds(user, "lighthouse", "l") == ["xstate.init", "HAIL"]

@@ -167,7 +167,8 @@ class Messages:
             self._handled(mail, error)
         except Exception:
             _log.exception("a message could not be delivered")
-            self._handled(mail, Overloaded("the message could not be delivered yet"))
+            # Counted as a try: the next one may well end the same way.
+            self._handled(mail, StatekeepError("an internal error kept it from being delivered"))
 
     async def _send(self, mail: _Mail) -> None:
         await self._creation.finished(mail.receiver)

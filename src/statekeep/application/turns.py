@@ -31,6 +31,7 @@ from statekeep.domain.errors import (
     AlreadyExists,
     InvalidState,
     MachineError,
+    NotStored,
     Overloaded,
     RejectedByMachineAuthorizer,
     StatekeepError,
@@ -53,7 +54,7 @@ from statekeep.ports.clock import Clock
 from statekeep.ports.metrics import EventOutcome, Metrics
 from statekeep.ports.notifier import InstanceChanged, Notifier
 from statekeep.ports.runtime import HostLost, Runtime
-from statekeep.ports.store import Store
+from statekeep.ports.store import ConflictingRevision, Store
 from statekeep.ports.tracing import Stage, Tracer
 
 _log = logging.getLogger(__name__)
@@ -575,7 +576,7 @@ class Turns:
         elif isinstance(error, AlreadyExists):
             self.void(resident, error)
         else:
-            self.void(resident, Overloaded("the transition could not be stored; nothing changed"))
+            self.void(resident, _not_stored(error))
         reason = resident.void_because
         assert reason is not None
         for letter in [*(letter for letter, _ in batch.accepted), *batch.followers]:
@@ -884,6 +885,14 @@ def _trace_answers(batch: Batch) -> None:
         if batch.is_settled and letter.answer is not None:
             letter.reached(Stage.REPLY)
         letter.end_trace()
+
+
+def _not_stored(error: BaseException) -> Overloaded:
+    message = "the transition could not be stored; nothing changed"
+    if isinstance(error, Overloaded | ConflictingRevision):
+        return Overloaded(message)
+    _log.error("a transition could not be stored", exc_info=error)
+    return NotStored(message)
 
 
 def _refusal() -> RejectedByMachineAuthorizer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Final
 
@@ -24,15 +24,15 @@ from cyclopts import (
 )
 
 import statekeep
-from statekeep.cli.commands.account import EXAMPLES as ACCOUNT_EXAMPLES
+from statekeep.cli.commands.account import billing, login, logout, usage, whoami
 from statekeep.cli.commands.backup import backup
-from statekeep.cli.commands.completion import EXAMPLES as COMPLETION_EXAMPLES
 from statekeep.cli.commands.completion import completion
 from statekeep.cli.commands.demo import demo
 from statekeep.cli.commands.serve import serve
 from statekeep.cli.commands.sign_in_link import sign_in_link
-from statekeep.cli.commands.transfer import EXPORT_EXAMPLES, IMPORT_EXAMPLES, export, import_
+from statekeep.cli.commands.transfer import export, import_
 from statekeep.cli.globals import GlobalOptions
+from statekeep.cli.nouns import examples
 from statekeep.cli.output import PROGRAM, CommandFailed, Misused, complain, say
 from statekeep.settings import SOURCES
 
@@ -70,6 +70,51 @@ _NOUNS: Final = {
 }
 """What is in commands/<noun>.py."""
 
+_COMMANDS: Final[dict[Group, dict[Callable[..., object], tuple[str, ...]]]] = {
+    _MACHINES: {
+        export: (
+            "statekeep export --output acme.ndjson.gz",
+            "statekeep export --machine checkout --journal newest | gzip > checkout.ndjson.gz",
+        ),
+        import_: (
+            "statekeep import acme.ndjson.gz --api-url https://other.example",
+            "statekeep export | statekeep import - --profile staging",
+        ),
+    },
+    _PEOPLE: {
+        login: (
+            "statekeep login --api-url https://states.example.com",
+            "statekeep login --api-url https://staging.example.com --profile staging",
+            'echo "$TOKEN" | statekeep login --token -',
+        ),
+        logout: ("statekeep logout", "statekeep logout --profile staging"),
+        whoami: ("statekeep whoami",),
+        billing: ("statekeep billing",),
+        usage: ("statekeep usage",),
+    },
+    _PROGRAM: {
+        completion: (
+            "statekeep completion bash > ~/.local/share/bash-completion/completions/statekeep",
+            "statekeep completion zsh > ~/.zsh/completions/_statekeep",
+            "statekeep completion fish > ~/.config/fish/completions/statekeep.fish",
+        ),
+    },
+}
+_OF_THE_SERVER: Final[dict[Callable[..., object], tuple[str, ...]]] = {
+    serve: (
+        "statekeep serve",
+        "statekeep serve --data-dir /var/lib/statekeep --public-url https://states.example.com",
+        "statekeep serve --host 0.0.0.0 --port 80 --log-format json",
+    ),
+    demo: ("statekeep demo",),
+    backup: ("statekeep backup /backups/statekeep-2026-01-31.db --data-dir /var/lib/statekeep",),
+    sign_in_link: (
+        "statekeep sign-in-link --data-dir /var/lib/statekeep",
+        "statekeep sign-in-link ada@example.com",
+    ),
+}
+"""Commands with their examples."""
+
 app = App(
     name=PROGRAM,
     help="Durable state machines, self-hosted: upload XState machines, send them events over HTTP.",
@@ -81,21 +126,17 @@ app = App(
     suppress_keyboard_interrupt=False,
     group_commands=_PROGRAM,
 )
+for _group, _commands in _COMMANDS.items():
+    for _command, _lines in _commands.items():
+        app.command(_command, group=_group, help_epilogue=examples(*_lines))
 # Only commands of the server read all of STATEKEEP_*: a variable must not become the name of something to delete.
-for _of_server in (serve, demo, backup):
-    app.command(_of_server, group=_SERVER, config=SOURCES, help_format="markdown")
-app.command(
-    sign_in_link,
-    name="sign-in-link",
-    group=_SERVER,
-    config=SOURCES,
-    help_format="markdown",
-)
-app.command(export, group=_MACHINES, help_epilogue=EXPORT_EXAMPLES)
-app.command(import_, name="import", group=_MACHINES, help_epilogue=IMPORT_EXAMPLES)
-for _command, _examples in ACCOUNT_EXAMPLES.items():
-    app.command(_command, group=_PEOPLE, help_epilogue=_examples)
-app.command(completion, help_epilogue=COMPLETION_EXAMPLES)
+for _of_server, _lines in _OF_THE_SERVER.items():
+    app.command(
+        _of_server,
+        group=_SERVER,
+        config=SOURCES,
+        help_epilogue=examples(*_lines),
+    )
 for _group, _nouns in _NOUNS.items():
     for _noun, _help in _nouns.items():
         _path = f"statekeep.cli.commands.{_noun.replace('-', '_')}:app"
@@ -106,13 +147,13 @@ app.command(
 )
 
 
-@app.command
+@app.command(help_epilogue=examples("statekeep version"))
 def version() -> None:
     """Print the version."""
     say(statekeep.__version__)
 
 
-@app.command(name="help")
+@app.command(name="help", help_epilogue=examples("statekeep help machines create"))
 def help_(*command: str) -> None:
     """Say what a command takes.
 

@@ -7,8 +7,10 @@ programs or fails in one line, so it is imported where something is to be seen.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -24,6 +26,10 @@ _TYPED: Final = Path(sys.argv[0]).stem
 PROGRAM: Final = _TYPED if _TYPED in _NAMES else _NAMES[0]
 """The name that was typed, of the two that the program has."""
 
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+"""As servers write them."""
+_ID_WIDTH: Final = 26
+"""As in ver_ and 22 characters."""
 _MORE: Final = "Press enter for more (q + Enter to quit)... "
 
 
@@ -114,16 +120,26 @@ def _wants_more() -> bool:
 
 
 def _table(rows: Sequence[Row], columns: Columns) -> Any:
-    from rich import box
+    """Without columns that would be empty: the width of a terminal is scarce."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for title in columns.values():
-        table.add_column(title, overflow="fold")
-    for row in rows:
+    cells = {path: [_cell(row, path) for row in rows] for path in columns}
+    shown = [path for path in columns if any(cells[path])]
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+        show_header=any(columns.values()),
+    )
+    for path in shown:
+        # Ids are copied, so what must be folded are the longer things beside them.
+        is_short = max(map(len, cells[path])) <= _ID_WIDTH
+        table.add_column(columns[path], overflow="fold", no_wrap=is_short)
+    for line in zip(*(cells[path] for path in shown), strict=True):
         # Text, since what a user named may look like markup.
-        table.add_row(*(Text(_cell(row, path)) for path in columns))
+        table.add_row(*map(Text, line))
     return table
 
 
@@ -133,7 +149,15 @@ def _cell(row: Row, path: str) -> str:
         value = value.get(name) if isinstance(value, Mapping) else None
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return _local_time(value) if _INSTANT.fullmatch(value) else value
+
+
+def _local_time(instant: str) -> str:
+    return f"{datetime.fromisoformat(instant).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _console(stream: TextIO | None = None) -> Console:
@@ -150,4 +174,4 @@ def _tell_coloured(prefix: str, style: str, message: str) -> None:
         return
     from rich.text import Text
 
-    _console(sys.stderr).print(Text(prefix, style=style) + Text(message))
+    _console(sys.stderr).print(Text.assemble((prefix, style), message))

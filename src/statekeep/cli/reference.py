@@ -19,11 +19,11 @@ _INTRODUCTION: Final = """\
 `statekeep` and `smply` are one program under two names. Commands, options and results are those of `smply`, the command line of State
 Backed, so that what is written about that holds; what only this one has is marked by nothing but being here.
 
-```sh
-statekeep login --api-url https://states.example.com
-statekeep machines create --machine toggler --node ./toggler.ts
-statekeep instances create --machine toggler --instance kitchen --auth-context '{"sub": "ada"}'
-statekeep instances send-event --machine toggler --instance kitchen --auth-context '{"sub": "ada"}' --event toggle
+```console
+$ statekeep login --api-url https://states.example.com
+$ statekeep machines create --machine toggler --node ./toggler.ts
+$ statekeep instances create --machine toggler --instance kitchen --auth-context '{"sub": "ada"}'
+$ statekeep instances send-event --machine toggler --instance kitchen --auth-context '{"sub": "ada"}' --event toggle
 ```
 
 On the machine of a server, in the folder where it was started, nobody needs to sign in.
@@ -61,10 +61,19 @@ profile of that server is looked for.
 
 **In CI** set `SMPLY_API_URL` and `SMPLY_TOKEN`, and `SMPLY_ORG` where the token is of somebody with several organizations.
 
+## Unlike smply 0.1.18
+
+- Messages and questions go to stderr, so that stdout is nothing but the result.
+- A list of several pages is one JSON array, not one array after the other.
+- A question that is not answered with yes ends with 1, and so does deleting a machine that has instances.
+- `-t`, `-u` and `-o` after a command are that command's own options where it has them; `smply keys create -u ci` took `ci` for a URL.
+- `keys create --scopes` takes all scopes of the server, by commas or blanks.
+- `validate-bundle` and `--node` need no Node.js; `--deno` and `--file` (for `--js`) are there, as its documentation says.
+
 ## Completion
 
-```sh
-statekeep completion bash > ~/.local/share/bash-completion/completions/statekeep
+```console
+$ statekeep completion bash > ~/.local/share/bash-completion/completions/statekeep
 ```
 
 `completion zsh` and `completion fish` do the same for those shells, and `smply completion bash` for the other name.
@@ -76,9 +85,9 @@ def render() -> str:
     rendered = app.generate_docs(heading_level=2, flatten_commands=True, usage_name="statekeep")
     # What comes first is the program and its contents, which the introduction tells better.
     _, *commands = _SECTION.split(rendered.partition("## Table of Contents")[2])
-    options = _GLOBAL.search(rendered)
-    assert options is not None
-    head = _INTRODUCTION.replace("{options}", options[1].rstrip("\n"))
+    # Some commands lack a letter of them.
+    options = max(_GLOBAL.findall(rendered), key=len)
+    head = _INTRODUCTION.replace("{options}", options.rstrip("\n"))
     return "\n".join([head, *map(_section, commands)])
 
 
@@ -95,7 +104,7 @@ def _examples(heading: str) -> Iterator[str]:
     epilogue = command.help_epilogue
     if not isinstance(epilogue, str) or not epilogue.startswith("Examples:"):
         return
-    yield "\n```sh"
+    yield "\n```console"
     for line in epilogue.splitlines()[1:]:
-        yield re.sub(r"^  (\$ )?", "", line)
+        yield line.removeprefix("  ")
     yield "```"

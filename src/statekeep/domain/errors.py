@@ -34,6 +34,7 @@
     └── ComeBackLater             nothing was done, and later it may be
         ├── TooManyRequests       this caller has to slow down
         └── Overloaded            the server cannot, whoever asks
+            ├── NotStored         ... and the next time may be the same
             ├── MailUnavailable
             └── IssuerUnavailable
 
@@ -287,6 +288,10 @@ class Overloaded(ComeBackLater):
     """Load was shed. `retry_after_seconds` is a hint."""
 
     code = "overloaded"
+
+
+class NotStored(Overloaded):
+    """What was decided could not be written, and not for want of room: nothing changed, and nobody knows whether the next try goes better."""
 
 
 class MailUnavailable(Overloaded):

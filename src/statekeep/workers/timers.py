@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from statekeep.application.instances import Instances
-from statekeep.domain.errors import Overloaded, StatekeepError
+from statekeep.domain.errors import NotStored, Overloaded, StatekeepError
 from statekeep.domain.limits import BURST_EVENTS_MAX
 from statekeep.domain.names import InstanceId, OrganizationId
 from statekeep.domain.timer import TimerChanges
@@ -224,7 +224,7 @@ class TimerService:
         seq: int,
         error: StatekeepError,
     ) -> None:
-        if isinstance(error, Overloaded):
+        if isinstance(error, Overloaded) and not isinstance(error, NotStored):
             # No fault of the machine's, so it does not count: SPEC 6 bounds the tries of handling that throws, and of paused instances.
             self._hold_back(organization_id, instance_id, seq, error)
             return

@@ -40,6 +40,16 @@ def test_every_query_finds_its_rows_by_an_index(name, tmp_path):
     assert [d for d in details if "TEMP B-TREE" in d] == []
 
 
+@pytest.mark.parametrize("name", ["read_of_machine", "remove_oldest_of_machine"])
+def test_what_is_about_one_machine_passes_by_no_other(name, tmp_path):
+    """However much the others have printed."""
+    connection = open_log_writer(tmp_path / LOG_FILE_NAME)
+    bindings = (1,) * apsw.ext.query_info(connection, QUERIES[name]).bindings_count
+    plan = connection.execute("EXPLAIN QUERY PLAN " + QUERIES[name], bindings).fetchall()
+    connection.close()
+    assert any("entries_by_machine (organization_id=? AND machine=?" in str(d) for *_, d in plan)
+
+
 async def test_entries_survive_a_restart(open_sqlite):
     """With the rule that no timestamp goes back."""
     store = await open_sqlite()

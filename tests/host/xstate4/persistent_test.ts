@@ -88,6 +88,33 @@ for (const version of ["4.38.3", "4.33.6", "4.30.6", "4.20.2"]) {
   });
 }
 
+for (const version of ["own", "4.38.3", "4.20.2"]) {
+  Deno.test(`respond reaches the instance that sent, with ${version} XState`, async () => {
+    const { actions: { respond }, createMachine } = version === "own"
+      ? xstate
+      : await copy(version);
+    const host = TestHost.start(createMachine({
+      id: "m",
+      on: {
+        ask: { actions: [respond("told"), respond({ type: "late" }, { delay: 50 })] },
+        told: {},
+        late: {},
+      },
+    }));
+    host.send("ask", address("asker", "askers"));
+    const to = address("asker", "askers");
+    assertEquals(ops(host), [
+      { send: "told", to, event: { type: "told" } },
+      { send: "late", to, event: { type: "late" }, delay: 50 },
+    ]);
+    assertEquals(host.decided.selfSends, []);
+    // Whoever is no instance cannot be sent to: then XState takes the machine itself.
+    host.restore();
+    host.send("ask");
+    assertEquals(host.decided.selfSends, [{ type: "told" }]);
+  });
+}
+
 for (const isPredictable of [true, false]) {
   Deno.test(`children are made before they are sent to (predictable: ${isPredictable})`, () => {
     const host = TestHost.start(post(isPredictable), { owner: "eve" });

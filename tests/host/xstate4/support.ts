@@ -9,6 +9,7 @@ import type {
   Surroundings,
 } from "../../../src/statekeep/runtimes/javascript/host/driver.ts";
 import type {
+  Address,
   MachineEvent,
   Snapshot,
   TimerOp,
@@ -141,10 +142,10 @@ export class TestHost implements Surroundings {
   }
 
   /** Deliver one event, with whatever the machine sends itself, and perform it. */
-  send(event: MachineEvent | string) {
+  send(event: MachineEvent | string, sender?: Address) {
     if (this.live.isDone) return;
     const delivered = typeof event === "string" ? { type: event } : event;
-    this.finish(this.live.step(delivered));
+    this.finish(this.live.step(delivered, sender));
   }
 
   /** Decide everything that belongs to one delivery, then perform it. */

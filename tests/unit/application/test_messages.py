@@ -331,3 +331,32 @@ async def test_deleting_a_sender_costs_its_receiver_nothing(world):
     for view in await asyncio.gather(*others):
         assert view_log(view)[0] == "HI"
     assert log_of(world, "two") == ["HI", "KNOCK", "KNOCK", "KNOCK"]
+
+
+async def test_what_can_never_be_written_is_given_up(world, monkeypatch):
+    """A store that takes everything but this one transition takes the dead letter too."""
+    apply = world.store._apply
+
+    def refuse(commit):
+        if commit.received:
+            raise ValueError("nobody can write this")
+        apply(commit)
+
+    monkeypatch.setattr(world.store, "_apply", refuse)
+    await world.send("TELL", to="two", events=[{"type": "HI"}])
+    await pass_time(world, lambda: any(timer.is_dead for timer in pending(world)))
+    [letter] = pending(world)
+    assert (letter.tries, letter.failure) == (
+        DELIVERY_TRIES_MAX,
+        "the transition could not be stored; nothing changed",
+    )
+
+
+async def test_what_can_never_be_delivered_is_given_up(world, monkeypatch):
+    """Whatever goes wrong in the server itself on the way."""
+    monkeypatch.setattr(world.runtime, "create", None)
+    await world.send("MAKE", to="three", child="kid")
+    await pass_time(world, lambda: any(timer.is_dead for timer in pending(world)))
+    [letter] = pending(world)
+    assert letter.failure == "an internal error kept it from being delivered"
+    await until(lambda: log_of(world, "one") == ["MAKE", "lost.kid"])

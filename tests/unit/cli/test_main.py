@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import asdict, fields, replace
@@ -128,7 +129,6 @@ def commands(app=cli.app, path=()):
 
 
 COMMANDS = [*commands()]
-OF_THE_SERVER = {"serve", "demo", "backup", "sign-in-link", "version", "help"}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -141,10 +141,33 @@ def test_every_command_helps(run, command):
         line for line in out.splitlines() if re.match(r"│ .*--[a-z-]+( -\w)?( [A-Z.]+)? +│$", line)
     ]
     assert undocumented == []
-    if command[0] not in OF_THE_SERVER:
-        name = command[0].replace("machine-instances", "instances")
-        assert f"Examples:\n  $ statekeep {' '.join([name, *command[1:]])}" in out
     assert run("help", *command)[1] == out
+
+
+def examples_of(command):
+    """What stands in its help to be typed, without what a shell makes of it."""
+    app = cli.app
+    for name in command:
+        app = app[name]
+    epilogue = app.help_epilogue or ""
+    for line in epilogue.replace("\\\n", "").splitlines()[1:]:
+        typed = next(
+            part
+            for part in line.split("|")
+            if f"statekeep {command[-1]}" in part or len(command) > 1
+        )
+        yield shlex.split(typed.partition("statekeep")[2].partition(" > ")[0])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_examples_that_are_understood(command):
+    """Each of them of that very command."""
+    examples = [*examples_of(command)]
+    assert examples
+    for typed in examples:
+        name = [part.replace("machine-instances", "instances") for part in command]
+        assert typed[: len(name)] == name
+        cli.app.parse_args(typed, exit_on_error=False, print_error=False)
 
 
 OF_SMPLY = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from contextlib import redirect_stdout
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
 
 import pytest
 
@@ -61,6 +63,25 @@ def test_a_list_is_a_table_on_a_terminal(seen):
     assert "ver_1" in table
     assert "[red]b" in table
     assert "None" not in table
+
+
+def test_tables_are_for_reading(seen):
+    """Local times without fractions of seconds, and no column that would be empty."""
+    rows = [{"at": "2026-11-24T17:00:00.123Z", "name": "2026-11-24", "none": None}]
+    columns = {"at": "Time", "name": "Name", "none": "Nothing"}
+    table = re.sub(r"\x1b\[\d+m", "", seen(output.show_pages, [rows], columns))
+    local = datetime(2026, 11, 24, 17, tzinfo=UTC).astimezone()
+    assert [line.split() for line in table.splitlines()] == [
+        ["Time", "Name"],
+        [*f"{local:%Y-%m-%d %H:%M:%S}".split(), "2026-11-24"],
+    ]
+
+
+def test_only_the_name_of_the_program_is_coloured(seen):
+    """What went wrong may be long."""
+    with redirect_stderr(Terminal()) as shown:
+        seen(output.complain, "the disk is full")
+    assert shown.getvalue() == "\x1b[1;31mstatekeep: \x1b[0mthe disk is full\n"
 
 
 def test_a_terminal_gets_json_where_that_was_chosen(seen):

@@ -10,7 +10,6 @@ from cyclopts import Parameter
 
 from statekeep.cli.confirmation import ask
 from statekeep.cli.globals import NOTHING, GlobalOptions, Globals
-from statekeep.cli.nouns import examples
 from statekeep.cli.output import CommandFailed, Misused, say, show, tell
 from statekeep.cli.profiles import DEFAULT, Profiles, Session
 
@@ -115,19 +114,6 @@ def usage(*, options: Globals = NOTHING) -> None:
 
     with connected(options) as api:
         show(as_json(api.billing.get_usage()), options.format)
-
-
-EXAMPLES: Final = {
-    login: examples(
-        "statekeep login --api-url https://states.example.com",
-        "statekeep login --api-url https://staging.example.com --profile staging",
-        'echo "$TOKEN" | statekeep login --token -',
-    ),
-    logout: examples("statekeep logout", "statekeep logout --profile staging"),
-    whoami: examples("statekeep whoami"),
-    billing: examples("statekeep billing"),
-    usage: examples("statekeep usage"),
-}
 
 
 def _require_same_server(profiles: Profiles, name: str, url: str) -> None:

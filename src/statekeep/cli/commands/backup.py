@@ -20,8 +20,7 @@ def backup(
 ) -> None:
     """Copy the database to FILE, which must not exist, while the server runs or not.
 
-    Run it on the server's machine, as the server's user. Everything that was answered before is in the copy. server.key is not: without it the
-    secrets of API keys in the copy are worth nothing, and with it they are worth everything. Keep one copy of it, somewhere else.
+    Run it on the server's machine, as the server's user. Everything that was answered before is in the copy. server.key is not: without it the secrets of API keys in the copy are worth nothing, and with it they are worth everything. Keep one copy of it, somewhere else.
 
     Parameters
     ----------

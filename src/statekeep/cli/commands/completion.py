@@ -1,10 +1,9 @@
 """`statekeep completion`: what a shell needs to complete the commands."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from statekeep.cli.nouns import examples
 from statekeep.cli.output import say
 
 
@@ -24,10 +23,3 @@ def completion(
     from statekeep.cli.main import app
 
     say(app.generate_completion(shell=shell))
-
-
-EXAMPLES: Final = examples(
-    "statekeep completion bash > ~/.local/share/bash-completion/completions/statekeep",
-    "statekeep completion zsh > ~/.zsh/completions/_statekeep",
-    "statekeep completion fish > ~/.config/fish/completions/statekeep.fish",
-)

@@ -21,9 +21,7 @@ _DEFAULTS: Final = Settings()
 def serve(settings: Annotated[Settings, Parameter(name="*")] = _DEFAULTS) -> int:
     """Run the server.
 
-    The first start makes an organization, its admin and credentials for both, in credentials.json of the data folder.
-    SIGTERM and Ctrl-C let what is under way finish first. Of the command line, the environment and the file the first
-    that says something about an option counts.
+    The first start makes an organization, its admin and credentials for both, in credentials.json of the data folder. SIGTERM and Ctrl-C let what is under way finish first. Of the command line, the environment and the file the first that says something about an option counts.
     """
     return run_server(settings, _log_where)
 

@@ -24,8 +24,7 @@ def sign_in_link(
 ) -> None:
     """Print a link that signs somebody in, once, within an hour: yourself, or whom you pass it on to.
 
-    Run it on the server's machine, as the server's user; the server need not run yet. Whoever has the link is believed to have the address EMAIL, so pass it on to
-    nobody else. Without EMAIL it is for the owner, who was made by the first start.
+    Run it on the server's machine, as the server's user; the server need not run yet. Whoever has the link is believed to have the address EMAIL, so pass it on to nobody else. Without EMAIL it is for the owner, who was made by the first start.
 
     Parameters
     ----------

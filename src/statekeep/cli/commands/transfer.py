@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from statekeep.cli.globals import NOTHING, NOTHING_O, Globals, GlobalsWithoutO
-from statekeep.cli.nouns import examples
 
 _STANDARD = Path("-")
 
@@ -56,13 +55,3 @@ def import_(
     from statekeep.cli.transfers import import_from
 
     import_from(file, options)
-
-
-EXPORT_EXAMPLES: Final = examples(
-    "statekeep export --output acme.ndjson.gz",
-    "statekeep export --machine checkout --journal newest | gzip > checkout.ndjson.gz",
-)
-IMPORT_EXAMPLES: Final = examples(
-    "statekeep import acme.ndjson.gz --api-url https://other.example",
-    "statekeep export | statekeep import - --profile staging",
-)

@@ -82,8 +82,8 @@ export interface LiveInstance {
   readonly isDone: boolean;
   /** What a finished machine leaves, of no use to anybody until it `isDone`. */
   readonly output: unknown;
-  /** One macrostep for an event. Self-sends are returned, not handled. */
-  step(event: MachineEvent): Decided;
+  /** One macrostep for an event. Self-sends are returned, not handled. `sender` is the instance that it comes from, for XState 4's `respond`. */
+  step(event: MachineEvent, sender?: Address): Decided;
   /**
    * The error event of a child that was due and never answered (XState 5 `xstate.error.actor.<id>`, XState 4
    * `error.platform.<id>`), or that could not be made, if it is a persistent one. Where the machine has no transition for it the child is dropped: `null`, and `snapshot()` shows it gone.

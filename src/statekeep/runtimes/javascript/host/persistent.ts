@@ -100,6 +100,17 @@ export function referenced(value: unknown): Address | undefined {
   return given.type === REFERENCE ? checkedAddress(given) : undefined;
 }
 
+/** What author code may send to in order to reach that instance. */
+export function referenceTo(to: Address): JsonObject {
+  return { type: REFERENCE, id: to.machineInstanceName, ...to };
+}
+
+/** The instance in whose name a caller sends. No other caller has that claim (SPEC 7). */
+export function senderIn(auth: Json): Address | undefined {
+  const { stateBackedSender: sender } = asObject(auth);
+  return sender === undefined ? undefined : checkedAddress(asObject(sender));
+}
+
 /** A persistent child in a snapshot. */
 export function childAddress(child: Child): Address | undefined {
   if (child.kind !== "instance") return undefined;

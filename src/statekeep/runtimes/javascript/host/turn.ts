@@ -24,7 +24,7 @@ import type {
 import type { Logs } from "./logs.ts";
 import { requireBounds } from "./json_text.ts";
 import { parse, stringify } from "./natives.ts";
-import { lastWord } from "./persistent.ts";
+import { lastWord, senderIn } from "./persistent.ts";
 import { PendingStep } from "./pending_step.ts";
 import {
   decidedResult,
@@ -142,7 +142,9 @@ export class Turns {
       return this.#complete(session, live, null, step);
     }
     if (!isAllowed("allowWrite", this.#author.allowWrite, question, this.#logs)) return DENIED;
-    return this.#complete(session, live, live.step(event), step);
+    // XState signs the end of a child with no address of a sender.
+    const sender = done ? undefined : senderIn(auth);
+    return this.#complete(session, live, live.step(event, sender), step);
   }
 
   #lost(

@@ -17,7 +17,7 @@ import type {
   StateValue,
 } from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
-import { childAddress, deciding } from "../persistent.ts";
+import { childAddress, deciding, referenceTo } from "../persistent.ts";
 import { traitsOf } from "./children.ts";
 import { mergeContext } from "./context.ts";
 import { clearStacks, type Copy, inScope, toScxml } from "./copies.ts";
@@ -120,8 +120,9 @@ export class Instance4 implements LiveInstance {
     return this.#output === undefined ? undefined : parse(this.#output);
   }
 
-  step(event: MachineEvent): Decided {
-    return this.#step(wrappingOf(event));
+  step(event: MachineEvent, sender?: Address): Decided {
+    if (sender === undefined) return this.#step(wrappingOf(event));
+    return this.#step(toScxml(event, { origin: referenceTo(sender) }));
   }
 
   lost(childId: string, why: string): Decided | null {

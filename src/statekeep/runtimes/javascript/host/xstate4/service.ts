@@ -215,7 +215,8 @@ export class RootService extends OwnInterpreter implements WatchedRoot {
 
   /** Promises, callbacks and observables sign with their id, machines with their session id. */
   #childThatSent({ origin }: ScxmlEvent): string | undefined {
-    if (origin === undefined || this.children.has(origin)) return origin;
+    if (typeof origin !== "string") return undefined;
+    if (this.children.has(origin)) return origin;
     for (const [id, child] of this.children) {
       if ((child as { sessionId?: string }).sessionId === origin) return id;
     }

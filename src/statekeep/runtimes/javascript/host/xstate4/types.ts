@@ -4,7 +4,7 @@
  * versions have is optional here.
  */
 
-import type { MachineEvent, StateValue } from "../frames.ts";
+import type { JsonObject, MachineEvent, StateValue } from "../frames.ts";
 
 export type { MachineEvent, StateValue };
 
@@ -14,7 +14,8 @@ export interface ScxmlEvent {
   data: MachineEvent;
   $$type: "scxml";
   type: string;
-  origin?: string;
+  /** An id, and a reference where another instance has sent it. */
+  origin?: string | JsonObject;
 }
 
 // deno-lint-ignore ban-types
