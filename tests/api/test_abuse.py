@@ -195,6 +195,18 @@ def test_trailers_are_bounded(served: Served) -> None:
     assert (answer.status, answer.error) == (431, "too-large")
 
 
+def test_trailers_are_no_headers(served: Served) -> None:
+    """RFC 9110, 6.5.1: a proxy that takes a header away, or says who somebody is by one, looks at headers only."""
+    token = f"authorization: {served.admin['authorization']}\r\n".encode()
+    body = b"10\r\n" + OPEN + b"\r\n0\r\n"
+    signed, unsigned = chunked(served), chunked(served).replace(token, b"")
+    with connection(served.url) as connected:
+        connected.sendall(unsigned + body + token + b"\r\n")
+        assert read_answer(connected).status == 401
+        connected.sendall(signed + body + b"authorization: Bearer of-nobody\r\n\r\n")
+        assert read_answer(connected).status == 200
+
+
 def test_bodies_in_chunks_are_bounded(served: Served) -> None:
     """As those that say how long they are."""
     chunk = b"%x\r\n" % 65_536 + b" " * 65_536 + b"\r\n"

@@ -195,6 +195,12 @@ def test_a_packed_body_is_bytes() -> None:
     assert packed.kind is BodyKind.BYTES
 
 
+def test_an_empty_list_of_encodings_is_none() -> None:
+    """RFC 9110, 5.6.1: a list may have no elements."""
+    plain = made_of(b"{}", (b"content-type", b"application/json"), (b"content-encoding", b""))
+    assert plain.kind is BodyKind.JSON
+
+
 async def test_text_has_to_be_text(api: Api) -> None:
     """The sender is told."""
     path = await front(api)

@@ -131,6 +131,8 @@ class BoundedProtocol(OneWriteProtocol):
         """The head is whole."""
         self.head_arrived()
         super().on_headers_complete()
+        # The request has that list. What the parser adds from here on are trailers, which are no headers (RFC 9110, 6.5.1): proxies do not look at them.
+        self.headers = self.headers.copy()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body; nobody may be interested any more."""

@@ -123,7 +123,7 @@ def _headers_of(sent: Headers) -> dict[str, str]:
 
 def _kind_of(headers: Mapping[str, str]) -> BodyKind:
     """By its type and never by its looks: what is text today may not be tomorrow."""
-    if headers.get("content-encoding", "identity").lower() != "identity":
+    if (headers.get("content-encoding") or "identity").lower() != "identity":
         return BodyKind.BYTES
     media_type, _, parameters = headers.get("content-type", "text/plain").lower().partition(";")
     media_type = media_type.strip()
