@@ -14,7 +14,7 @@ import pytest
 
 from statekeep.bootstrap import ReadyInfo
 from statekeep.cli.commands import demo as command
-from statekeep.cli.example import SOURCE, Deployment, to_javascript
+from statekeep.cli.example import Deployment
 from statekeep.cli.guide import show
 from statekeep.cli.output import CommandFailed
 
@@ -82,25 +82,6 @@ def test_where_no_port_is_free_that_is_told(settings_seen, ports, monkeypatch):
     with pytest.raises(CommandFailed, match="--port"):
         command.demo()
     assert not settings_seen
-
-
-def test_the_example_becomes_javascript(monkeypatch):
-    """Its types are gone; what the server provides is still imported, and nothing else is."""
-    monkeypatch.setenv("HOME", "/nonexistent")
-    code = to_javascript(SOURCE).decode()
-    assert 'from "npm:xstate@5"' in code
-    assert code.count("import ") == 1
-    assert "type Context" not in code
-    for name in ("default", "function allowRead", "function allowWrite"):
-        assert f"export {name}" in code
-
-
-def test_what_is_no_typescript_is_told(tmp_path):
-    """With what Deno says about it."""
-    source = tmp_path / "bad.ts"
-    source.write_text("export default {")
-    with pytest.raises(CommandFailed, match=r"bad\.ts"):
-        to_javascript(source)
 
 
 def test_an_example_that_cannot_be_deployed_ends_the_demo(capsys, monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -278,6 +279,16 @@ def test_a_command_that_is_interrupted_ends_with_130(run, monkeypatch):
         assert run("interrupted") == (130, "", "")
     finally:
         del cli.app["interrupted"]
+
+
+@pytest.mark.parametrize("name", ["statekeep", "smply"])
+def test_the_program_goes_by_the_name_that_was_typed(name):
+    """In what it says of itself."""
+    program = Path(sys.executable).with_name(name)
+    result = subprocess.run([program, "machines", "lst"], capture_output=True, text=True)
+    assert result.stderr.startswith(f'{name}: Unknown command "lst".')
+    result = subprocess.run([program, "machines", "list", "-h"], capture_output=True, text=True)
+    assert result.stdout.startswith(f"Usage: {name} machines list")
 
 
 def test_nobody_need_read_all_of_the_output():
