@@ -516,7 +516,7 @@ SOURCES: Final = (
 """For `App(config=...)`: what is asked in this order for whatever the command line left open."""
 
 
-_OF_OTHER_COMMANDS: Final = ("API_URL", "TOKEN", "ORG", "PROFILE")
+_OF_OTHER_COMMANDS: Final = ("API_URL", "TOKEN", "ORG", "PROFILE", "URL")
 """Variables that say where the server is and who asks, for those commands that talk to one."""
 
 

@@ -376,6 +376,12 @@ def test_variables_that_set_nothing_are_found() -> None:
     }
 
 
+def test_variables_of_other_commands_are_known() -> None:
+    """Whoever uses the command line on the server's machine has set them for it."""
+    names = ("API_URL", "TOKEN", "ORG", "PROFILE", "URL", "DATA_DIR")
+    assert misspelled_variables({f"STATEKEEP_{name}": "x" for name in names}) == {}
+
+
 @pytest.mark.parametrize(
     "token", ["short", "has blanks in the middle", "x" * 15, "ümlautümlautümlaut"]
 )
