@@ -56,7 +56,7 @@ OBJECTS = st.sampled_from(
     [b"{}", b'{"a":"\\ud800"}', b'{"type":"x","n":[1,2.5,null]}', '{"ä":"\\n"}'.encode()]
 )
 OUTPUTS = OBJECTS | st.sampled_from([b"null", b"5", b'"text"', b"[]"])
-TIMES = st.floats(-1e15, 1e15)
+TIMES = st.floats(0, 3e13)
 AGES = st.integers(60_000, 10**12).map(lambda ms: timedelta(milliseconds=ms))
 BOUNDS = st.builds(JournalBounds, st.none() | AGES, st.none() | st.integers(1, 10**12))
 LOGS = st.builds(LogBounds, st.none() | AGES)

@@ -432,5 +432,7 @@ IMPORT_PORTION_RECORDS_MAX = 500
 IMPORT_MACHINES_MAX = 10_000
 IMPORT_VERSIONS_MAX = 10_000
 """Versions of one import, of all its machines: their ids are kept in mind."""
+IMPORT_YEARS = range(1970, 3000)
+"""Of all that has a time: others could be written, and not be shown. The longest delay of a timer is a century."""
 IMPORT_NUMBER_MAX = 2**53
 """Revisions and numbers of timers: what any reader of JSON keeps exact."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
@@ -16,6 +15,7 @@ from statekeep.domain.durations import format_duration, parse_duration
 from statekeep.domain.errors import InvalidParameter
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceStatus
+from statekeep.domain.limits import IMPORT_YEARS
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.message import Address, Message, MessageKind
 from statekeep.domain.migration import Migration
@@ -37,6 +37,9 @@ from statekeep.domain.transfer import (
     VersionRecord,
 )
 from statekeep.wire import transfers as wire
+
+_YEARS: Final = f"{IMPORT_YEARS.start} to {IMPORT_YEARS.stop - 1}"
+_MS_END: Final = datetime(IMPORT_YEARS.stop, 1, 1, tzinfo=UTC).timestamp() * 1000
 
 
 def header_line(export: Export) -> wire.Header:
@@ -163,7 +166,7 @@ def _message_line(message: Message) -> wire.Message:
 
 def _machine_record(line: wire.Machine) -> Record:
     name, retention = MachineName(line.name), _retention_of(line.retention)
-    return MachineRecord(name, line.indexes, line.created_at, retention)
+    return MachineRecord(name, line.indexes, _instant(line.created_at), retention)
 
 
 def _retention_of(retention: wire.Retention | UnsetType) -> Retention:
@@ -196,7 +199,7 @@ def _version_record(line: wire.Version) -> Record:
         machine_id=0,
         organization_id=OrganizationId(""),
         machine_name=MachineName(line.machine),
-        created_at=line.created_at,
+        created_at=_instant(line.created_at),
         client_info=_none_if_unset(line.client_info),
         index_selectors=line.index_selectors,
         xstate_major=line.xstate,
@@ -211,7 +214,7 @@ def _migration_record(line: wire.Migration) -> Record:
         0,
         VersionId(line.from_machine_version_id),
         VersionId(line.to_machine_version_id),
-        line.created_at,
+        _instant(line.created_at),
         b"",
     )
     return MigrationRecord(MachineName(line.machine), migration, line.code)
@@ -223,7 +226,7 @@ def _instance_record(line: wire.Instance) -> Record:
         MachineName(line.machine),
         InstanceName(line.name),
         InstanceStatus(line.status),
-        line.created_at,
+        _instant(line.created_at),
         tuple(Span(span.from_revision, VersionId(span.id)) for span in line.versions),
         None if desired is None else VersionId(desired),
         line.revision,
@@ -235,7 +238,7 @@ def _instance_record(line: wire.Instance) -> Record:
 def _entry_record(line: wire.Entry) -> Record:
     origin = Origin[line.origin.upper()]
     event, snapshot = wire.embedded(line.event), wire.embedded(line.snapshot)
-    return JournalEntry(line.revision, _finite(line.ts), origin, event, snapshot)
+    return JournalEntry(line.revision, _milliseconds(line.ts, "ts"), origin, event, snapshot)
 
 
 def _timer_record(line: wire.Timer) -> Record:
@@ -243,7 +246,7 @@ def _timer_record(line: wire.Timer) -> Record:
     return Timer(
         seq=line.seq,
         send_id=line.send_id,
-        due_at=_finite(line.due_at),
+        due_at=_milliseconds(line.due_at, "dueAt"),
         event=wire.embedded(line.event, is_object=message is None),
         after=None
         if isinstance(line.after, UnsetType)
@@ -266,10 +269,20 @@ def _message_of(message: wire.Message) -> Message:
     )
 
 
-def _finite(number: float) -> float:
-    if not math.isfinite(number):
-        raise InvalidParameter("a time is a finite number of milliseconds")
-    return number
+def _instant(instant: datetime) -> datetime:
+    # By its own year: there may be no instant in UTC for the first and the last hours of all years.
+    if instant.year not in IMPORT_YEARS:
+        raise InvalidParameter(f"an instant is of the years {_YEARS}", parameter="createdAt")
+    return instant
+
+
+def _milliseconds(ms: float, parameter: str) -> float:
+    if not 0 <= ms < _MS_END:
+        raise InvalidParameter(
+            f"a time is a number of milliseconds since 1970, of the years {_YEARS}",
+            parameter=parameter,
+        )
+    return ms
 
 
 def _unless_none(text: str | None) -> str | UnsetType:
