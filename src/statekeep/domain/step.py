@@ -23,13 +23,15 @@ class Macrostep(NamedTuple):
     """One transition to the next stable state.
 
     `event` is JSON; None for the delivered event itself. `view` is the JSON of what an authorised caller may see. A silent one
-    changed the snapshot without being a transition.
+    changed the snapshot without being a transition. `taken` names the transitions of the statechart that it was made of, where the runtime observes them: the
+    position of a state in document order, and that of the transition there.
     """
 
     event: bytes | None
     snapshot: bytes
     view: bytes
     is_silent: bool = False
+    taken: tuple[tuple[int, int], ...] = ()
 
 
 class Stepped(NamedTuple):

@@ -29,6 +29,8 @@ class HostOptions:
     allow_private_network: bool = False
     allow_network: bool = True
     """Without it author code reaches nothing outside its process."""
+    observe: bool = False
+    """Do macrosteps tell which transitions they took?"""
 
 
 @asynccontextmanager
@@ -79,4 +81,5 @@ def _pool_settings(options: HostOptions) -> PoolSettings:
             session_bytes=limits.HOST_SESSION_BYTES_MAX,
             deny_private_network=not options.allow_private_network,
         ),
+        observe=options.observe,
     )

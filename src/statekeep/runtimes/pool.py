@@ -40,6 +40,8 @@ class PoolSettings:
     step_timeout_seconds: float
     data_mib_max: int
     host_limits: HostLimits
+    observe: bool = False
+    """Do hosts tell which transitions are taken?"""
 
 
 class PoolSizes(NamedTuple):
@@ -190,7 +192,9 @@ class Pool:
         began_at = asyncio.get_running_loop().time()
         try:
             text = _text_of(await self._code_of(original(version)))
-            await self._load(host, text, protocol.load(text, self._settings.host_limits))
+            settings = self._settings
+            load = protocol.load(text, settings.host_limits, observe=settings.observe)
+            await self._load(host, text, load)
             self._hosts[version.id] = host
             self._started(version, began_at)
         except HostDied as death:

@@ -66,11 +66,12 @@ class HostLimits(msgspec.Struct, frozen=True, rename="camel"):
 # Requests: what stands between the braces of a frame. Whoever sends one that is answered puts the id before it.
 
 
-def load(code: str, limits: HostLimits) -> bytes:
-    """The first frame of a host."""
-    return b'"op":"load","code":%b,"limits":%b' % (
+def load(code: str, limits: HostLimits, *, observe: bool = False) -> bytes:
+    """The first frame of a host. With `observe` it tells which transitions each macrostep took."""
+    return b'"op":"load","code":%b,"limits":%b%b' % (
         msgspec.json.encode(code),
         msgspec.json.encode(limits),
+        b',"observe":true' if observe else b"",
     )
 
 
@@ -251,6 +252,7 @@ class _MacrostepFrame(msgspec.Struct):
     view: msgspec.Raw
     event: msgspec.Raw = _ABSENT
     silent: bool = False
+    taken: tuple[tuple[int, int], ...] = ()
 
 
 class _AddressFrame(msgspec.Struct, rename="camel"):
@@ -492,7 +494,8 @@ def event_of(raw: msgspec.Raw) -> Event:
 
 def _macrostep(frame: _MacrostepFrame) -> Macrostep:
     event = bytes(frame.event) or None
-    return Macrostep(event, _snapshot(frame.snapshot), bytes(frame.view), frame.silent)
+    snapshot, view = _snapshot(frame.snapshot), bytes(frame.view)
+    return Macrostep(event, snapshot, view, frame.silent, frame.taken)
 
 
 def _snapshot(raw: msgspec.Raw) -> bytes:

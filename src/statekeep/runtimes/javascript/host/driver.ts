@@ -16,6 +16,7 @@ import type {
   Snapshot,
   StateValue,
   TimerOp,
+  TransitionRef,
 } from "./frames.ts";
 
 export interface Driver {
@@ -54,6 +55,8 @@ export interface Decided {
   effects: Effect[];
   /** Undelayed sends of the root to itself that are no internal events: further macrosteps of the same commit. */
   selfSends: MachineEvent[];
+  /** The transitions that were taken, where the machine is observed. */
+  taken?: TransitionRef[];
 }
 
 /** `touchesChildren`: starts, stops or sends to a child, so the next step has to wait until it is performed. */

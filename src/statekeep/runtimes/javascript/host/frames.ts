@@ -33,7 +33,14 @@ export interface Ended {
 }
 
 export type Request =
-  | { op: "load"; id: number; code: string; limits: Limits; kind?: "migration" }
+  | {
+    op: "load";
+    id: number;
+    code: string;
+    limits: Limits;
+    kind?: "migration";
+    observe?: true;
+  }
   | {
     op: "create";
     id: number;
@@ -102,7 +109,14 @@ export type OutlineState = {
   initial?: string;
   after?: Delay[];
   invokes?: string[];
+  transitions?: OutlineTransition[];
 };
+
+/** As XState names its event; "" where there is none. `guard` is true where it has no name, `targets` are paths. */
+export type OutlineTransition = { event: string; guard?: string | true; targets?: string[][] };
+
+/** A transition of an outline: the position of its state, and its own there. */
+export type TransitionRef = [state: number, n: number];
 
 /** A delayed transition of a state node: its ordinal among them, and its length or its name. */
 export type Delay = { n: number; delay: string | number };

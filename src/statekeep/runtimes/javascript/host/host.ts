@@ -77,14 +77,15 @@ export class Host {
     rest ? afterRequests(pong) : pong();
   }
 
-  async #load({ id, code, limits, kind }: Of<"load">) {
+  async #load({ id, code, limits, kind, observe }: Of<"load">) {
     if (this.#operations) throw new Error("A host loads one module");
     const logs = this.#logs = new Logs((frame) => this.#outlet.send(frame), limits.logBytes);
     const activity: Activity = { i: null, step: null, budget: logs.newBudget() };
     this.#realm.prepare(limits, logs);
     if (kind === "migration") return await this.#inspectMigration(id, code, activity);
     try {
-      const module = await loadModule(code, activity, (text) => logs.write(activity, 2, text));
+      const warn = (text: string) => logs.write(activity, 2, text);
+      const module = await loadModule(code, activity, warn, observe);
       const loaded: Loaded = {
         major: module.driver.major,
         xstate: await this.#realm.originOf(module),

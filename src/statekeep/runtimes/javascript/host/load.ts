@@ -31,11 +31,12 @@ export async function loadModule(
   code: string,
   activity: Activity,
   warn: (text: string) => void,
+  isObserved = false,
 ): Promise<LoadedModule> {
   try {
     const load = () => evaluate(code, "machine.js", MACHINE_REMEDIES);
     const exports = await runAs(activity, notingMadeUpNames, load);
-    return runAs(activity, inspect, exports, warn);
+    return runAs(activity, inspect, exports, warn, isObserved);
   } catch (error) {
     throw new UnusableModule(failure(error, "bad-version"));
   }
@@ -86,24 +87,32 @@ function withRemedy(error: unknown, remedies: Remedies): unknown {
   return remedy === undefined ? error : new HostError("bad-version", `${message}\n${remedy}`);
 }
 
-function inspect(exports: Record<string, unknown>, warn: (text: string) => void): LoadedModule {
+function inspect(
+  exports: Record<string, unknown>,
+  warn: (text: string) => void,
+  isObserved: boolean,
+): LoadedModule {
   const { default: machine, allowRead, allowWrite, httpApiMapper } = exports;
   return {
     machine,
-    driver: driverFor(machine, warn),
+    driver: driverFor(machine, warn, isObserved),
     allowRead: authorizer("allowRead", allowRead),
     allowWrite: authorizer("allowWrite", allowWrite),
     httpApi: httpMappings(httpApiMapper),
   };
 }
 
-function driverFor(machine: unknown, warn: (text: string) => void): Driver {
+function driverFor(
+  machine: unknown,
+  warn: (text: string) => void,
+  isObserved: boolean,
+): Driver {
   if (isXState5(machine)) {
-    const driver = xstate5Driver(machine);
+    const driver = xstate5Driver(machine, isObserved);
     unimplemented(machine).forEach(warn);
     return driver;
   }
-  if (isXState4(machine)) return xstate4Driver(machine);
+  if (isXState4(machine)) return xstate4Driver(machine, isObserved);
   throw new HostError("bad-version", whatIsWrongWith(machine));
 }
 

@@ -3,7 +3,7 @@
  */
 
 import type { LiveChild, LiveInstance } from "./driver.ts";
-import type { Failure } from "./frames.ts";
+import type { Failure, TransitionRef } from "./frames.ts";
 import { stringify } from "./natives.ts";
 
 export const DENIED = '{"denied":true}';
@@ -31,10 +31,12 @@ export function macrostep(
   isSilent: boolean,
   snapshot: string,
   view: string,
+  taken: TransitionRef[] | undefined,
 ): string {
   const head = event === undefined ? "" : `"event":${event},`;
   const silent = isSilent ? '"silent":true,' : "";
-  return `{${head}${silent}"snapshot":${snapshot},"view":${view}}`;
+  const observed = taken === undefined ? "" : `"taken":${stringify(taken)},`;
+  return `{${head}${silent}${observed}"snapshot":${snapshot},"view":${view}}`;
 }
 
 export function decidedResult(

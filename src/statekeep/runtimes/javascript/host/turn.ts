@@ -216,7 +216,9 @@ export class Turns {
     requireBounds(snapshot.text, { bytes: snapshotBytes, depth }, "The snapshot with its children");
     const eventText = event && stringify(event);
     if (eventText) this.#requireEvent(eventText, event);
-    whole.steps.push(macrostep(eventText, decided === null, snapshot.text, viewText(live)));
+    whole.steps.push(
+      macrostep(eventText, decided === null, snapshot.text, viewText(live), decided?.taken),
+    );
     if (decided) whole.add(decided);
     return snapshot;
   }

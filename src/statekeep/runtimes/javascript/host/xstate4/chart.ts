@@ -4,15 +4,31 @@
 
 import { Chart, keyOf } from "../chart.ts";
 import type { After, OutlineState } from "../frames.ts";
+import { guardName, Observation, type Observed } from "../observation.ts";
 import { allNodes, definitionOf, type DelayReference } from "./definition.ts";
 import { isFunction, isObject, type Machine, type StateNode } from "./types.ts";
 
-export function chartOf(machine: Machine): Chart {
+/** From now on the machine tells each transition that it takes. */
+export function observe(machine: Machine): Observation {
+  const observation = new Observation([...allNodes(machine)].map(observed));
+  const resolve = machine.resolveTransition;
+  machine.resolveTransition = function (taken, ...rest) {
+    observation.note(taken.transitions);
+    return resolve.call(this, taken, ...rest);
+  };
+  return observation;
+}
+
+export function chartOf(machine: Machine, observation?: Observation): Chart {
   const { delays } = definitionOf(machine);
   const events = new Map([...delays].map(([type, after]) => [placeOf(after), type]));
   const references = [...delays.values()];
   const nodes = [...allNodes(machine)];
-  return new Chart(nodes.map((node) => outline(node, references)), {
+  const states = nodes.map((node, n) => ({
+    ...outline(node, references),
+    ...(observation && { transitions: observation.observed[n]!.map(({ shown }) => shown) }),
+  }));
+  return new Chart(states, {
     eventOf: (after) => events.get(placeOf(after))!,
     delayOf: (after, context) => evaluate(machine, nodes, after, context),
     hasSource: (src) => Object.hasOwn(machine.options.services ?? {}, src),
@@ -21,6 +37,19 @@ export function chartOf(machine: Machine): Chart {
 
 function placeOf({ path, n }: After): string {
   return keyOf([...path, String(n)]);
+}
+
+function observed({ transitions }: StateNode): Observed[] {
+  return transitions.map((transition) => {
+    const { eventType, cond, target } = transition;
+    const guard = guardName(cond);
+    const shown = {
+      event: eventType,
+      ...(guard !== undefined && { guard }),
+      ...(target && { targets: target.map(({ path }) => path) }),
+    };
+    return { transition, shown };
+  });
 }
 
 function outline(node: StateNode, delays: DelayReference[]): OutlineState {

@@ -4,7 +4,7 @@
 
 import type { Chart } from "../chart.ts";
 import type { Driver } from "../driver.ts";
-import { chartOf } from "./chart.ts";
+import { chartOf, observe } from "./chart.ts";
 import { HostError } from "../errors.ts";
 import { checkSource, isInstanceSource } from "../persistent.ts";
 import { adopt, isOwn, OWN_VERSION } from "./copies.ts";
@@ -19,20 +19,23 @@ export function isXState4(machine: unknown): boolean {
     isFunction(machine.getInitialState) && isFunction(machine.withContext);
 }
 
-/** Throws where the machine cannot be used: its definition is broken, or asks for what there is not. */
-export function xstate4Driver(machine: unknown): Driver {
+/** Throws where the machine cannot be used: its definition is broken, or asks for what there is not. An observed one tells which transitions it takes. */
+export function xstate4Driver(machine: unknown, isObserved = false): Driver {
   if (!isXState4(machine)) throw new TypeError("this is no machine of XState 4");
   const usable = prepare(machine as Machine);
   const copy = adopt(usable);
+  const observation = isObserved ? observe(usable) : undefined;
   let chart: Chart | undefined;
   return {
     major: 4,
     xstate: isOwn(usable) ? OWN_VERSION : "bundled",
     get chart() {
-      return chart ??= chartOf(usable);
+      return chart ??= chartOf(usable, observation);
     },
-    initial: (surroundings, given) => Instance4.initial(usable, copy, surroundings, given),
-    restore: (surroundings, snapshot) => Instance4.restore(usable, copy, surroundings, snapshot),
+    initial: (surroundings, given) =>
+      Instance4.initial({ machine: usable, copy, observation }, surroundings, given),
+    restore: (surroundings, snapshot) =>
+      Instance4.restore({ machine: usable, copy, observation }, surroundings, snapshot),
   };
 }
 

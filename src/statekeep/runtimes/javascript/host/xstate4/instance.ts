@@ -17,6 +17,7 @@ import type {
   StateValue,
 } from "../frames.ts";
 import { parse, stringify } from "../natives.ts";
+import type { Observation } from "../observation.ts";
 import { childAddress, deciding, referenceTo } from "../persistent.ts";
 import { traitsOf } from "./children.ts";
 import { mergeContext } from "./context.ts";
@@ -38,11 +39,19 @@ interface Mark {
   pending: PendingMark;
 }
 
+/** What all instances of a version have in common. */
+export interface Subject {
+  readonly machine: Machine;
+  readonly copy: Copy;
+  readonly observation?: Observation;
+}
+
 /** A child that runs, or that will once everything is performed. */
 type Entry = Prospect & { actor?: ActorRef };
 
 export class Instance4 implements LiveInstance {
   readonly #basis: PlanBasis;
+  readonly #observation: Observation | undefined;
   readonly #service: RootService;
   readonly #pending = new PendingChanges();
   #state!: State;
@@ -55,7 +64,8 @@ export class Instance4 implements LiveInstance {
   #lastText = "";
   #mark: Mark | undefined;
 
-  private constructor(machine: Machine, copy: Copy, surroundings: Surroundings) {
+  private constructor({ machine, copy, observation }: Subject, surroundings: Surroundings) {
+    this.#observation = observation;
     this.#service = new RootService(machine, surroundings);
     this.#basis = {
       machine,
@@ -70,12 +80,11 @@ export class Instance4 implements LiveInstance {
   }
 
   static initial(
-    machine: Machine,
-    copy: Copy,
+    subject: Subject,
     surroundings: Surroundings,
     given: JsonObject,
   ): { live: Instance4; decided: Decided } {
-    const live = new Instance4(machine, copy, surroundings);
+    const live = new Instance4(subject, surroundings);
     try {
       return { live, decided: live.#enter(given) };
     } catch (error) {
@@ -85,12 +94,11 @@ export class Instance4 implements LiveInstance {
   }
 
   static restore(
-    machine: Machine,
-    copy: Copy,
+    subject: Subject,
     surroundings: Surroundings,
     snapshot: Snapshot,
   ): Instance4 {
-    const live = new Instance4(machine, copy, surroundings);
+    const live = new Instance4(subject, surroundings);
     try {
       live.#lastText = stringify(snapshot);
       restoreChildren(live.#service, snapshot.children);
@@ -207,6 +215,7 @@ export class Instance4 implements LiveInstance {
   #decide(plan: Plan, move: (record?: Recorder) => State, isRecorded: boolean): Decided {
     const { machine, copy } = this.#basis;
     clearStacks();
+    this.#observation?.begin();
     const record: Recorder = (action, context, event) => plan.add(action, context, event);
     const next = inScope(
       copy,
@@ -221,6 +230,7 @@ export class Instance4 implements LiveInstance {
     this.#output = next.done ? stringify(doneData(machine, next)) : undefined;
     this.#state = next;
     const decided = plan.close(next.done === true);
+    if (this.#observation) decided.taken = this.#observation.taken;
     this.#isSeen = decided.effects.length > 0 && plan.seen === next;
     return decided;
   }

@@ -59,6 +59,13 @@ export interface StateNode {
   readonly tags?: string[];
   readonly parent?: StateNode;
   readonly doneData?: unknown;
+  readonly transitions: Transition[];
+}
+
+export interface Transition {
+  readonly eventType: string;
+  readonly cond?: unknown;
+  readonly target?: readonly StateNode[];
 }
 
 export interface Machine extends StateNode {
@@ -79,6 +86,8 @@ export interface Machine extends StateNode {
     state: State,
     event: ScxmlEvent,
   ): { transitions: unknown[] } | undefined;
+  /** Called for each microstep, by `transition` and `getInitialState`. */
+  resolveTransition(taken: { transitions: unknown[] }, ...rest: unknown[]): State;
   resolveState(config: StateConfig): State;
   historyValue(value: StateValue): HistoryTree;
 }

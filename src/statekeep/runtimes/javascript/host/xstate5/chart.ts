@@ -4,15 +4,35 @@
 
 import { Chart, keyOf } from "../chart.ts";
 import type { After, OutlineState } from "../frames.ts";
+import { guardName, Observation, type Observed } from "../observation.ts";
 import type { AfterTable } from "./after.ts";
 import type { Machine, StateNode } from "./shapes.ts";
 
 type Delay = number | ((args: { context: unknown; event: unknown }, params: undefined) => unknown);
 
-export function chartOf(machine: Machine, table: AfterTable): Chart {
+interface Transition {
+  readonly eventType: string;
+  readonly guard?: unknown;
+  readonly target?: readonly StateNode[];
+}
+
+interface InternalNode extends StateNode {
+  readonly transitions: Map<string, Transition[]>;
+  readonly always?: Transition[];
+}
+
+export function observationOf(machine: Machine): Observation {
+  return new Observation([...allNodes(machine.root)].map((node) => observed(node as InternalNode)));
+}
+
+export function chartOf(machine: Machine, table: AfterTable, observation?: Observation): Chart {
   const events = new Map([...table].map(([type, after]) => [placeOf(after), type]));
   const nodes = [...allNodes(machine.root)];
-  return new Chart(nodes.map((node) => outline(node, table)), {
+  const states = nodes.map((node, n) => ({
+    ...outline(node, table),
+    ...(observation && { transitions: observation.observed[n]!.map(({ shown }) => shown) }),
+  }));
+  return new Chart(states, {
     eventOf: (after) => events.get(placeOf(after))!,
     delayOf: ({ delay }, context) => evaluate(machine, delay, context),
     hasSource: (src) => Object.hasOwn(machine.implementations.actors, src),
@@ -27,6 +47,19 @@ function* allNodes(node: StateNode): Generator<StateNode> {
 
 function placeOf({ path, n }: After): string {
   return keyOf([...path, String(n)]);
+}
+
+function observed({ transitions, always = [] }: InternalNode): Observed[] {
+  return [...[...transitions.values()].flat(), ...always].map((transition) => {
+    const { eventType, guard, target } = transition;
+    const name = guardName(guard);
+    const shown = {
+      event: eventType,
+      ...(name !== undefined && { guard: name }),
+      ...(target && { targets: target.map(({ path }) => path) }),
+    };
+    return { transition, shown };
+  });
 }
 
 function outline(node: StateNode, table: AfterTable): OutlineState {

@@ -7,7 +7,7 @@ import type { Chart } from "../chart.ts";
 import { checkSource, isInstanceSource } from "../persistent.ts";
 import { rewriteActions } from "./action_lists.ts";
 import { afterTable } from "./after.ts";
-import { chartOf } from "./chart.ts";
+import { chartOf, observationOf } from "./chart.ts";
 import { isXState5, refuseOldCopies, requireTargets } from "./compatibility.ts";
 import { InitialContext } from "./initial_context.ts";
 import type { Definition } from "./live.ts";
@@ -20,7 +20,8 @@ export { isXState5, unimplemented };
 /** Microsteps in one macrostep, where the machine sets no limit: far above any real one, and done in less than a second. */
 const MICROSTEPS_MAX = 50_000;
 
-export function xstate5Driver(machine: unknown): Driver {
+/** Throws where the machine cannot be used. An observed one tells which transitions it takes. */
+export function xstate5Driver(machine: unknown, isObserved = false): Driver {
   if (!isXState5(machine)) throw new TypeError("This is no machine of XState 5");
   refuseOldCopies(machine);
   requireTargets(machine);
@@ -31,13 +32,14 @@ export function xstate5Driver(machine: unknown): Driver {
     machine,
     after: afterTable(machine),
     initialContext: new InitialContext(machine),
+    observation: isObserved ? observationOf(machine) : undefined,
   };
   let chart: Chart | undefined;
   return {
     major: 5,
     xstate: "bundled",
     get chart() {
-      return chart ??= chartOf(machine, definition.after);
+      return chart ??= chartOf(machine, definition.after, definition.observation);
     },
     initial: (surroundings, given) => XState5Instance.initial(definition, surroundings, given),
     restore: (surroundings, snapshot) =>

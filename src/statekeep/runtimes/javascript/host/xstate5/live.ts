@@ -9,6 +9,7 @@ import type { Decided, LiveChild, LiveInstance, Surroundings } from "../driver.t
 import { describeError, HostError } from "../errors.ts";
 import type { Address, Child, JsonObject, MachineEvent, Snapshot } from "../frames.ts";
 import { stringify } from "../natives.ts";
+import type { Observation } from "../observation.ts";
 import { childAddress, deciding } from "../persistent.ts";
 import type { AfterTable } from "./after.ts";
 import { isActive, isDue, kindOf, parseContext } from "./children.ts";
@@ -27,6 +28,7 @@ export interface Definition {
   readonly machine: Machine;
   readonly after: AfterTable;
   readonly initialContext: InitialContext;
+  readonly observation?: Observation;
 }
 
 const NO_CHILDREN: LiveChild[] = [];
@@ -57,6 +59,7 @@ export class XState5Instance implements LiveInstance {
     this.#system = new ActorSystem({
       admits: (source, target, event) => this.#admits(source, target, event),
       made: (actor) => this.#recorder.adopt(actor),
+      took: (actor, transitions) => this.#took(actor, transitions),
       changed: () => this.#isDeaf || surroundings.childrenChanged(),
     });
     this.#recorder = new Recorder(
@@ -225,6 +228,7 @@ export class XState5Instance implements LiveInstance {
   #decide(transition: () => MachineSnapshot, isInitial: boolean): Decided {
     this.#system.beginStep();
     this.#recorder.begin();
+    this.#definition.observation?.begin();
     let next: MachineSnapshot;
     try {
       next = deciding(this.#recorder, transition);
@@ -238,7 +242,13 @@ export class XState5Instance implements LiveInstance {
       throw next.error ?? new HostError("machine-error", `The event led to status ${next.status}`);
     }
     this.#snapshot = next.status === "done" ? next : this.#recorder.withSpawned(next);
-    return this.#recorder.finish(isInitial);
+    const taken = this.#definition.observation?.taken;
+    const decided = this.#recorder.finish(isInitial);
+    return taken ? Object.assign(decided, { taken }) : decided;
+  }
+
+  #took(actor: Actor, transitions: readonly unknown[]) {
+    if (actor === this.#root) this.#definition.observation?.note(transitions);
   }
 
   #setContext(contextText: string) {

@@ -15,8 +15,16 @@ export interface SystemHooks {
   admits(source: Actor | undefined, target: Actor, event: MachineEvent): boolean;
   /** An actor is being made: it has all it was given, and no snapshot yet. */
   made(actor: Actor): void;
+  /** A microstep of a machine takes these. */
+  took(actor: Actor, transitions: readonly unknown[]): void;
   /** Children may have changed. */
   changed(): void;
+}
+
+interface InspectionEvent {
+  readonly type: string;
+  readonly actorRef: Actor;
+  readonly _transitions?: readonly unknown[];
 }
 
 // Ids of actors without a name end up in contexts and snapshots, so they must never come again, in no host.
@@ -94,8 +102,9 @@ export class ActorSystem {
     return { unsubscribe() {} };
   }
 
-  _sendInspectionEvent({ type, actorRef }: { type: string; actorRef: Actor }): void {
+  _sendInspectionEvent({ type, actorRef, _transitions }: InspectionEvent): void {
     if (type === "@xstate.actor") this.#hooks.made(actorRef);
+    else if (type === "@xstate.microstep" && _transitions) this.#hooks.took(actorRef, _transitions);
   }
 
   start(): void {}
