@@ -15,4 +15,7 @@ def test_the_files_of_the_document_work_together(pytester, run_pytest):
     for name, text in files.items():
         pytester.path.joinpath(name).write_text(text)
     tests = sum(text.count("\ndef test_") + text.startswith("def test_") for text in files.values())
-    run_pytest().assert_outcomes(passed=tests)
+    outcomes = run_pytest().parseoutcomes()
+    # One that asks for paths is several.
+    assert outcomes.keys() == {"passed"}
+    assert outcomes["passed"] >= tests > 0

@@ -104,3 +104,12 @@ def test_names_of_the_package_are_imported_when_they_are_used():
         "assert 'statekeep.testing.blocking' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_no_module_hides_a_name_of_the_package():
+    import pkgutil
+
+    import statekeep.testing
+
+    modules = {module.name for module in pkgutil.iter_modules(statekeep.testing.__path__)}
+    assert not modules & set(statekeep.testing.__all__)

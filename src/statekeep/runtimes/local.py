@@ -38,8 +38,10 @@ async def running_hosts(
     options: HostOptions,
     code_of: Callable[[MachineVersion], Awaitable[bytes]],
     metrics: Metrics | None = None,
+    *,
+    runtime: HostRuntime | None = None,
 ) -> AsyncIterator[HostRuntime]:
-    """A runtime whose hosts end with the context. Its listener has to be set before the first request.
+    """A runtime whose hosts end with the context. Its listener has to be set before the first request. `runtime` is the one to be given hosts, by default a new one.
 
     Raises FileNotFoundError where the package was not built.
     """
@@ -49,7 +51,7 @@ async def running_hosts(
         allow_private_network=options.allow_private_network,
         allow_network=options.allow_network,
     )
-    runtime = HostRuntime()
+    runtime = runtime or HostRuntime()
     # In the folder for temporary files, since the path of a socket has to be short.
     with tempfile.TemporaryDirectory(prefix="statekeep-") as sockets:
         runtime.pool = Pool(

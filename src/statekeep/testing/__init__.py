@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     )
     from statekeep.testing.asynchronous import AsyncInstance, AsyncMachine, AsyncWorld
     from statekeep.testing.blocking import Instance, Machine, World
+    from statekeep.testing.cases import Path, Step, explore, paths, paths_through
+    from statekeep.testing.exploring import Complaint, Exploration, Failure
+    from statekeep.testing.moves import Move, MoveKind, examples
     from statekeep.testing.readings import LogLine, Reading, Sent, Timer, Transition
     from statekeep.testing.world import NeverAtRest
 
@@ -38,6 +41,9 @@ __all__ = [
     "AsyncMachine",
     "AsyncWorld",
     "BuildFailed",
+    "Complaint",
+    "Exploration",
+    "Failure",
     "Instance",
     "InvalidCode",
     "InvalidParameter",
@@ -45,15 +51,23 @@ __all__ = [
     "LogLine",
     "Machine",
     "MachineError",
+    "Move",
+    "MoveKind",
     "NeverAtRest",
+    "Path",
     "Reading",
     "RejectedByMachineAuthorizer",
     "Sent",
     "StatekeepError",
+    "Step",
     "Timer",
     "TooLarge",
     "Transition",
     "World",
+    "examples",
+    "explore",
+    "paths",
+    "paths_through",
 ]
 
 _HOMES: Final = {
@@ -70,6 +84,9 @@ _HOMES: Final = {
     ),
     "statekeep.testing.asynchronous": ("AsyncInstance", "AsyncMachine", "AsyncWorld"),
     "statekeep.testing.blocking": ("Instance", "Machine", "World"),
+    "statekeep.testing.exploring": ("Complaint", "Exploration", "Failure"),
+    "statekeep.testing.moves": ("Move", "MoveKind", "examples"),
+    "statekeep.testing.cases": ("Path", "Step", "explore", "paths", "paths_through"),
     "statekeep.testing.readings": ("LogLine", "Reading", "Sent", "Timer", "Transition"),
     "statekeep.testing.world": ("NeverAtRest",),
 }

@@ -11,45 +11,46 @@ import atexit
 import hashlib
 import tempfile
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from statekeep.bundling import Bundler, Dialect
-from statekeep.domain.event import Event
+from statekeep.domain import limits
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import (
-    InstanceId,
     MachineName,
     OrganizationId,
     VersionId,
 )
-from statekeep.domain.step import ChildrenState
+from statekeep.domain.step import Stepped
 from statekeep.ports.clock import datetime_of
 from statekeep.ports.runtime import RuntimeListener
 from statekeep.runtimes import protocol
 from statekeep.runtimes.local import HostOptions, running_hosts
 from statekeep.runtimes.process import HostDied
 from statekeep.runtimes.runtime import HostRuntime
+from statekeep.testing.chart import Chart, Coverage
+from statekeep.testing.numbers import INSTANCES_PER_WORLD_MAX
+from statekeep.testing.observing import Dispatcher, ObservedRuntime
 
 ORGANIZATION: Final = OrganizationId("org_tests")
 """Whose machines are tested."""
-INSTANCES_PER_WORLD_MAX: Final = 10_000_000
-"""Numbers that one world may give out, instances that were only tried out among them."""
-
 Result = TypeVar("Result")
 
 
 class Hosts:
     """An event loop and the hosts on it. Begins with the first call, and ends with `close` or the process."""
 
-    def __init__(self, *, allow_network: bool = False) -> None:
+    def __init__(
+        self, *, allow_network: bool = False, step_timeout: timedelta = limits.STEP_TIMEOUT
+    ) -> None:
         self._allow_network = allow_network
+        self._step_timeout = step_timeout
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="statekeep-testing", daemon=True)
         self._stack = AsyncExitStack()
@@ -60,6 +61,11 @@ class Hosts:
         self._code: dict[VersionId, bytes] = {}
         self._bundler: Bundler | None = None
         self._versions: dict[VersionId, MachineVersion] = {}
+        self._charts: dict[VersionId, Chart] = {}
+        self.coverage: dict[VersionId, Coverage] = {}
+        """What was seen of each version that came from a file."""
+        self.files: dict[VersionId, Path] = {}
+        """Where these came from."""
         self.runtime: HostRuntime
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
@@ -106,8 +112,10 @@ class Hosts:
         bundle = await self._bundler.bundle(source, Dialect.of(source))
         return bundle.code
 
-    async def version(self, name: MachineName, code: bytes) -> MachineVersion:
-        """The version that this code is of a machine of that name, loaded. Raises InvalidCode where it cannot be."""
+    async def version(
+        self, name: MachineName, code: bytes, source: Path | None = None
+    ) -> MachineVersion:
+        """The version that this code, from that file, is of a machine of that name, loaded. Raises InvalidCode where it cannot be."""
         digest = hashlib.sha256(code)
         version_id = VersionId(f"ver_{name}_{digest.hexdigest()}")
         if version_id not in self._versions:
@@ -115,9 +123,17 @@ class Hosts:
             version = MachineVersion(
                 version_id, 0, ORGANIZATION, name, datetime_of(0), None, {}, 5, digest.digest()
             )
-            outline = msgspec.json.decode(await self.runtime.describe(version))
-            self._versions[version_id] = replace(version, xstate_major=outline["major"])
+            chart = Chart(await self.runtime.describe(version))
+            self._charts[version_id] = chart
+            self._versions[version_id] = replace(version, xstate_major=chart.xstate_major)
+        if source is not None and version_id not in self.files:
+            self.files[version_id] = source
+            self.coverage[version_id] = Coverage(self._charts[version_id])
         return self._versions[version_id]
+
+    def chart(self, version: MachineVersion) -> Chart:
+        """The statechart of a version that was loaded."""
+        return self._charts[version.id]
 
     async def flush(self, version: MachineVersion) -> None:
         """Whatever its host was told before is done, and what that reported is heard."""
@@ -125,6 +141,16 @@ class Hosts:
         if host is not None:
             with suppress(HostDied):
                 await host.ask(protocol.PING, is_use=False)
+
+    def cover(self, version: MachineVersion, steps: Iterable[Stepped]) -> None:
+        """Count that as seen by tests, if the version came from a file."""
+        for stepped in steps:
+            self._note(version, stepped)
+
+    def _note(self, version: MachineVersion, stepped: Stepped) -> None:
+        coverage = self.coverage.get(version.id)
+        if coverage is not None:
+            coverage.note(stepped)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -135,55 +161,15 @@ class Hosts:
             return self._code[version.id]
 
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="statekeep-"))
-        options = HostOptions(cache_dir=Path(folder), allow_network=self._allow_network)
-        self.runtime = await self._stack.enter_async_context(running_hosts(options, code_of))
-        self.runtime.listener = _Dispatcher(self._worlds)
-
-
-class _Dispatcher:
-    """Tells each world what concerns it (ports.runtime.RuntimeListener)."""
-
-    def __init__(self, worlds: dict[int, RuntimeListener]) -> None:
-        self._worlds = worlds
-
-    def child_sent(
-        self,
-        instance_id: InstanceId,
-        event: Event,
-        handle: int,
-        children: ChildrenState,
-        child: str | None,
-    ) -> None:
-        world = self._world_of(instance_id)
-        if world is not None:
-            world.child_sent(instance_id, event, handle, children, child)
-
-    def children_changed(self, instance_id: InstanceId, children: ChildrenState) -> None:
-        world = self._world_of(instance_id)
-        if world is not None:
-            world.children_changed(instance_id, children)
-
-    def host_lost(self, instance_ids: Sequence[InstanceId]) -> None:
-        for instance_id in instance_ids:
-            world = self._world_of(instance_id)
-            if world is not None:
-                world.host_lost([instance_id])
-
-    def logged(
-        self,
-        version: MachineVersion,
-        instance_id: InstanceId | None,
-        stream: int,
-        ts: float,
-        text: str,
-    ) -> None:
-        concerned = self._worlds.values() if instance_id is None else [self._world_of(instance_id)]
-        for world in concerned:
-            if world is not None:
-                world.logged(version, instance_id, stream, ts, text)
-
-    def _world_of(self, instance_id: InstanceId) -> RuntimeListener | None:
-        return self._worlds.get(instance_id // INSTANCES_PER_WORLD_MAX)
+        options = HostOptions(
+            cache_dir=Path(folder),
+            step_timeout=self._step_timeout,
+            allow_network=self._allow_network,
+            observe=True,
+        )
+        hosts = running_hosts(options, code_of, runtime=ObservedRuntime(self._note))
+        self.runtime = await self._stack.enter_async_context(hosts)
+        self.runtime.listener = Dispatcher(self._worlds)
 
 
 _shared: dict[bool, Hosts] = {}
@@ -194,6 +180,13 @@ def shared_hosts(*, allow_network: bool) -> Hosts:
     if allow_network not in _shared:
         _shared[allow_network] = Hosts(allow_network=allow_network)
     return _shared[allow_network]
+
+
+def shared_coverage() -> Iterator[tuple[Path, Coverage]]:
+    """What was seen of the machine files that were loaded in this process, by file."""
+    for hosts in _shared.values():
+        for version_id, coverage in hosts.coverage.items():
+            yield hosts.files[version_id], coverage
 
 
 def close_shared_hosts() -> None:

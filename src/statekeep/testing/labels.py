@@ -29,6 +29,11 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], .
     (re.compile(r""), lambda _: "always"),
 )
 
+_INTERNAL: Final = re.compile(
+    r"|xstate\..*|done\.(?:invoke|state)\..*|error\.(?:platform|execution|communication)\b.*",
+    re.DOTALL,
+)
+
 
 def label_of(event_type: str) -> str:
     """What people would call an event of that type: its name, `after 2d`, `charge done`, `charge failed`."""
@@ -45,3 +50,8 @@ def _after(delay: str) -> str:
     except (ValueError, OverflowError):
         # A delay with a name; XState 4 puts the state before one that has none.
         return f"after {delay.rpartition(':')[2]}"
+
+
+def is_internal(event_type: str) -> bool:
+    """Does only XState's own machinery make such events?"""
+    return _INTERNAL.fullmatch(event_type) is not None

@@ -1,17 +1,25 @@
-"""The pytest plugin. It does nothing until a test asks for one of its fixtures, and imports nothing before."""
+"""The pytest plugin. It does nothing until a test asks for one of its fixtures or for paths, and imports nothing before."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
 if TYPE_CHECKING:
     from statekeep.testing.asynchronous import AsyncMachine, AsyncWorld
     from statekeep.testing.blocking import Machine, World
+    from statekeep.testing.cases import Path
+    from statekeep.testing.reporting import CoverageReport
+
+ID_LENGTH_MAX: Final = 120
+"""Characters of a path's id. Where paths begin alike, pytest adds a number."""
+
+_PATHS: Final = "statekeep_paths"
+_REPORT: Final = pytest.StashKey["CoverageReport"]()
 
 
 @pytest.fixture
@@ -27,8 +35,8 @@ def world() -> Iterator[World]:
 def machine(world: World, request: pytest.FixtureRequest) -> Callable[..., Machine]:
     """Loads machines into the test's world: `machine("door.ts")`, a path from the test's folder or from that of the project."""
 
-    def load(source: str | Path | None = None, **options: str) -> Machine:
-        return world.machine(_found(source, request), **options)
+    def load(source: str | FilePath | None = None, **options: str) -> Machine:
+        return world.machine(_of(source, request), **options)
 
     return load
 
@@ -49,8 +57,8 @@ def async_machine(
 ) -> Callable[..., Awaitable[AsyncMachine]]:
     """The same for tests that are coroutines: `await async_machine("door.ts")`."""
 
-    async def load(source: str | Path | None = None, **options: str) -> AsyncMachine:
-        return await async_world.machine(_found(source, request), **options)
+    async def load(source: str | FilePath | None = None, **options: str) -> AsyncMachine:
+        return await async_world.machine(_of(source, request), **options)
 
     return load
 
@@ -71,18 +79,116 @@ def pytest_runtest_makereport(
     return report
 
 
+def _of(source: str | FilePath | None, request: pytest.FixtureRequest) -> FilePath | None:
+    return None if source is None else _found(source, request.path.parent, request.config)
+
+
+# Paths
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A case for each path that a test asks for with `statekeep.testing.paths`."""
+    marker = metafunc.definition.get_closest_marker(_PATHS)
+    if marker is None:
+        return
+    from statekeep.testing.cases import paths_through
+    from statekeep.testing.handles import FOR_AUTHORS
+
+    if "path" not in metafunc.fixturenames:
+        raise pytest.UsageError(
+            f"{metafunc.definition.nodeid} asks for paths, and takes none: add the argument `path`"
+        )
+    source, options = marker.args
+    file = _found(source, metafunc.definition.path.parent, metafunc.config)
+    try:
+        found = paths_through(file, **options)
+    except FOR_AUTHORS as error:
+        raise pytest.Collector.CollectError(str(error)) from None
+    metafunc.parametrize("path", found, ids=[path.label[:ID_LENGTH_MAX] for path in found])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """A path on which the machine throws fails the test, whatever that looks at."""
+    if pyfuncitem.get_closest_marker(_PATHS) is not None:
+        path = cast("Path", pyfuncitem.funcargs["path"])
+        path.cover()
+        if path.failure is not None:
+            pytest.fail(str(path.failure), pytrace=False)
+
+
+# Coverage
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("statekeep", "tests of state machines")
+    what = "fail where less of the states or transitions of a machine file is covered, in percent"
+    group.addoption("--statekeep-coverage-min", type=float, metavar="PERCENT", help=what)
+    parser.addini("statekeep_coverage_min", what)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{_PATHS}(file, options): made by statekeep.testing.paths")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process of pytest-xdist is done: take over what its tests have covered."""
+    entries = getattr(node, "workeroutput", {}).get(_PATHS)
+    if entries:
+        _report_of(node.config).add_json(entries)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    hosts = sys.modules.get("statekeep.testing.hosts")
+    if hosts is not None:
+        for file, coverage in hosts.shared_coverage():
+            _report_of(config).add(file, coverage)
+    report = config.stash.get(_REPORT, None)
+    if report is None:
+        return
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[_PATHS] = report.to_json()
+    elif report.too_little(_percent_min(config)) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    report = config.stash.get(_REPORT, None)
+    if report is None or terminalreporter.verbosity < 0:
+        return
+    terminalreporter.section("coverage of machines")
+    for line in report.lines(show_all=terminalreporter.verbosity > 0):
+        terminalreporter.write_line(line)
+    for line in report.too_little(_percent_min(config)):
+        terminalreporter.write_line(line, red=True)
+
+
 def pytest_unconfigure() -> None:
-    # Whoever has used no world has not imported this either.
+    # Whoever has used no machine has not imported this either.
     hosts = sys.modules.get("statekeep.testing.hosts")
     if hosts is not None:
         hosts.close_shared_hosts()
 
 
-def _found(source: str | Path | None, request: pytest.FixtureRequest) -> Path | None:
+def _report_of(config: pytest.Config) -> CoverageReport:
+    from statekeep.testing.reporting import CoverageReport
+
+    return config.stash.setdefault(_REPORT, CoverageReport())
+
+
+def _percent_min(config: pytest.Config) -> float:
+    given = config.getoption("--statekeep-coverage-min")
+    return float(config.getini("statekeep_coverage_min") or 0) if given is None else given
+
+
+def _found(source: str | FilePath, folder: FilePath, config: pytest.Config) -> FilePath:
     """Raises FileNotFoundError where there is no such file."""
-    if source is None:
-        return None
-    beside, in_project = request.path.parent / source, request.config.rootpath / source
+    beside, in_project = folder / source, config.rootpath / source
     for path in (beside, in_project):
         if path.is_file():
             return path

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Any
 
 from statekeep.application.resident import Resident
 from statekeep.domain.instance import InstanceKey
 from statekeep.domain.machine import MachineVersion
-from statekeep.domain.names import InstanceId, InstanceName, MachineName, OrganizationId
+from statekeep.domain.names import InstanceId, MachineName, OrganizationId
 from statekeep.domain.timer import Timer as PendingTimer
 from statekeep.domain.timer import TimerChanges
-from statekeep.ports.clock import datetime_of
 from statekeep.ports.notifier import Notification
 from statekeep.ports.store import Store
 from statekeep.testing.clock import VirtualClock
-from statekeep.testing.hosts import ORGANIZATION
-from statekeep.testing.readings import LogLine, Reading, Sent, Timer, Transition
+from statekeep.testing.decoding import read_instance, read_message, read_transition
+from statekeep.testing.readings import LogLine, Reading, Sent, Transition
 
 
 class Witness:
@@ -74,7 +70,7 @@ class Witness:
                 del sent[seq]
         sent.update(
             {
-                timer.seq: (timer, _sent(timer, self._clock.now_ms()))
+                timer.seq: (timer, read_message(timer, self._clock.now_ms()))
                 for timer in changes.set
                 if timer.message is not None
             }
@@ -88,37 +84,19 @@ class Witness:
 
     async def read(self, resident: Resident, view: bytes, store: Store) -> Reading:
         """The instance as it is now; `view` is its newest."""
-        snapshot, seen = json.loads(resident.snapshot), json.loads(view)
         self.changed.discard(resident.id)
-        return Reading(
-            state=snapshot["value"],
-            context=snapshot["context"],
-            public_context=seen.get("publicContext"),
-            tags=tuple(seen["tags"]),
-            done=seen["done"],
-            output=snapshot.get("output"),
-            timers=self._pending(resident),
+        return read_instance(
+            resident.snapshot,
+            view,
+            timers=resident.timers.values(),
+            now_ms=self._clock.now_ms(),
             sent=tuple([sent for _, sent in self._sent.get(resident.id, {}).values()]),
             log=tuple([line for key, line in self._log if key == resident.key]),
             transitions=await self._read_transitions(resident.id, store),
-            children=_children(snapshot),
         )
 
     def _stays_within(self, timer: PendingTimer) -> bool:
         return timer.message is None or self._has_machine(timer.message.to.machine_name)
-
-    def _pending(self, resident: Resident) -> tuple[Timer, ...]:
-        now_ms = self._clock.now_ms()
-        own = [timer for timer in resident.timers.values() if timer.message is None]
-        return tuple(
-            Timer(
-                json.loads(timer.event),
-                datetime_of(timer.due_at),
-                timedelta(milliseconds=timer.due_at - now_ms),
-            )
-            for timer in sorted(own, key=lambda timer: (timer.due_at, timer.seq))
-            if not timer.is_dead
-        )
 
     async def _read_transitions(
         self, instance_id: InstanceId, store: Store
@@ -127,28 +105,6 @@ class Witness:
         async for portion in store.transitions_after(instance_id, revision):
             for entry in portion:
                 revision = entry.revision
-                state = json.loads(entry.snapshot)["value"]
-                known.append(Transition(json.loads(entry.event), state, datetime_of(entry.ts)))
+                known.append(read_transition(entry.event, entry.snapshot, entry.ts))
         self._transitions[instance_id] = (revision, known)
         return tuple(known)
-
-
-def _sent(timer: PendingTimer, now_ms: float) -> Sent:
-    message = timer.message
-    assert message is not None
-    content: Any = json.loads(timer.event)
-    delay = timedelta(milliseconds=timer.due_at - now_ms)
-    to = message.to
-    return Sent(to.machine_name, to.name, content, delay, kind=message.kind.value)
-
-
-def _children(snapshot: dict[str, Any]) -> dict[str, InstanceKey]:
-    return {
-        child_id: InstanceKey(
-            ORGANIZATION,
-            MachineName(child["machineName"]),
-            InstanceName(child["machineInstanceName"]),
-        )
-        for child_id, child in snapshot.get("children", {}).items()
-        if child["kind"] == "instance"
-    }

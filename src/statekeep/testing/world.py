@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -36,7 +35,6 @@ from statekeep.domain.names import (
     MachineName,
     UserId,
     parse_instance_name,
-    parse_machine_name,
 )
 from statekeep.domain.people import User
 from statekeep.domain.step import Failed, Outcome, Refused
@@ -44,7 +42,9 @@ from statekeep.ports.clock import datetime_of
 from statekeep.runtimes.snapshots import read_context
 from statekeep.storage.memory.store import MemoryStore
 from statekeep.testing.clock import VirtualClock
-from statekeep.testing.hosts import INSTANCES_PER_WORLD_MAX, ORGANIZATION, Hosts
+from statekeep.testing.hosts import ORGANIZATION, Hosts
+from statekeep.testing.naming import machine_name_of
+from statekeep.testing.numbers import strangers_from
 from statekeep.testing.readings import Reading
 from statekeep.testing.timers import VirtualTimers
 from statekeep.testing.witness import Witness
@@ -56,7 +56,6 @@ FIRED_AT_ONCE_MAX: Final = 1_000
 FIRED_PER_ADVANCE_MAX: Final = 10_000
 """Timers that fire in one advance unless more are allowed: one an hour for a year."""
 
-_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]+", re.ASCII)
 _EMAIL: Final = EmailAddress("tests@example.com")
 _USER: Final = UserId("usr_tests")
 
@@ -86,8 +85,7 @@ class CoreWorld:
         self._hosts = hosts
         self._runtime = hosts.runtime
         self._first_number = hosts.new_numbers()
-        self._strangers = itertools.count(self._first_number + INSTANCES_PER_WORLD_MAX // 2)
-        """Numbers for instances that are only asked what would be."""
+        self._strangers = strangers_from(self._first_number)
         self._versions: dict[MachineName, MachineVersion] = {}
         self._timers = VirtualTimers(clock)
         self.witness = Witness(
@@ -142,13 +140,14 @@ class CoreWorld:
             raise ValueError(
                 'name a file or give its content: machine("door.ts") or machine(code=..., name=...)'
             )
-        machine = parse_machine_name(_name_of(source, name), parameter="name")
-        module = (code or "").encode() if source is None else await self._hosts.bundle(Path(source))
-        await self._publish(machine, module)
+        machine = machine_name_of(source, name)
+        file = None if source is None else Path(source)
+        module = (code or "").encode() if file is None else await self._hosts.bundle(file)
+        await self._publish(machine, module, file)
         return machine
 
-    async def _publish(self, machine: MachineName, code: bytes) -> None:
-        version = await self._hosts.version(machine, code)
+    async def _publish(self, machine: MachineName, code: bytes, file: Path | None) -> None:
+        version = await self._hosts.version(machine, code, file)
         known = self._versions.get(machine)
         if known is not None:
             if known.id != version.id:
@@ -258,7 +257,7 @@ class CoreWorld:
     ) -> bool:
         """What `allowWrite` answers for this event and these claims. Changes nothing, and nothing is performed. A finished instance takes any event, and ignores it."""
         resident = await self._resident(instance.id)
-        stranger = resident.committed()._replace(instance_id=self._new_stranger())
+        stranger = resident.committed()._replace(instance_id=next(self._strangers))
         delivery = Delivery(event_of(event), Origin.CLIENT, _encoded(claims, "as_"))
         [outcome] = await self._runtime.step(resident.version, stranger, [delivery])
         return self._is_allowed(resident.version, stranger.instance_id, outcome)
@@ -271,7 +270,7 @@ class CoreWorld:
         claims: Mapping[str, Any],
     ) -> bool:
         """What `allowWrite` answers when somebody with these claims creates an instance. Changes nothing."""
-        version, stranger = self._versions[machine], self._new_stranger()
+        version, stranger = self._versions[machine], next(self._strangers)
         outcome = await self._runtime.create(
             version,
             stranger,
@@ -286,9 +285,6 @@ class CoreWorld:
         if isinstance(outcome, Failed) and isinstance(outcome.error, InvalidParameter):
             raise outcome.error
         return not isinstance(outcome, Refused)
-
-    def _new_stranger(self) -> InstanceId:
-        return InstanceId(next(self._strangers))
 
     def _name_for(self, machine: MachineName, name: str | None) -> InstanceName:
         if name is not None:
@@ -373,17 +369,6 @@ class CoreWorld:
         error.add_note(what)
         for line in self.witness.lines_after(lines_before):
             error.add_note(f"log: {line}")
-
-
-def _name_of(source: str | Path | None, name: str | None) -> str:
-    """`door` of `machines/door.machine.ts`."""
-    if name is not None:
-        return name
-    if source is None:
-        raise ValueError(
-            "a machine that comes from no file needs a name: machine(code=..., name=...)"
-        )
-    return _NOT_IN_NAMES.sub("-", Path(source).name.partition(".")[0])
 
 
 def event_of(event: Mapping[str, Any]) -> Event:
