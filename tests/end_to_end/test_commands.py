@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -367,6 +371,30 @@ def test_logs_are_read_and_watched(smply, kitchen):
     assert json.loads(heading)["machineName"] == "toggler"
     assert rest == f"\nstdout\n\nswitched {kitchen}\n"
     assert smply.expect("logs", "watch", *which, "--to", "10m") == page["logs"][0]
+
+
+def test_watching_shows_entries_as_they_come_and_ends_with_ctrl_c(server, smply, kitchen):
+    """In a pipe too, and quietly."""
+    send(smply, kitchen, "toggle")
+    which = ("--from", "-10m", "--machine", "toggler", "--instance", kitchen)
+    with subprocess.Popen(
+        [sys.executable, "-m", "statekeep", "logs", "watch", *which, "--clean"],
+        env={
+            **{name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+            "SMPLY_TOKEN": server.token,
+            "SMPLY_API_URL": server.url,
+            "SMPLY_ORG": server.organization_id,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != f"switched {kitchen}\n":
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
 
 
 def test_dead_letters_are_listed_retried_and_discarded(smply, kitchen):

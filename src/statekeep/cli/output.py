@@ -42,8 +42,9 @@ class Misused(Exception):
 
 
 def say(text: str = "") -> None:
-    """A line of the result, exactly as it is: never wrapped, so that it can be copied."""
+    """A line of the result, exactly as it is: never wrapped, so that it can be copied, and seen at once, in a pipe too."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def tell(message: str) -> None:
