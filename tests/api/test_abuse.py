@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -205,6 +206,32 @@ def test_trailers_are_no_headers(served: Served) -> None:
         assert read_answer(connected).status == 401
         connected.sendall(signed + body + b"authorization: Bearer of-nobody\r\n\r\n")
         assert read_answer(connected).status == 200
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_a_body_survives_an_upgrade_that_is_declined(served: Served, in_pieces: bool) -> None:
+    """RFC 9110, 7.8: who ignores the wish answers the request. Java's HttpClient has that wish with each first one."""
+    wish = b"\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAA\r\n\r\n"
+    wishing = [asked.replace(b"\r\n\r\n", wish) for asked in (head(served), chunked(served))]
+    in_chunks = b"10\r\n" + OPEN + b"\r\n0\r\n\r\n"
+    asked = event(served) + wishing[0] + OPEN + wishing[1] + in_chunks + event(served)
+    with connection(served.url) as connected:
+        connected.sendall(event(served))
+        before = len(log_in(read_answer(connected)))
+        for part in [asked[at : at + 1] for at in range(len(asked))] if in_pieces else [asked]:
+            connected.sendall(part)
+        counts = [len(log_in(read_answer(connected))) - before for _ in range(4)]
+        assert counts == [1, 2, 3, 4]
+    with connection(served.url) as connected:
+        connected.sendall(event(served))
+        assert len(log_in(read_answer(connected))) - before == 5
+
+
+def log_in(answer: Answer) -> list[str]:
+    """What the machine has heard, each event once."""
+    assert answer.status == 200
+    log: list[str] = json.loads(answer.body)["publicContext"]["log"]
+    return log
 
 
 def test_bodies_in_chunks_are_bounded(served: Served) -> None:

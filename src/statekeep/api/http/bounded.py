@@ -104,9 +104,12 @@ class BoundedProtocol(OneWriteProtocol):
         messages, body_bytes = self._messages, self._body_bytes
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except httptools.HttpParserUpgrade as stopped:
             if self._should_upgrade():
                 self._hand_over()
+                return
+            if self.declines_upgrade():
+                self._go_on_without_upgrade(data[stopped.args[0] :])
                 return
         except httptools.HttpParserError as error:
             self._refuse(_reason_of(error))
@@ -130,6 +133,8 @@ class BoundedProtocol(OneWriteProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self.head_arrived()
+        if self.declines_upgrade():
+            return
         super().on_headers_complete()
         # The request has that list. What the parser adds from here on are trailers, which are no headers (RFC 9110, 6.5.1): proxies do not look at them.
         self.headers = self.headers.copy()
@@ -143,6 +148,8 @@ class BoundedProtocol(OneWriteProtocol):
 
     def on_message_complete(self) -> None:
         """The message is whole, and may have been answered long ago."""
+        if self.declines_upgrade():
+            return
         self.message_ended()
         super().on_message_complete()
         if self.timeout_keep_alive_task is None and self._is_idle():
@@ -178,6 +185,14 @@ class BoundedProtocol(OneWriteProtocol):
         if self._deadline is not None:
             self._stop_deadline()
 
+    def declines_upgrade(self) -> bool:
+        """Whether the message asks for a protocol that we do not speak. It has then only seemed to end, and has no cycle."""
+        return (
+            self.parser.should_upgrade()
+            and any(name == b"upgrade" for name, _ in self.headers)
+            and not self._should_upgrade()
+        )
+
     def write_reply(self, reply: Reply, *, keep_alive: bool) -> None:
         """Write an answer in one piece. Whether the connection stays open is said, and not done."""
         head = [_STATUS_LINES[reply.status]]
@@ -194,6 +209,17 @@ class BoundedProtocol(OneWriteProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """The request is answered as if it had not asked, which RFC 9110 (7.8) allows and is worth no line in the log."""
+
+    def _go_on_without_upgrade(self, rest: bytes) -> None:
+        """Read a message anew that asks for a protocol which we do not speak, as if it had not asked.
+
+        The parser ends such a message with its head, and its body would be lost. Java's HttpClient asks for HTTP/2 in this way, whatever it sends.
+        """
+        asked = (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        kept = [header for header in self.headers if header[0] != b"upgrade"]
+        lines = [b"%b %b HTTP/%b" % asked, *(b"%b: %b" % header for header in kept)]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def _receive_in_pieces(self, data: bytes) -> None:
         for at in range(0, len(data), _PIECE_BYTES):

@@ -53,7 +53,8 @@ class ExpressProtocol(BoundedProtocol):
     def on_message_complete(self) -> None:
         """An express request has arrived."""
         cycle: Any = self.cycle
-        if type(cycle) is not ExpressCycle or cycle.response_complete:
+        is_of_this = type(cycle) is ExpressCycle and not cycle.response_complete
+        if not is_of_this or self.declines_upgrade():
             super().on_message_complete()
             return
         self.message_ended()
