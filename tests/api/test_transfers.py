@@ -244,8 +244,16 @@ def nested(depth):
         ("instance", {"status": "lost"}, "status"),
         ("instance", {"revision": 0}, "revision"),
         ("entry", {"snapshot": []}, "objects"),
+        ("entry", {"snapshot": {}}, "no snapshot: Object missing required field `value`"),
+        ("entry", {"snapshot": {"value": "a"}}, "missing required field `context`"),
+        ("entry", {"snapshot": {"value": None, "context": {}}}, "a string or object as value"),
+        ("entry", {"snapshot": '{"value":"\\ud800"}'}, "needs a context"),
         ("entry", {"snapshot": "{]"}, "should hold JSON"),
-        ("entry", {"snapshot": {"x": "y" * limits.SNAPSHOT_BYTES_MAX}}, "a snapshot has at most"),
+        (
+            "entry",
+            {"snapshot": {"value": "y" * limits.SNAPSHOT_BYTES_MAX, "context": {}}},
+            "a snapshot has at most",
+        ),
         ("entry", {"snapshot": nested(limits.JSON_DEPTH_MAX + 1)}, "at most 500 deep"),
         ("entry", {"snapshot": nested(900)}, "at most 500 deep"),
         ("entry", {"event": json.dumps(nested(501))}, "at most 500 deep"),
@@ -337,7 +345,7 @@ async def test_what_javascript_alone_can_write_survives(api, other):
     await api.new_machine()
     await api.expect(200, "POST", "/machines/door", {"slug": "one"})
     (stored,) = api.store._instances.values()
-    odd = stored.journal[0]._replace(snapshot=b'{"context":{"log":["\\ud800"]}}')
+    odd = stored.journal[0]._replace(snapshot=b'{"value":"\\ud800","context":{"log":["\\ud800"]}}')
     stored.journal[0] = odd
     assert (await imported(other, await exported(api))).status_code == 200
     (stored,) = other.store._instances.values()

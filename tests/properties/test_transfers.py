@@ -55,6 +55,9 @@ INSTANTS = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st
 OBJECTS = st.sampled_from(
     [b"{}", b'{"a":"\\ud800"}', b'{"type":"x","n":[1,2.5,null]}', '{"ä":"\\n"}'.encode()]
 )
+SNAPSHOTS = st.sampled_from(
+    [b'{"value":"a","context":null}', b'{"context":{"a":"\\ud800"},"value":{"a":"\\ud800"}}']
+)
 OUTPUTS = OBJECTS | st.sampled_from([b"null", b"5", b'"text"', b"[]"])
 TIMES = st.floats(0, 3e13)
 AGES = st.integers(60_000, 10**12).map(lambda ms: timedelta(milliseconds=ms))
@@ -127,7 +130,9 @@ def instances(
     )
     stamps = sorted(draw(st.sets(TIMES, min_size=count, max_size=count)))
     entries = [
-        JournalEntry(first + place, ts, draw(st.sampled_from(Origin)), draw(OBJECTS), draw(OBJECTS))
+        JournalEntry(
+            first + place, ts, draw(st.sampled_from(Origin)), draw(OBJECTS), draw(SNAPSHOTS)
+        )
         for place, ts in enumerate(stamps)
     ]
     return [record, *entries, *draw(timers(all_ids))]

@@ -178,9 +178,15 @@ class Failure(Line, tag="error"):
     error: str
 
 
+class _Snapshot(Struct):
+    value: Raw
+    context: Raw
+
+
 AnyLine = Header | Machine | Version | Migration | Instance | Entry | Timer | End | Failure
 
 _decode: Final[Callable[[bytes], AnyLine]] = msgspec_json.Decoder(AnyLine).decode
+_decode_snapshot: Final[Callable[[bytes], _Snapshot]] = msgspec_json.Decoder(_Snapshot).decode
 _ODD: Final = re.compile(rb"\\u[dD][89abAB]|[\n\r]")
 
 
@@ -224,6 +230,22 @@ def embedded(raw: Raw, *, is_object: bool = True) -> bytes:
         raise Malformed("this has to be an object of JSON")
     if is_too_deep(text):
         raise Malformed(f"snapshots and events are nested at most {JSON_DEPTH_MAX} deep")
+    return text
+
+
+def embedded_snapshot(raw: Raw) -> bytes:
+    """The same of a snapshot. Raises Malformed also where it lacks what is shown of every one: a state value and a context."""
+    text = embedded(raw)
+    try:
+        is_snapshot = bytes(_decode_snapshot(text).value).startswith((b'"', b"{"))
+    except ValidationError as error:
+        raise Malformed(f"it is no snapshot: {error}") from error
+    except DecodeError:
+        # Half a character somewhere. Python's own reader has taken it already.
+        odd = json.loads(text)
+        is_snapshot = isinstance(odd.get("value"), (str, dict)) and "context" in odd
+    if not is_snapshot:
+        raise Malformed("it is no snapshot: it needs a context, and a string or object as value")
     return text
 
 

@@ -237,7 +237,7 @@ def _instance_record(line: wire.Instance) -> Record:
 
 def _entry_record(line: wire.Entry) -> Record:
     origin = Origin[line.origin.upper()]
-    event, snapshot = wire.embedded(line.event), wire.embedded(line.snapshot)
+    event, snapshot = wire.embedded(line.event), wire.embedded_snapshot(line.snapshot)
     return JournalEntry(line.revision, _milliseconds(line.ts, "ts"), origin, event, snapshot)
 
 
