@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -46,8 +47,22 @@ class _Snapshot(Struct):
     context: Raw
 
 
-_read_view = msgspec.json.Decoder(_View).decode
-_read_snapshot = msgspec.json.Decoder(_Snapshot).decode
+def _reader(shape: type[Shown]) -> Callable[[bytes], Shown]:
+    """Of JSON that machines made: half a character in a text, which JavaScript writes and no UTF-8 has, is shown as a question mark."""
+    decode = msgspec.json.Decoder(shape).decode
+
+    def read(text: bytes) -> Shown:
+        try:
+            return decode(text)
+        except msgspec.DecodeError:
+            whole = json.dumps(json.loads(text), ensure_ascii=False)
+            return decode(whole.encode(errors="replace"))
+
+    return read
+
+
+_read_view = _reader(_View)
+_read_snapshot = _reader(_Snapshot)
 
 
 def state_json(view: InstanceView) -> bytes:

@@ -24,3 +24,10 @@ def test_a_transition_shows_its_time_to_the_millisecond() -> None:
     assert item.created_at == "2026-01-01T00:00:00.001Z"
     assert bytes(item.state) == b'{"a":"b"}'
     assert bytes(item.event) == b'{"type": "x"}'
+
+
+def test_half_a_character_in_a_snapshot_is_no_obstacle() -> None:
+    """JavaScript writes it out, and no UTF-8 has it: the transition is shown all the same."""
+    snapshot = b'{"value":{"a":"\\ud800"},"context":{"text":"\\ud83d"}}'
+    item = views.transition_item(Transition(1, 1767225600001.0, b'{"type":"x"}', snapshot))
+    assert msgspec.json.decode(item.state) == {"a": "?"}
