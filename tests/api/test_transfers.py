@@ -259,6 +259,15 @@ def nested(depth):
         ("entry", {"event": json.dumps(nested(501))}, "at most 500 deep"),
         ("entry", {"origin": "nowhere"}, "origin"),
         ("entry", {"ts": 2e12}, "do not grow"),
+        ("entry", {"event": {"kind": "x"}}, "it is no event"),
+        ("entry", {"event": {"type": 5}}, "needs a string as type"),
+        ("instance", {"nextTimerSeq": 2**53}, "nextTimerSeq"),
+        ("timer", {"event": {}}, "it is no event"),
+        (
+            "timer",
+            {"message": {"machine": "a", "instance": "c", "kind": "spawn"}, "event": "[]"},
+            "has to be an object",
+        ),
         ("timer", {"seq": 10**6}, "nextTimerSeq"),
         ("timer", {"event": 5}, "objects"),
         (
@@ -350,6 +359,22 @@ async def test_what_javascript_alone_can_write_survives(api, other):
     assert (await imported(other, await exported(api))).status_code == 200
     (stored,) = other.store._instances.values()
     assert stored.journal[0] == odd
+
+
+async def test_timestamps_can_grow(other, lines):
+    """From the last one that was imported on."""
+    number = max(i for i, it in enumerate(lines) if it["type"] == "entry")
+    for ts, status in ((2**42 + 1, 400), (2**42, 200)):
+        lines[number]["ts"] = ts
+        answer = await imported(other, sealed(lines))
+        assert answer.status_code == status
+    instance = next(it for it in reversed(lines[:number]) if it["type"] == "instance")["name"]
+    await other.expect(204, "PUT", f"/machines/door/i/{instance}/status", {"status": "running"})
+    stamps = []
+    for _ in range(3):
+        path = f"/machines/door/i/{instance}/events"
+        stamps.append((await other.expect(200, "POST", path, {"event": "E"}))["ts"])
+    assert stamps == sorted(set(stamps))
 
 
 async def test_what_an_earlier_process_left_is_removed_first(api, other):

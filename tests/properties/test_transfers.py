@@ -55,10 +55,13 @@ INSTANTS = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st
 OBJECTS = st.sampled_from(
     [b"{}", b'{"a":"\\ud800"}', b'{"type":"x","n":[1,2.5,null]}', '{"ä":"\\n"}'.encode()]
 )
+EVENTS = st.sampled_from([b'{"type":"x"}', b'{"a":"\\ud800",\n"type":"\\udc00"}'])
 SNAPSHOTS = st.sampled_from(
     [b'{"value":"a","context":null}', b'{"context":{"a":"\\ud800"},"value":{"a":"\\ud800"}}']
 )
 OUTPUTS = OBJECTS | st.sampled_from([b"null", b"5", b'"text"', b"[]"])
+CONTENTS = {MessageKind.EVENT: EVENTS, MessageKind.SPAWN: OBJECTS, MessageKind.DONE: OUTPUTS}
+STAMPS = st.floats(0, 2**42)
 TIMES = st.floats(0, 3e13)
 AGES = st.integers(60_000, 10**12).map(lambda ms: timedelta(milliseconds=ms))
 BOUNDS = st.builds(JournalBounds, st.none() | AGES, st.none() | st.integers(1, 10**12))
@@ -78,7 +81,7 @@ def timers(draw: Any, version_ids: list[VersionId]) -> list[Timer]:
                 draw(TEXT),
                 draw(st.none() | st.sampled_from(version_ids)),
             )
-        event = draw(OBJECTS if message is None else OUTPUTS)
+        event = draw(CONTENTS[message.kind] if message else EVENTS)
         found.append(
             Timer(
                 seq,
@@ -128,14 +131,17 @@ def instances(
         tuple(draw(st.lists(TEXT, max_size=2))),
         31,
     )
-    stamps = sorted(draw(st.sets(TIMES, min_size=count, max_size=count)))
+    stamps = sorted(draw(st.sets(STAMPS, min_size=count, max_size=count)))
     entries = [
-        JournalEntry(
-            first + place, ts, draw(st.sampled_from(Origin)), draw(OBJECTS), draw(SNAPSHOTS)
-        )
+        an_entry(first + place, ts, draw(st.sampled_from(Origin)), draw)
         for place, ts in enumerate(stamps)
     ]
     return [record, *entries, *draw(timers(all_ids))]
+
+
+def an_entry(revision: int, ts: float, origin: Origin, draw: Any) -> JournalEntry:
+    event = st.just(b"null") if origin is Origin.HOUSEKEEPING else EVENTS
+    return JournalEntry(revision, ts, origin, draw(event), draw(SNAPSHOTS))
 
 
 @st.composite

@@ -13,9 +13,10 @@ from statekeep.domain.instance import InstanceKey, InstanceStatus
 from statekeep.domain.limits import (
     IMPORT_PORTION_BYTES_MAX,
     IMPORT_PORTION_RECORDS_MAX,
+    IMPORT_TIMERS_MAX,
+    IMPORT_TIMESTAMP_MAX,
     REQUEST_BYTES_MAX,
     SNAPSHOT_BYTES_MAX,
-    TIMERS_PER_INSTANCE_MAX,
 )
 from statekeep.domain.machine import Machine
 from statekeep.domain.names import (
@@ -277,6 +278,11 @@ def _require_entry(instance: _Instance, entry: JournalEntry) -> None:
         )
     if entry.ts <= instance.ts:
         raise InvalidParameter(f"the time stamps of instance {name} do not grow", parameter="ts")
+    if entry.ts > IMPORT_TIMESTAMP_MAX:
+        raise InvalidParameter(
+            f"the time stamps of instance {name} are so far ahead that they could not grow",
+            parameter="ts",
+        )
     if len(entry.snapshot) > SNAPSHOT_BYTES_MAX:
         raise TooLarge(f"a snapshot has at most {SNAPSHOT_BYTES_MAX} bytes")
     if len(entry.event) > 2 * REQUEST_BYTES_MAX:
@@ -298,7 +304,9 @@ def _require_timer(instance: _Instance, timer: Timer) -> None:
             f"the numbers of the timers of instance {record.name} grow, and are below nextTimerSeq",
             parameter="seq",
         )
-    if instance.timers >= TIMERS_PER_INSTANCE_MAX:
-        raise TooLarge(f"an instance has at most {TIMERS_PER_INSTANCE_MAX} timers")
+    if instance.timers >= IMPORT_TIMERS_MAX:
+        raise TooLarge(
+            f"an instance has at most {IMPORT_TIMERS_MAX} timers, messages and dead letters"
+        )
     if len(timer.event) > SNAPSHOT_BYTES_MAX:
         raise TooLarge(f"the event of a timer has at most {SNAPSHOT_BYTES_MAX} bytes")

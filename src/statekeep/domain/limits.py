@@ -434,5 +434,7 @@ IMPORT_VERSIONS_MAX = 10_000
 """Versions of one import, of all its machines: their ids are kept in mind."""
 IMPORT_YEARS = range(1970, 3000)
 """Of all that has a time: others could be written, and not be shown. The longest delay of a timer is a century."""
-IMPORT_NUMBER_MAX = 2**53
-"""Revisions and numbers of timers: what any reader of JSON keeps exact."""
+IMPORT_TIMESTAMP_MAX = 2**42
+"""Milliseconds since the epoch, in the year 2109. Beyond it numbers do not tell two microseconds apart, so that the next timestamp would not be greater."""
+IMPORT_TIMERS_MAX = TIMERS_PER_INSTANCE_MAX + DEAD_LETTERS_PER_INSTANCE_MAX
+"""Timers, messages and dead letters of one instance."""

@@ -21,7 +21,8 @@ from statekeep.wire.fields import InstanceStatus
 
 FORMAT: Final = "statekeep-export"
 FORMAT_VERSION: Final = 1
-NUMBER_MAX: Final = 2**53
+NUMBER_MAX: Final = 2**48
+"""Of revisions and numbers of timers: so far below what any reader of JSON keeps exact that nothing counts up to there."""
 
 Instant = Annotated[datetime, Meta(tz=True)]
 _Number = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
@@ -183,10 +184,15 @@ class _Snapshot(Struct):
     context: Raw
 
 
+class _Event(Struct):
+    type: Raw
+
+
 AnyLine = Header | Machine | Version | Migration | Instance | Entry | Timer | End | Failure
 
 _decode: Final[Callable[[bytes], AnyLine]] = msgspec_json.Decoder(AnyLine).decode
 _decode_snapshot: Final[Callable[[bytes], _Snapshot]] = msgspec_json.Decoder(_Snapshot).decode
+_decode_event: Final[Callable[[bytes], _Event]] = msgspec_json.Decoder(_Event).decode
 _ODD: Final = re.compile(rb"\\u[dD][89abAB]|[\n\r]")
 
 
@@ -246,6 +252,20 @@ def embedded_snapshot(raw: Raw) -> bytes:
         is_snapshot = isinstance(odd.get("value"), (str, dict)) and "context" in odd
     if not is_snapshot:
         raise Malformed("it is no snapshot: it needs a context, and a string or object as value")
+    return text
+
+
+def embedded_event(raw: Raw) -> bytes:
+    """The same of an event that a machine gets, or got. Raises Malformed also where it has no type."""
+    text = embedded(raw)
+    try:
+        is_event = bytes(_decode_event(text).type).startswith(b'"')
+    except ValidationError as error:
+        raise Malformed(f"it is no event: {error}") from error
+    except DecodeError:
+        is_event = isinstance(json.loads(text).get("type"), str)
+    if not is_event:
+        raise Malformed("it is no event: it needs a string as type")
     return text
 
 

@@ -133,7 +133,7 @@ async def test_a_failing_timer_is_tried_again_and_dies(world):
     await until_async(lambda: any(t.is_dead for t in world.resident().timers.values()))
     [timer] = world.resident().timers.values()
     assert timer.tries == limits.DELIVERY_TRIES_MAX == 5
-    assert len(world.recorder.logs) == 6
+    assert len(world.recorder.logs) == 7
     assert "dead letter" in world.recorder.logs[-1]
     claimed = await world.store.claim_by_id(world.resident().id)
     assert claimed.timers == (timer,)

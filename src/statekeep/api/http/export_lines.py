@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
 from statekeep import __version__
 from statekeep.application.exports import Export
@@ -237,7 +237,12 @@ def _instance_record(line: wire.Instance) -> Record:
 
 def _entry_record(line: wire.Entry) -> Record:
     origin = Origin[line.origin.upper()]
-    event, snapshot = wire.embedded(line.event), wire.embedded_snapshot(line.snapshot)
+    # No event led to what was saved between two of them.
+    is_event = origin is not Origin.HOUSEKEEPING
+    event = (
+        wire.embedded_event(line.event) if is_event else wire.embedded(line.event, is_object=False)
+    )
+    snapshot = wire.embedded_snapshot(line.snapshot)
     return JournalEntry(line.revision, _milliseconds(line.ts, "ts"), origin, event, snapshot)
 
 
@@ -247,7 +252,7 @@ def _timer_record(line: wire.Timer) -> Record:
         seq=line.seq,
         send_id=line.send_id,
         due_at=_milliseconds(line.due_at, "dueAt"),
-        event=wire.embedded(line.event, is_object=message is None),
+        event=_content_of(line.event, message),
         after=None
         if isinstance(line.after, UnsetType)
         else wire.embedded(line.after, is_object=False),
@@ -267,6 +272,13 @@ def _message_of(message: wire.Message) -> Message:
         message.child_id,
         None if version_id is None else VersionId(version_id),
     )
+
+
+def _content_of(raw: Raw, message: Message | None) -> bytes:
+    if message is None or message.kind is MessageKind.EVENT:
+        return wire.embedded_event(raw)
+    # A context, or what a child leaves.
+    return wire.embedded(raw, is_object=message.kind is MessageKind.SPAWN)
 
 
 def _instant(instant: datetime) -> datetime:
