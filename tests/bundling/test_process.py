@@ -16,16 +16,15 @@ NODE = Dialect.NODE
 
 
 def child_of(pid: int, program: bytes) -> int:
-    """The process of that program that another one has started, whichever of its threads did."""
+    """The latest process of that program that another one has started, whichever of its threads did."""
     children = [
-        child
+        int(child)
         for thread in Path(f"/proc/{pid}/task").iterdir()
         for child in (thread / "children").read_text().split()
     ]
-    [found] = [
+    return max(
         child for child in children if program in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
-    return int(found)
+    )
 
 
 def bundler_pid() -> int:
