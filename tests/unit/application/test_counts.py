@@ -91,8 +91,10 @@ async def test_who_waits_too_long_is_counted():
     """They got an answer, but not the one they waited for."""
     world = await World(ToyRuntime(), settle_timeout_seconds=0.02).set_up()
     await world.create()
+    # On a busy machine the creation may have waited too long as well.
+    earlier = world.metrics.settle_timeouts
     await world.send("SPAWN", id="child")
-    assert world.metrics.settle_timeouts == 1
+    assert world.metrics.settle_timeouts == earlier + 1
 
 
 async def test_timers_are_counted_with_their_lateness(world):
