@@ -25,7 +25,7 @@ class SelectionOptions:
     index: Annotated[str | None, Parameter(metavar="INDEX")] = None
     """Only instances with an entry in this index."""
 
-    op: Literal["eq", "ne", "lt", "lte", "gt", "gte"] | None = None
+    op: Literal["eq", "ne", "gt", "gte", "lt", "lte"] | None = None
     """Only those whose entry compares so with --value."""
 
     value: Annotated[str | None, Parameter(metavar="VALUE", allow_leading_hyphen=True)] = None

@@ -65,7 +65,7 @@ def query_instances(
     machine: Machine,
     index: Annotated[str, Parameter(alias="-i", metavar="INDEX", help="Name of the index.")],
     op: Annotated[
-        Literal["eq", "ne", "lt", "lte", "gt", "gte"] | None,
+        Literal["eq", "ne", "gt", "gte", "lt", "lte"] | None,
         Parameter(
             alias="-o", help="How indexed values compare with --value. All, where neither is given."
         ),
