@@ -99,6 +99,7 @@ from statekeep.workers.log_writer import LogWriter
 from statekeep.workers.recovery import Recovery
 from statekeep.workers.retention import RetentionWorker
 from statekeep.workers.timers import TimerService
+from statekeep.workers.transition_feed import OnTransition, TransitionFeed
 
 _log = structlog.get_logger(__name__)
 
@@ -163,10 +164,12 @@ class Server:
 
 
 @asynccontextmanager
-async def running_server(settings: Settings) -> AsyncIterator[Server]:
+async def running_server(
+    settings: Settings, on_transition: OnTransition | None = None
+) -> AsyncIterator[Server]:
     """The server behind `settings`, ready to take requests through its `app`. Leaving it lets everything go in good order.
 
-    Raises StoreBusy where another server has the data directory.
+    `on_transition` is told of the transitions of all instances (see TransitionFeed). Raises StoreBusy where another server has the data directory.
     """
     async with AsyncExitStack() as stack:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -174,7 +177,7 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
         store = SqliteStore(settings.data_dir, metrics=metrics)
         await store.open()
         stack.push_async_callback(store.close)
-        server = await _assemble(settings, store, metrics, stack)
+        server = await _assemble(settings, store, metrics, stack, on_transition)
         server.is_ready = True
         if settings.crash_at is not None:
             # What a start writes is not what the points are about.
@@ -183,7 +186,11 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
 
 
 async def _assemble(
-    settings: Settings, store: SqliteStore, metrics: Metrics, stack: AsyncExitStack
+    settings: Settings,
+    store: SqliteStore,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    on_transition: OnTransition | None,
 ) -> Server:
     clock, entropy = SystemClock(), SystemEntropy()
     tokens = JwtTokens(
@@ -267,6 +274,10 @@ async def _assemble(
         imports,
     )
     await _start_workers(stack, *workers)
+    if on_transition is not None:
+        feed = TransitionFeed(store, residents, on_transition, read_state_value=read_state_value)
+        notifier.listen(feed.hear)
+        await _start_workers(stack, feed)
     subjects = _subject_tokens(settings, clock, stack)
     services = Services(
         authenticator=authenticator,
@@ -483,7 +494,8 @@ async def _start_workers(
     | BulkUpgrading
     | RetentionWorker
     | LogRetention
-    | Imports,
+    | Imports
+    | TransitionFeed,
 ) -> None:
     for worker in workers:
         await worker.start()
@@ -524,10 +536,14 @@ def sign_in_link(data_dir: Path, email: EmailAddress | None, url: str | None) ->
     return base_url + sign_in_path(SignInLinks(tokens, SystemClock(), entropy).make(email))
 
 
-def serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None = None) -> int:
+def serve(
+    settings: Settings,
+    on_ready: Callable[[ReadyInfo], None] | None = None,
+    on_transition: OnTransition | None = None,
+) -> int:
     """Run a server until SIGTERM or SIGINT; returns the exit status. Raises StoreBusy and OSError (the address is taken)."""
     _allow_many_files()
-    return _run(_serve(settings, on_ready))
+    return _run(_serve(settings, on_ready, on_transition))
 
 
 def _allow_many_files() -> None:
@@ -539,10 +555,14 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _serve(settings: Settings, on_ready: Callable[[ReadyInfo], None] | None) -> int:
+async def _serve(
+    settings: Settings,
+    on_ready: Callable[[ReadyInfo], None] | None,
+    on_transition: OnTransition | None,
+) -> int:
     with contextlib.closing(_bind(settings)) as listener:
         settings = replace(settings, port=listener.getsockname()[1])
-        async with running_server(settings) as server:
+        async with running_server(settings, on_transition) as server:
             _spare_the_collector()
             http = _HttpServer(_http_config(server.app, settings))
             serving = asyncio.create_task(http.serve(sockets=[listener]))

@@ -438,3 +438,9 @@ IMPORT_TIMESTAMP_MAX = 2**42
 """Milliseconds since the epoch, in the year 2109. Beyond it numbers do not tell two microseconds apart, so that the next timestamp would not be greater."""
 IMPORT_TIMERS_MAX = TIMERS_PER_INSTANCE_MAX + DEAD_LETTERS_PER_INSTANCE_MAX
 """Timers, messages and dead letters of one instance."""
+
+FEED_NEWS_MAX = 10_000
+"""Changes that a feed of transitions may be behind, before it leaves out the oldest."""
+
+FEED_INSTANCES_MAX = 10_000
+"""Instances of which a feed knows how far it has told of them."""

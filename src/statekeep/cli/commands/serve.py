@@ -13,7 +13,7 @@ from statekeep.cli.output import CommandFailed
 from statekeep.settings import Settings, misspelled_variables
 
 if TYPE_CHECKING:
-    from statekeep.bootstrap import ReadyInfo
+    from statekeep.bootstrap import OnTransition, ReadyInfo
 
 _DEFAULTS: Final = Settings()
 
@@ -26,7 +26,11 @@ def serve(settings: Annotated[Settings, Parameter(name="*")] = _DEFAULTS) -> int
     return run_server(settings, _log_where)
 
 
-def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None]) -> int:
+def run_server(
+    settings: Settings,
+    on_ready: Callable[[ReadyInfo], None],
+    on_transition: OnTransition | None = None,
+) -> int:
     """Serve until told to stop and return the exit code. Raises CommandFailed where the server cannot start."""
     # Only here: --help and mistakes need not wait for the whole server to be imported.
     from statekeep import bootstrap
@@ -37,7 +41,7 @@ def run_server(settings: Settings, on_ready: Callable[[ReadyInfo], None]) -> int
     configure_logging(settings.log_level, settings.log_format)
     _warn_of_misspellings()
     try:
-        return bootstrap.serve(settings, on_ready)
+        return bootstrap.serve(settings, on_ready, on_transition)
     except (
         StoreBusy,
         BrokenServerKey,
