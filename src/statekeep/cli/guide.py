@@ -45,8 +45,8 @@ def show(info: ReadyInfo, deployment: Deployment, account: str) -> None:
     # A name of its own for each start, so that the lines below can be pasted after every one.
     instance = f"gate-{token_hex(3)}"
     instances = f"{info.url}/machines/{MACHINE}"
-    create = _curl(deployment.token, instances, f'{{"slug":"{instance}"}}')
-    send = _curl(
+    create = curl(deployment.token, instances, f'{{"slug":"{instance}"}}')
+    send = curl(
         deployment.token,
         f"{instances}/i/{instance}/events",
         '{"event":{"type":"coin","cents":100}}',
@@ -76,7 +76,8 @@ Stop with Ctrl-C.
     )
 
 
-def _curl(token: str, url: str, body: str) -> str:
+def curl(token: str, url: str, body: str) -> str:
+    """A line for a shell that posts JSON."""
     headers = (f"authorization: Bearer {token}", "content-type: application/json")
     return shlex.join(
         [

@@ -28,6 +28,7 @@ from statekeep.cli.commands.account import billing, login, logout, usage, whoami
 from statekeep.cli.commands.backup import backup
 from statekeep.cli.commands.completion import completion
 from statekeep.cli.commands.demo import demo
+from statekeep.cli.commands.dev import dev
 from statekeep.cli.commands.serve import serve
 from statekeep.cli.commands.sign_in_link import sign_in_link
 from statekeep.cli.commands.transfer import export, import_
@@ -107,6 +108,7 @@ _OF_THE_SERVER: Final[dict[Callable[..., object], tuple[str, ...]]] = {
         "statekeep serve --host 0.0.0.0 --port 80 --log-format json",
     ),
     demo: ("statekeep demo",),
+    dev: ("statekeep dev toggle.ts", "statekeep dev src/cart.ts src/order.ts --port 9000"),
     backup: ("statekeep backup /backups/statekeep-2026-01-31.db --data-dir /var/lib/statekeep",),
     sign_in_link: (
         "statekeep sign-in-link --data-dir /var/lib/statekeep",

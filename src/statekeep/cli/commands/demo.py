@@ -38,11 +38,16 @@ def demo(settings: Annotated[DemoSettings, Parameter(name="*")] = _DEFAULTS) -> 
     # Only here: the other commands need not wait for an HTTP client.
     from statekeep.cli.guide import Guide
 
-    if settings.port == _NOT_CHOSEN:
-        settings = replace(settings, port=_free_port(settings.host))
     guide = Guide()
-    exit_code = run_server(settings, guide.start)
+    exit_code = run_server(with_port(settings), guide.start)
     return 1 if guide.has_failed else exit_code
+
+
+def with_port(settings: DemoSettings) -> DemoSettings:
+    """The same with a port that is free, where none was chosen. Raises CommandFailed where none is."""
+    if settings.port != _NOT_CHOSEN:
+        return settings
+    return replace(settings, port=_free_port(settings.host))
 
 
 def _free_port(host: str) -> int:

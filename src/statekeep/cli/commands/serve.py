@@ -13,7 +13,8 @@ from statekeep.cli.output import CommandFailed
 from statekeep.settings import Settings, misspelled_variables
 
 if TYPE_CHECKING:
-    from statekeep.bootstrap import OnTransition, ReadyInfo
+    from statekeep.bootstrap import ReadyInfo
+    from statekeep.workers.transition_feed import OnTransition
 
 _DEFAULTS: Final = Settings()
 
