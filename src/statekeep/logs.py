@@ -24,7 +24,15 @@ _SECRETS: Final = re.compile(
 )
 _REDACTED: Final = "[redacted]"
 # They tell of every request at the level at which we tell of starts and stops.
-_TALKATIVE: Final = ("httpx", "httpcore", "opentelemetry", "urllib3", "uvicorn", "websockets")
+_TALKATIVE: Final = (
+    "httpx",
+    "httpcore",
+    "opentelemetry",
+    "urllib3",
+    "uvicorn",
+    "watchfiles",
+    "websockets",
+)
 """What they tell below warnings is told by us, or of no interest; the URL of a WebSocket, which has a token in it, is of that kind."""
 _SHARED: Final[list[Processor]] = [
     structlog.contextvars.merge_contextvars,

@@ -29,6 +29,7 @@ from statekeep.cli.commands.backup import backup
 from statekeep.cli.commands.completion import completion
 from statekeep.cli.commands.demo import demo
 from statekeep.cli.commands.dev import dev
+from statekeep.cli.commands.init import init
 from statekeep.cli.commands.serve import serve
 from statekeep.cli.commands.sign_in_link import sign_in_link
 from statekeep.cli.commands.transfer import export, import_
@@ -94,6 +95,7 @@ _COMMANDS: Final[dict[Group, dict[Callable[..., object], tuple[str, ...]]]] = {
         usage: ("statekeep usage",),
     },
     _PROGRAM: {
+        init: ("statekeep init", "statekeep init my-machines"),
         completion: (
             "statekeep completion bash > ~/.local/share/bash-completion/completions/statekeep",
             "statekeep completion zsh > ~/.zsh/completions/_statekeep",
