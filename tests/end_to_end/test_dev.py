@@ -13,12 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
 
+import deno
 import pytest
 
+from statekeep.cli.developing.welcome import CLIENT
 from statekeep.client import Client
+from tests.support.deno import deno_environment, run_deno
 from tests.support.secrets import require_no_secrets
 
 COMMAND = [sys.executable, "-c", "from statekeep.cli.main import main; main()"]
+CLIENT_CONFIG = Path(__file__).parent / "official_client" / "deno.json"
 SECONDS_MAX = 60
 """For anything to be said that is waited for; it takes far less."""
 
@@ -62,11 +66,18 @@ class Developing:
             impatience.cancel()
         raise AssertionError(f"nothing like {pattern!r} was said, but:\n{heard}")
 
-    def client(self) -> Client:
-        credentials = json.loads((self._folder / ".statekeep/credentials.json").read_text())
-        return Client(
-            credentials["token"], api_url=credentials["apiUrl"], org_id=credentials["orgId"]
+    @property
+    def credentials(self) -> dict[str, str]:
+        """Of the first admin."""
+        credentials: dict[str, str] = json.loads(
+            (self._folder / ".statekeep/credentials.json").read_text()
         )
+        return credentials
+
+    def client(self) -> Client:
+        """That of the first admin."""
+        admin = self.credentials
+        return Client(admin["token"], api_url=admin["apiUrl"], org_id=admin["orgId"])
 
 
 @contextmanager
@@ -270,3 +281,50 @@ def test_what_cannot_be_a_machine_is_refused_before_a_server_starts(
     assert (result.returncode, result.stdout) == (code, "")
     assert message in result.stderr
     assert not (folder / ".statekeep").exists()
+
+
+def test_the_module_for_a_browser_follows_the_instance(folder):
+    """With State Backed's own client: the state as it is, and what becomes of it."""
+    with developing(folder, "lamp.ts") as session, session.client() as api:
+        module = re.search(r'<script type="module">\n(.*?)</script>', session.said, re.DOTALL)
+        assert module is not None
+        program = folder.parent / "page.js"
+        # Browsers fetch the client from the web, tests have it already.
+        program.write_text(module[1].replace(CLIENT, "@statebacked/client"))
+        with subprocess.Popen(
+            [deno.find_deno_bin(), "run", "--allow-all", f"--config={CLIENT_CONFIG}", str(program)],
+            env=deno_environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as page:
+            assert page.stdout is not None
+            impatience = Timer(SECONDS_MAX, page.kill)
+            impatience.start()
+            assert page.stdout.readline() == "off\n"
+            api.machine_instances.send_event("lamp", "first", "toggle")
+            assert page.stdout.readline() == "on\n"
+            impatience.cancel()
+            page.kill()
+
+
+def test_the_starter_project_works_as_it_is_written(folder):
+    """Its types hold, its tests pass, and it is deployed."""
+    subprocess.run([*COMMAND, "init", "starter"], cwd=folder, check=True, capture_output=True)
+    starter = folder / "starter"
+    run_deno("check", str(starter / "toggle.ts"))
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:asyncio"]
+    tests = subprocess.run(
+        [sys.executable, "-m", "pytest", *options],
+        cwd=starter,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "3 passed" in tests.stdout, tests.stdout + tests.stderr
+    with developing(starter, "toggle.ts") as session:
+        end_user = re.search(r'token: "([^"]+)"', session.said)
+        assert end_user is not None
+        with Client(end_user[1], api_url=session.credentials["apiUrl"]) as ada:
+            ada.machine_instances.create("toggle", "lamp")
+            ada.machine_instances.send_event("toggle", "lamp", "toggle")
+        session.hear(r"toggle/lamp  \| toggled 1 times")
