@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from statekeep.bundling import Bundler, BundlerUnavailable
+from statekeep.bundling import Bundler
 from statekeep.cli.api import client_for
 from statekeep.cli.connection import Target
 from statekeep.cli.developing import telling
 from statekeep.cli.developing.files import MachineFile
-from statekeep.cli.developing.watching import saves
+from statekeep.cli.developing.watching import folders_of, saves
 from statekeep.cli.developing.welcome import welcome
 from statekeep.cli.developing.workshop import Workshop
 from statekeep.cli.end_user import end_user_token, kept_key
@@ -44,7 +44,7 @@ class DevSession:
         self._files = files
         self._thread: Thread | None = None
         self._loop = asyncio.new_event_loop()
-        self._main: asyncio.Task[None] | None = None
+        self._is_closing = asyncio.Event()
 
     def start(self, info: ReadyInfo) -> None:
         """Called from the server's loop, which has to stay free to answer."""
@@ -63,18 +63,14 @@ class DevSession:
             self._loop.close()
             return
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._cancel)
+            self._loop.call_soon_threadsafe(self._is_closing.set)
         self._thread.join()
-
-    def _cancel(self) -> None:
-        if self._main is not None:
-            self._main.cancel()
 
     def _run(self, info: ReadyInfo) -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._until_cancelled(info))
-        except (CommandFailed, ApiError, BundlerUnavailable) as error:
+                runner.run(self._until_closed(info))
+        except (CommandFailed, ApiError) as error:
             self._end_server(str(error))
         except Exception:
             self._end_server("an internal error ended the session")
@@ -86,10 +82,12 @@ class DevSession:
         # The way a person would stop it: what is under way finishes, the database is closed.
         os.kill(os.getpid(), signal.SIGTERM)
 
-    async def _until_cancelled(self, info: ReadyInfo) -> None:
-        self._main = asyncio.create_task(self._work(info))
+    async def _until_closed(self, info: ReadyInfo) -> None:
+        work = asyncio.create_task(self._work(info))
+        closing = asyncio.create_task(self._is_closing.wait())
+        closing.add_done_callback(lambda _: work.cancel())
         with suppress(asyncio.CancelledError):
-            await self._main
+            await work
 
     async def _work(self, info: ReadyInfo) -> None:
         async with AsyncExitStack() as stack:
@@ -117,11 +115,12 @@ async def _follow_logs(api: AsyncClient, began: datetime) -> None:
 async def _follow_files(workshops: Sequence[Workshop]) -> None:
     while True:
         inputs = _inputs(workshops)
+        folders = folders_of(inputs)
         async with aclosing(saves(inputs)) as changes:
             async for changed in changes:
                 await _rebuild(workshops, changed)
-                if _inputs(workshops) != inputs:
-                    # Something else is imported now.
+                # Something else is imported now, or a folder came or went.
+                if _inputs(workshops) != inputs or folders_of(inputs) != folders:
                     break
 
 

@@ -8,7 +8,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from statekeep.bundling import BuildFailed, Bundle, Bundler, Dialect, inspect_machine
+from statekeep.bundling import (
+    BuildFailed,
+    Bundle,
+    Bundler,
+    BundlerUnavailable,
+    Dialect,
+    inspect_machine,
+)
 from statekeep.cli.developing.files import MachineFile
 from statekeep.cli.developing.moving import carry_over
 from statekeep.cli.developing.telling import failed, happened
@@ -85,6 +92,9 @@ class Workshop:
             self.inputs = frozenset({*error.inputs, entry.resolve()})
             self._fail(f"{entry} could not be built:\n\n{error}\n", only_news=only_news)
             return None
+        except BundlerUnavailable as error:
+            self._fail(str(error), only_news=only_news)
+            return None
         self.inputs = frozenset(bundle.inputs)
         if not only_news:
             for warning in bundle.warnings:
@@ -101,6 +111,9 @@ class Workshop:
         except (InvalidParameterError, TooLargeError) as error:
             why = await self._refusal(error, bundle)
             self._fail(f"{self._file.path} was built, and refused: {why}", only_news=only_news)
+            return
+        except ApiError as error:
+            self._fail(f"{self._file.path} could not be deployed: {error}", only_news=only_news)
             return
         self._published, self._failure = reference, None
         milliseconds = (time.perf_counter() - began) * 1000
