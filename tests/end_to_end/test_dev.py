@@ -213,23 +213,34 @@ def test_each_file_is_a_machine_of_its_own(folder):
 
 
 def test_a_session_that_was_killed_goes_on_where_it_was(folder):
-    """Nothing is deployed anew that has not changed, and instances that a save left behind are carried over then."""
+    """Nothing is deployed anew that has not changed, and instances that were left on another version are carried over."""
     with developing(folder, "lamp.ts") as session, session.client() as api:
-        api.machine_instances.create("lamp", "kitchen")
-        before = api.machines.get("lamp").current_version
+        first = api.machines.get("lamp").current_version
+        assert first is not None
+        save(folder / "greeting.ts", 'export const greeting = "good morning";\n')
+        session.hear("deployed")
+        second = api.machines.get("lamp").current_version
+        # As one that the kill came before.
+        api.machine_instances.create("lamp", "kitchen", machine_version_id=first.id)
         os.killpg(session.process.pid, signal.SIGKILL)
         session.process.wait()
-    with developing(folder, "lamp.ts") as session, session.client() as api:
-        assert api.machines.get("lamp").current_version == before
-        os.killpg(session.process.pid, signal.SIGKILL)
-        session.process.wait()
-    save(folder / "greeting.ts", 'export const greeting = "good morning";\n')
     with developing(folder, "lamp.ts") as session, session.client() as api:
         if "moved 1 instance along" not in session.said:
             session.hear("moved 1 instance along")
-        current = api.machines.get("lamp").current_version
-        assert current != before
-        assert api.machine_instances.admin.get("lamp", "kitchen").machine_version == current
+        assert "deployed" not in session.said
+        assert api.machines.get("lamp").current_version == second
+        assert api.machine_instances.admin.get("lamp", "kitchen").machine_version == second
+
+
+def test_what_was_saved_between_two_sessions_is_deployed_by_the_next(folder):
+    """With the instances that there are."""
+    with developing(folder, "lamp.ts") as session, session.client() as api:
+        api.machine_instances.create("lamp", "kitchen")
+    save(folder / "greeting.ts", 'export const greeting = "good night";\n')
+    with developing(folder, "lamp.ts") as session:
+        assert "lamp  deployed" in session.said
+        if "moved 1 instance along" not in session.said:
+            session.hear("moved 1 instance along")
 
 
 def test_a_broken_file_can_be_begun_with(folder):

@@ -22,7 +22,7 @@ def line_of(capsys, event_type, state) -> str:
         KEY, json.dumps({"type": event_type}).encode(), json.dumps(state).encode()
     )
     telling.transition(told)
-    (line,) = capsys.readouterr().out.splitlines()
+    line: str = capsys.readouterr().out.rstrip("\n")
     return line.partition("  ")[2]
 
 
