@@ -109,12 +109,14 @@ class BundlerProcess:
         try:
             async for line in self._process.stdout:
                 self._handle(protocol.decode(line))
-        except (ValueError, msgspec.DecodeError) as error:
-            # What it said is longer than it may be, or nonsense.
+        except BaseException as error:
+            # What it said is longer than it may be, or nonsense, or whoever hears of progress has failed: nobody reads on.
+            self._kill()
+            if not isinstance(error, (ValueError, msgspec.DecodeError)):
+                raise
             self._stderr.append(str(error))
         finally:
-            # Whoever hears of progress may have failed too: nobody reads on.
-            self._kill()
+            # It ends where its output does. Killing it then would reap it before the event loop can.
             await listening
             await self._process.wait()
             for answer in self._answers.values():
