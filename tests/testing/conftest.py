@@ -12,7 +12,7 @@ from statekeep.testing.plugin import async_machine, async_world, machine, world
 __all__ = ["async_machine", "async_world", "machine", "world"]
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _end_of_hosts() -> Iterator[None]:
     yield
     close_shared_hosts()

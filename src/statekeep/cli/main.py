@@ -32,6 +32,7 @@ from statekeep.cli.commands.dev import dev
 from statekeep.cli.commands.init import init
 from statekeep.cli.commands.serve import serve
 from statekeep.cli.commands.sign_in_link import sign_in_link
+from statekeep.cli.commands.test import test
 from statekeep.cli.commands.transfer import export, import_
 from statekeep.cli.globals import GlobalOptions
 from statekeep.cli.nouns import examples
@@ -74,6 +75,11 @@ _NOUNS: Final = {
 
 _COMMANDS: Final[dict[Group, dict[Callable[..., object], tuple[str, ...]]]] = {
     _MACHINES: {
+        test: (
+            "statekeep test ./toggler.ts",
+            'statekeep test machines/*.ts --auth-context \'{"sub": "ada"}\' --coverage-min 90',
+            "statekeep test ./checkout.ts --events events.json --format json > report.json",
+        ),
         export: (
             "statekeep export --output acme.ndjson.gz",
             "statekeep export --machine checkout --journal newest | gzip > checkout.ndjson.gz",

@@ -42,6 +42,8 @@ DEPTH_MAX: Final = 50
 TRIED_AT_ONCE: Final = 32
 """Steps that a host is asked for together."""
 
+_ACTION_FAILED: Final = "An action failed"
+"""How the host begins to tell that one threw."""
 _START_MS: Final = START.timestamp() * 1000
 _START: Final = Move(MoveKind.START, label="start")
 
@@ -93,6 +95,11 @@ class Complaint:
 
     after: Situation
     text: str
+
+    @property
+    def is_failure(self) -> bool:
+        """Did an action throw?"""
+        return self.text.startswith(_ACTION_FAILED)
 
 
 @dataclass(slots=True)

@@ -42,8 +42,8 @@ class CoverageReport:
         width = max([len("machine"), *[len(file) for file, _ in self._all()]])
         lines = [f"{'machine':{width}}  {'states':>14}  {'transitions':>14}"]
         for file, coverage in self._all():
-            states = _share(coverage.states_seen, len(coverage.chart.states))
-            arrows = _share(coverage.arrows_seen, len(coverage.chart.arrows))
+            states = share(coverage.states_seen, len(coverage.chart.states))
+            arrows = share(coverage.arrows_seen, len(coverage.chart.arrows))
             lines.append(f"{file:{width}}  {states:>14}  {arrows:>14}")
             missed = missed_lines(coverage)
             shown = missed if show_all else missed[:MISSED_SHOWN_MAX]
@@ -74,5 +74,6 @@ def missed_lines(coverage: Coverage) -> list[str]:
     return [*states, *[f"never taken: {arrow}" for arrow in coverage.missed_arrows]]
 
 
-def _share(seen: int, all_: int) -> str:
+def share(seen: int, all_: int) -> str:
+    """Both, and the percentage, rounded down so that 100 means all."""
     return f"{seen}/{all_} {seen * 100 // all_ if all_ else 100:>4}%"
