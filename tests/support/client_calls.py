@@ -10,7 +10,7 @@ from typing import Any
 from statekeep.client.models import DeviceAuthorization
 from statekeep.client.noun import Noun
 from statekeep.client.pages import Listing
-from statekeep.client.steps import Request
+from statekeep.client.steps import Connect, Request
 
 _ARGUMENTS: dict[str, Any] = {
     "algs": [],
@@ -33,13 +33,13 @@ _ARGUMENTS: dict[str, Any] = {
 
 
 class Recorder:
-    """A shell that takes no step, and remembers the first request."""
+    """A shell that takes no step, and remembers the first request, or that a socket is wanted."""
 
     def __init__(self) -> None:
         self.first: Any = None
 
     def take(self, steps: Iterator[Any]) -> None:
-        self.first = next(step for step in steps if isinstance(step, Request))
+        self.first = next(step for step in steps if isinstance(step, Request | Connect))
 
     def iterate(self, steps: Iterator[Any]) -> None:
         self.take(steps)
@@ -49,7 +49,7 @@ class Recorder:
 
 
 def requests_of(nouns: Any) -> list[tuple[str, Request]]:
-    """The first request of each operation with its name ("machines.get"): as little as can be said, and all of it.
+    """The first request of each operation that makes one, with its name ("machines.get"): as little as can be said, and all of it.
 
     `nouns` are a client's, on a Recorder.
     """
@@ -60,7 +60,8 @@ def requests_of(nouns: Any) -> list[tuple[str, Request]]:
                 continue
             for arguments in _arguments_of(method):
                 method(**arguments)
-                found.append((f"{path}.{name}", noun.shell.first))
+                if isinstance(noun.shell.first, Request):
+                    found.append((f"{path}.{name}", noun.shell.first))
     return found
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import queue
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from operator import attrgetter
 from typing import Any, Protocol
 
 from statekeep.client import AsyncClient, Client
+
+PATIENCE_SECONDS = 60
+
+Hear = Callable[[], Awaitable[Any]]
 
 
 class Caller(Protocol):
@@ -22,9 +28,13 @@ class Caller(Protocol):
         """All that it iterates over."""
         ...
 
+    def following(self, name: str, *args: Any, **kwargs: Any) -> AbstractAsyncContextManager[Hear]:
+        """A function for the next thing that it iterates over."""
+        ...
+
 
 class BlockingCaller:
-    """A Client, in a thread."""
+    """A Client, in threads."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -34,6 +44,15 @@ class BlockingCaller:
 
     async def collect(self, name: str, *args: Any, **kwargs: Any) -> list[Any]:
         return await asyncio.to_thread(list, attrgetter(name)(self._client)(*args, **kwargs))
+
+    @asynccontextmanager
+    async def following(self, name: str, *args: Any, **kwargs: Any) -> AsyncIterator[Hear]:
+        pump = _Pump(attrgetter(name)(self._client)(*args, **kwargs))
+        pump.start()
+        try:
+            yield pump.hear
+        finally:
+            pump.wanted.put(None)
 
 
 class AwaitingCaller:
@@ -47,6 +66,36 @@ class AwaitingCaller:
 
     async def collect(self, name: str, *args: Any, **kwargs: Any) -> list[Any]:
         return [item async for item in attrgetter(name)(self._client)(*args, **kwargs)]
+
+    @asynccontextmanager
+    async def following(self, name: str, *args: Any, **kwargs: Any) -> AsyncIterator[Hear]:
+        told: AsyncGenerator[Any, None] = attrgetter(name)(self._client)(*args, **kwargs)
+        async with aclosing(told):
+            yield lambda: asyncio.wait_for(anext(told), PATIENCE_SECONDS)
+
+
+class _Pump(threading.Thread):
+    """Has a blocking iterator all to itself. A daemon, so that one that blocks for ever fails a test and does not hang it."""
+
+    def __init__(self, told: Generator[Any, None, None]) -> None:
+        super().__init__(daemon=True)
+        self._told = told
+        self._loop = asyncio.get_running_loop()
+        self.wanted: queue.Queue[asyncio.Future[Any] | None] = queue.Queue()
+
+    async def hear(self) -> Any:
+        """The next thing."""
+        future = self._loop.create_future()
+        self.wanted.put(future)
+        return await asyncio.wait_for(future, PATIENCE_SECONDS)
+
+    def run(self) -> None:
+        while (future := self.wanted.get()) is not None:
+            try:
+                self._loop.call_soon_threadsafe(future.set_result, next(self._told))
+            except Exception as error:
+                self._loop.call_soon_threadsafe(future.set_exception, error)
+        self._told.close()
 
 
 @asynccontextmanager

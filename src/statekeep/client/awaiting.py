@@ -5,26 +5,34 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
 from tenacity import AsyncRetrying
+from websockets.asyncio.client import ClientConnection, connect
 
 from statekeep.client.course import Course
-from statekeep.client.http import api_errors, tries, words
+from statekeep.client.http import api_errors, words
 from statekeep.client.pages import AsyncPages, Listing
+from statekeep.client.retries import tries
 from statekeep.client.session import Session, answer_of
+from statekeep.client.sockets import Sockets, dial_errors, socket_errors
 from statekeep.client.steps import (
     Answer,
     Call,
+    Connect,
+    Dial,
     Emit,
     Emits,
     Exclusively,
+    GiveUp,
+    Hear,
     Pause,
     Read,
     Request,
+    Say,
     Step,
     Steps,
     Transmission,
@@ -39,14 +47,20 @@ class _Held:
 
     stack: AsyncExitStack
     pieces: AsyncIterator[bytes]
+    line: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """Closes the socket."""
+    socket: ClientConnection | None = None
 
 
 class AwaitingShell:
     """Takes steps one after the other. May be used by many tasks of one event loop at once."""
 
-    def __init__(self, session: Session, http: httpx.AsyncClient, *, retry_seconds: float) -> None:
+    def __init__(
+        self, session: Session, http: httpx.AsyncClient, sockets: Sockets, *, retry_seconds: float
+    ) -> None:
         self._session = session
         self._http = http
+        self._sockets = sockets
         self._retry_seconds = retry_seconds
         self._lock = asyncio.Lock()
 
@@ -61,6 +75,7 @@ class AwaitingShell:
         async with AsyncExitStack() as stack:
             stack.callback(steps.close)
             held = _Held(stack, _Nothing())
+            stack.push_async_callback(held.line.aclose)
             while (step := course.step()) is not None:
                 if isinstance(step, Emit):
                     yield step.value
@@ -89,6 +104,25 @@ class AwaitingShell:
             case Read():
                 with api_errors(self._session.api_url):
                     return await anext(held.pieces, b"")
+            case Connect():
+                await held.line.aclose()
+                return await self._take(self._session.connect(), held)
+            case Dial():
+                tried = AsyncRetrying(**tries(step.request, self._retry_seconds))
+                held.socket = await tried(self._dial, step, held)
+                return None
+            case Say():
+                assert held.socket is not None
+                with socket_errors():
+                    return await held.socket.send(step.text)
+            case Hear():
+                assert held.socket is not None
+                with socket_errors(), suppress(TimeoutError):
+                    async with asyncio.timeout(step.within_seconds):
+                        return await held.socket.recv(decode=False)
+                return None
+            case GiveUp():
+                return self._session.give_up(step.token)
             case Exclusively():
                 async with self._lock:
                     return await self._take(step.steps, held)
@@ -97,6 +131,10 @@ class AwaitingShell:
                 return await result if inspect.isawaitable(result) else result
             case Pause():
                 return await asyncio.sleep(step.seconds)
+
+    async def _dial(self, dial: Dial, held: _Held) -> ClientConnection:
+        with dial_errors():
+            return await held.line.enter_async_context(connect(**self._sockets.words(dial)))
 
     async def _transmit(self, transmission: Transmission, held: _Held) -> Answer:
         request = transmission.request

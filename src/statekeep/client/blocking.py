@@ -5,26 +5,34 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
 from tenacity import Retrying
+from websockets.sync.client import ClientConnection, connect
 
 from statekeep.client.course import Course
-from statekeep.client.http import api_errors, tries, words
+from statekeep.client.http import api_errors, words
 from statekeep.client.pages import Listing, Pages
+from statekeep.client.retries import tries
 from statekeep.client.session import Session, answer_of
+from statekeep.client.sockets import Sockets, dial_errors, socket_errors
 from statekeep.client.steps import (
     Answer,
     Call,
+    Connect,
+    Dial,
     Emit,
     Emits,
     Exclusively,
+    GiveUp,
+    Hear,
     Pause,
     Read,
     Request,
+    Say,
     Step,
     Steps,
     Transmission,
@@ -39,14 +47,20 @@ class _Held:
 
     stack: ExitStack
     pieces: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    line: ExitStack = field(default_factory=ExitStack)
+    """Closes the socket."""
+    socket: ClientConnection | None = None
 
 
 class BlockingShell:
     """Takes steps one after the other. May be used from many threads at once."""
 
-    def __init__(self, session: Session, http: httpx.Client, *, retry_seconds: float) -> None:
+    def __init__(
+        self, session: Session, http: httpx.Client, sockets: Sockets, *, retry_seconds: float
+    ) -> None:
         self._session = session
         self._http = http
+        self._sockets = sockets
         self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
 
@@ -60,6 +74,7 @@ class BlockingShell:
         course = Course[None](steps)
         with ExitStack() as stack, closing(steps):
             held = _Held(stack)
+            stack.callback(held.line.close)
             while (step := course.step()) is not None:
                 if isinstance(step, Emit):
                     yield step.value
@@ -88,6 +103,24 @@ class BlockingShell:
             case Read():
                 with api_errors(self._session.api_url):
                     return next(held.pieces, b"")
+            case Connect():
+                held.line.close()
+                return self._take(self._session.connect(), held)
+            case Dial():
+                tried = Retrying(**tries(step.request, self._retry_seconds))
+                held.socket = tried(self._dial, step, held)
+                return None
+            case Say():
+                assert held.socket is not None
+                with socket_errors():
+                    return held.socket.send(step.text)
+            case Hear():
+                assert held.socket is not None
+                with socket_errors(), suppress(TimeoutError):
+                    return held.socket.recv(step.within_seconds, decode=False)
+                return None
+            case GiveUp():
+                return self._session.give_up(step.token)
             case Exclusively():
                 with self._lock:
                     return self._take(step.steps, held)
@@ -95,6 +128,11 @@ class BlockingShell:
                 return step.function()
             case Pause():
                 return time.sleep(step.seconds)
+
+    def _dial(self, dial: Dial, held: _Held) -> ClientConnection:
+        with dial_errors():
+            socket: ClientConnection = held.line.enter_context(connect(**self._sockets.words(dial)))
+        return socket
 
     def _transmit(self, transmission: Transmission, held: _Held) -> Answer:
         request = transmission.request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Generic, Self
@@ -35,6 +36,7 @@ from statekeep.client.nouns.tokens import IdentityProviders, TokenProviders, Tok
 from statekeep.client.nouns.transfers import Transfers
 from statekeep.client.session import Session
 from statekeep.client.shell import Awaiting, Blocking
+from statekeep.client.sockets import Sockets
 from statekeep.client.tokens import TokenConfig
 
 TIMEOUT_SECONDS: Final = 120.0
@@ -80,7 +82,8 @@ class Client(Nouns[Blocking]):
     members of several organizations, `act_as` are the claims of an end user, for callers that could make a key.
 
     Requests are tried again for `retry_seconds` where that does no harm. `timeout_seconds` is how long to wait for an answer.
-    `http_client` is used, and not closed, where it is given; its own timeouts count.
+    `ssl_context` says which certificates are trusted; proxies are taken from the environment, unless `trust_env` is false. `http_client` is
+    used for requests, and not closed, where it is given; its own timeouts, certificates and proxies count for these.
     """
 
     def __init__(
@@ -92,18 +95,23 @@ class Client(Nouns[Blocking]):
         act_as: Mapping[str, Any] | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
+        ssl_context: ssl.SSLContext | None = None,
+        trust_env: bool = True,
         http_client: httpx.Client | None = None,
     ) -> None:
         session = Session(token, api_url=api_url, org_id=org_id, act_as=act_as)
-        self._own_http = None if http_client else httpx.Client(timeout=timeouts(timeout_seconds))
-        http = http_client or self._own_http
-        assert http is not None
-        super().__init__(BlockingShell(session, http, retry_seconds=retry_seconds))
+        context = ssl_context or httpx.create_ssl_context(trust_env=trust_env)
+        self._owns_http = http_client is None
+        self._http = http_client or httpx.Client(
+            timeout=timeouts(timeout_seconds), verify=context, trust_env=trust_env
+        )
+        sockets = Sockets(context, trusts_environment=trust_env)
+        super().__init__(BlockingShell(session, self._http, sockets, retry_seconds=retry_seconds))
 
     def close(self) -> None:
         """Close its connections."""
-        if self._own_http is not None:
-            self._own_http.close()
+        if self._owns_http:
+            self._http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -129,19 +137,23 @@ class AsyncClient(Nouns[Awaiting]):
         act_as: Mapping[str, Any] | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
+        ssl_context: ssl.SSLContext | None = None,
+        trust_env: bool = True,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         session = Session(token, api_url=api_url, org_id=org_id, act_as=act_as)
-        own = None if http_client else httpx.AsyncClient(timeout=timeouts(timeout_seconds))
-        self._own_http = own
-        http = http_client or own
-        assert http is not None
-        super().__init__(AwaitingShell(session, http, retry_seconds=retry_seconds))
+        context = ssl_context or httpx.create_ssl_context(trust_env=trust_env)
+        self._owns_http = http_client is None
+        self._http = http_client or httpx.AsyncClient(
+            timeout=timeouts(timeout_seconds), verify=context, trust_env=trust_env
+        )
+        sockets = Sockets(context, trusts_environment=trust_env)
+        super().__init__(AwaitingShell(session, self._http, sockets, retry_seconds=retry_seconds))
 
     async def close(self) -> None:
         """Close its connections."""
-        if self._own_http is not None:
-            await self._own_http.aclose()
+        if self._owns_http:
+            await self._http.aclose()
 
     async def __aenter__(self) -> Self:
         return self

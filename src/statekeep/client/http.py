@@ -1,32 +1,22 @@
-"""What both shells say to httpx and tenacity, and what they make of what these say."""
+"""What both shells say to httpx, and what they make of what it says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Final
 
 import httpx
-from tenacity import (
-    RetryCallState,
-    retry_if_exception,
-    stop_before_delay,
-    wait_exponential_jitter,
-)
 
 from statekeep.client.errors import (
-    ApiError,
     ClientError,
     ConnectionFailedError,
     NotConnectedError,
     UnreadableAnswerError,
 )
-from statekeep.client.session import is_worth_another_try
-from statekeep.client.steps import Request, Transmission
+from statekeep.client.steps import Transmission
 
 CONNECT_SECONDS_MAX: Final = 10
-_BACK_OFF: Final = wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1)
 
 
 def timeouts(seconds: float) -> httpx.Timeout:
@@ -66,22 +56,6 @@ def api_errors(url: str) -> Iterator[None]:
         ) from error
     except httpx.DecodingError as error:
         raise UnreadableAnswerError(f"the answer cannot be read: {error}") from error
-
-
-def tries(request: Request, within_seconds: float) -> dict[str, Any]:
-    """When a request is tried again, in the words of tenacity: as long as it makes sense and the next try begins in time."""
-    return {
-        "retry": retry_if_exception(partial(is_worth_another_try, request)),
-        "wait": _pause,
-        "stop": stop_before_delay(within_seconds),
-        "reraise": True,
-    }
-
-
-def _pause(tried: RetryCallState) -> float:
-    error = tried.outcome.exception() if tried.outcome else None
-    asked_for = error.retry_after_seconds if isinstance(error, ApiError) else None
-    return max(asked_for or 0, _BACK_OFF(tried))
 
 
 def _origin(url: str) -> str:

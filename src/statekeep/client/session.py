@@ -19,6 +19,7 @@ from statekeep.client.errors import (
 from statekeep.client.steps import (
     Answer,
     Content,
+    Dial,
     Exclusively,
     Request,
     Steps,
@@ -29,6 +30,7 @@ from statekeep.client.steps import (
 from statekeep.client.tokens import TokenConfig, TokenSource
 
 JSON: Final = "application/json"
+REALTIME: Final = "/rt"
 FORM: Final = "application/x-www-form-urlencoded"
 _USER_AGENT: Final = f"statekeep-client/{__version__}"
 _GATEWAY_STATUSES: Final = (502, 503, 504)
@@ -67,6 +69,19 @@ class Session:
                 raise
         token = yield Exclusively(self._tokens.current())
         return (yield from _passed_on(self.transmission(request, token)))
+
+    def connect(self) -> Steps[str | None]:
+        """A realtime socket. Its token goes into a header: URLs are written into logs on the way."""
+        token: str | None = yield Exclusively(self._tokens.current())
+        opening = self.transmission(Request("GET", REALTIME), token)
+        # http becomes ws, and https wss.
+        url = f"ws{opening.url.removeprefix('http')}"
+        yield Dial(opening.request, url, opening.headers)
+        return token
+
+    def give_up(self, token: str | None) -> bool:
+        """The server refused the token. Whether there may be another one."""
+        return self._tokens.give_up(token)
 
     def transmission(self, request: Request, token: str | None) -> Transmission:
         """A request with everything that goes over the wire."""

@@ -96,6 +96,41 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Connect:
+    """A realtime socket, in place of the one before. The token with which it was opened comes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """The same as it goes over the wire."""
+
+    request: Request
+    url: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A message into the socket."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """The next message from the socket; None where none comes for so long."""
+
+    within_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The server refused this token. Whether there may be another one comes of it."""
+
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A function of the user's. What it returns is awaited by a shell that awaits, where it can be."""
 
@@ -123,7 +158,19 @@ class Emit(Generic[T]):
     value: T
 
 
-Step: TypeAlias = Request | Transmission | Read | Call | Exclusively | Pause
+Step: TypeAlias = (
+    Request
+    | Transmission
+    | Read
+    | Connect
+    | Dial
+    | Say
+    | Hear
+    | GiveUp
+    | Call
+    | Exclusively
+    | Pause
+)
 Steps: TypeAlias = Generator[Step, Any, T]
 """Steps that end with a result."""
 Emits: TypeAlias = Generator[Step | Emit[T], Any, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from statekeep.client.errors import ConnectionFailedError, TokenExchangeError
 from statekeep.client.models import DeviceAuthorization, SignedInUser, SignIn
 from statekeep.client.nouns.people import DeviceLogins
 from statekeep.client.steps import Answer, Pause
+from tests.support.client_steps import Script
 
 BEGUN = DeviceAuthorization("secret", "WDJB-MJHT", "https://host/device", expires_in=900)
 TOKEN = (
@@ -19,31 +19,25 @@ TOKEN = (
 
 
 class Device:
-    """Takes steps: pauses are written down, and the server answers what it is told to."""
+    """Waits for as long as it is told, which is written down, and gets these answers."""
 
     def __init__(self, *answers: Any) -> None:
         self.pauses: list[float] = []
         self._answers = iter(answers)
 
-    def take(self, steps: Any) -> Any:
-        try:
-            step = next(steps)
-            while True:
-                if isinstance(step, Pause):
-                    self.pauses.append(step.seconds)
-                    step = steps.send(None)
-                else:
-                    step = self._answer(steps, next(self._answers))
-        except StopIteration as end:
-            return end.value
+    def sign_in(self) -> SignIn:
+        login: Any = DeviceLogins(Script(self._respond))
+        signed_in: SignIn = login.finish("tests", BEGUN)
+        return signed_in
 
-    def iterate(self, steps: Iterator[Any]) -> None:
-        raise AssertionError
-
-    def _answer(self, steps: Any, answer: Any) -> Any:
+    def _respond(self, step: Any) -> Answer | None:
+        if isinstance(step, Pause):
+            self.pauses.append(step.seconds)
+            return None
+        answer = next(self._answers)
         if isinstance(answer, Exception):
-            return steps.throw(answer)
-        return steps.send(Answer(200, {}, answer))
+            raise answer
+        return Answer(200, {}, answer)
 
 
 def refused(code: str) -> TokenExchangeError:
@@ -55,7 +49,7 @@ def test_a_device_asks_as_often_as_it_may() -> None:
     device = Device(
         refused("authorization_pending"), refused("slow_down"), ConnectionFailedError("gone"), TOKEN
     )
-    signed_in = DeviceLogins[Any](device).finish("tests", BEGUN)
+    signed_in = device.sign_in()
     assert device.pauses == [5, 5, 10, 20]
     assert signed_in == SignIn("t", 9, "Bearer", SignedInUser("usr_1", "a@b"))
 
@@ -65,7 +59,7 @@ def test_a_device_that_is_not_let_in_stops(code: str) -> None:
     """With the reason."""
     device = Device(refused("authorization_pending"), refused(code))
     with pytest.raises(TokenExchangeError) as caught:
-        DeviceLogins[Any](device).finish("tests", BEGUN)
+        device.sign_in()
     assert caught.value.code == code
 
 
@@ -73,5 +67,5 @@ def test_a_device_gives_up_a_server_that_is_gone() -> None:
     """When the code cannot be good any more."""
     device = Device(*[ConnectionFailedError("gone")] * 20)
     with pytest.raises(ConnectionFailedError):
-        DeviceLogins[Any](device).finish("tests", BEGUN)
+        device.sign_in()
     assert sum(device.pauses) > BEGUN.expires_in

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from statekeep.client.errors import ConflictError, NotFoundError
-from statekeep.client.models import AdministrativeState, Instance, State, Transition
-from statekeep.client.noun import Noun, Shell, listing, operation
+from statekeep.client.models import AdministrativeState, Instance, State, Transition, Update
+from statekeep.client.noun import Noun, Shell, iteration, listing, operation
 from statekeep.client.nouns.machines import MACHINE
 from statekeep.client.nouns.proofs import proof_of
 from statekeep.client.pages import Listing
-from statekeep.client.steps import Request, Steps, ask, tell
+from statekeep.client.steps import Emits, Request, Steps, ask, tell
+from statekeep.client.subscription import Follower, Subscription
 
 INSTANCE: Final = f"{MACHINE}/i/{{instance}}"
 _EVENTS: Final = f"{INSTANCE}/events"
@@ -122,6 +123,30 @@ class MachineInstances(Noun[Shell]):
             is_repeatable=True,
         )
         return ask(request, State)
+
+    @iteration
+    def subscribe(
+        self,
+        machine_name: str,
+        machine_instance_name: str,
+        *,
+        since: int | None = None,
+        only_newest: bool = False,
+    ) -> Emits[Update]:
+        """Follow an instance: the state as it is, and then every state that follows, in order and without a gap, for ever.
+
+        A lost connection is made anew, and goes on after the last update that came. `since` is the `revision` of an update that was
+        seen before: whatever came after it is told first, as far as the machine keeps its transitions (HistoryGoneError where it does
+        not); 0 is the whole history. With `only_newest` a reader that takes its time misses states in between.
+
+        Raises RejectedByMachineAuthorizerError once `allowRead` says no to a state, NotFoundError once the instance is deleted, and
+        NotConnectedError where no first connection comes about. Each iterator has a connection of its own, which ends with it: close
+        it (`contextlib.closing`, `contextlib.aclosing`) where you stop early.
+        """
+        subscription = Subscription(
+            machine_name, machine_instance_name, since=since, only_newest=only_newest
+        )
+        return Follower(subscription).updates()
 
 
 class DangerousInstances(Noun[Shell]):
