@@ -2,7 +2,8 @@
 
 What must stay true here:
 
-- messages of one sender set out in the order in which they were sent, each once the one before is in the mailbox of its receiver (or its receiver is made);
+- messages of one sender set out in the order in which they were sent, each once the one before is in the mailbox of its receiver. Only instances are made beside each other: what is
+  sent to one that is being made waits until it is there;
 - a message is under way at most once; what applies it removes it, in one commit;
 - the receiver's machine decides about each, as about any caller.
 """
@@ -89,6 +90,8 @@ class Messages:
         self._under_way: set[Receipt] = set()
         self._lanes: dict[int, deque[_Mail]] = {}
         """What waits behind another message of the same sender."""
+        self._births: dict[InstanceKey, asyncio.Task[None]] = {}
+        """Instances that are being made."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -153,9 +156,18 @@ class Messages:
         lane = self._lanes[sender_id]
         try:
             while lane:
-                await self._deliver(lane.popleft())
+                await self._set_out(lane.popleft())
         finally:
             del self._lanes[sender_id]
+
+    async def _set_out(self, mail: _Mail) -> None:
+        while (birth := self._births.get(mail.receiver)) is not None:
+            await asyncio.wait([birth])
+        if mail.message.kind is MessageKind.SPAWN:
+            birth = self._births[mail.receiver] = self._in_background(self._deliver(mail))
+            birth.add_done_callback(lambda _: self._births.pop(mail.receiver))
+        else:
+            await self._deliver(mail)
 
     async def _deliver(self, mail: _Mail) -> None:
         try:
@@ -239,7 +251,8 @@ class Messages:
             # It will be delivered again after a restart, and change nothing again.
             _log.exception("a message that was delivered could not be removed")
 
-    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+    def _in_background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

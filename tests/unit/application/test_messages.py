@@ -360,3 +360,28 @@ async def test_what_can_never_be_delivered_is_given_up(world, monkeypatch):
     [letter] = pending(world)
     assert letter.failure == "an internal error kept it from being delivered"
     await until(lambda: log_of(world, "one") == ["MAKE", "lost.kid"])
+
+
+async def test_children_are_made_beside_each_other(world, monkeypatch):
+    """Thousands of them would else wait for each other. What is sent to one that is being made waits for it, and so does who makes another of its name."""
+    begun, gate, create = [], asyncio.Event(), world.runtime.create
+
+    async def slow(version, instance_id, name, *rest):
+        begun.append(str(name))
+        await gate.wait()
+        return await create(version, instance_id, name, *rest)
+
+    monkeypatch.setattr(world.runtime, "create", slow)
+    for name in ("three", "four", "three"):
+        await world.send("MAKE", to=name, child="kid")
+        await world.send("TELL", to=name, events=[{"type": f"HI {name}"}])
+    await until(lambda: begun == ["three"])
+    await world.send("MAKE", to="five", name=InstanceName("two"), child="kid")
+    await world.send("MAKE", to="six", name=InstanceName("two"), child="kid")
+    await until(lambda: begun == ["three", "five", "six"])
+    assert world.metrics.messages_failed == 0
+    gate.set()
+    await until(lambda: log_of(world, "three") == ["HI three"] * 2)
+    assert log_of(world, "four") == ["HI four"]
+    [taken] = pending(world)
+    assert taken.failure == "instance three exists already"
