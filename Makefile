@@ -6,8 +6,9 @@ DENO := $(CURDIR)/$(BIN)/deno
 JAVASCRIPT := src/statekeep/runtimes/javascript
 # Deno puts no limit on a test of its own; a host that never answers must fail it, not hang it.
 DENO_LIMIT := $(if $(shell command -v timeout),timeout 300)
-# A file's tests share their server, so a file stays with one worker.
-PYTEST = $(BIN)/pytest --numprocesses auto --dist loadfile
+# A file's tests share their server, so a file stays with one worker. They go in the order of their names: files with
+# many tests are no longer ones, and unit tests at the end keep all workers busy until there are none left.
+PYTEST = $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 FAST_TESTS := $(wildcard tests/unit tests/properties tests/contracts)
 
 # Deno's cache belongs to the checkout (as in hatch_build.py), so that nothing depends on a home folder.

@@ -126,11 +126,11 @@ class MemoryPeople(PeopleStore):
     async def create_session(
         self, session: Session, *, link: LinkUse | None = None
     ) -> Sequence[SessionId]:
-        self._require_user(session.user_id)
         if link is not None and link.link_id in self._used_links:
             raise AlreadyExists("this link was used")
         if session.id in self._sessions:
             raise AlreadyExists("there is such a session")
+        self._require_user(session.user_id)
         if link is not None:
             self._used_links[link.link_id] = link.expires_at
         self._sessions[session.id] = (next(self._people_numbers), session)
