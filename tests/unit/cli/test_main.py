@@ -139,7 +139,9 @@ def test_every_command_helps(run, command):
     assert (code, err) == (0, "")
     assert f"Usage: statekeep {' '.join(command)}" in out
     undocumented = [
-        line for line in out.splitlines() if re.match(r"│ .*--[a-z-]+( -\w)?( [A-Z.]+)? +│$", line)
+        line
+        for line in out.splitlines()
+        if re.match(r"│ (\*  |   )?--[a-z-]+( -\w)?( [A-Z.]+)? +│$", line)
     ]
     assert undocumented == []
     assert run("help", *command)[1] == out
