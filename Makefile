@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup host check lint test test-all test-host cli-docs dev docs fmt bench lock clean
+.PHONY: help setup host check lint test test-all test-host reference dev docs fmt bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,9 +58,8 @@ test-all: lint ## The same with the slow tests: loads, soaks, kills
 test-host: host ## Only the tests that run inside Deno (pytest runs them too)
 	cd tests/host && $(DENO_LIMIT) $(DENO) test --allow-all --reporter=dot
 
-cli-docs: setup ## Write docs/cli.md from the commands
-	$(BIN)/python -c 'from statekeep.cli import reference; print(reference.render(), end="")' > build/cli.md
-	@mv build/cli.md docs/cli.md
+reference: setup ## Write what docs/ has from the code: commands, settings, routes, the Python client
+	$(BIN)/python -c 'from tests.support import reference; reference.write()'
 
 dev: host ## Start a server with an example machine on SQLite in ./.statekeep
 	$(BIN)/statekeep demo

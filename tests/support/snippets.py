@@ -14,7 +14,7 @@ A comment on the line above the block says what differs. Readers do not see it:
 - `<!-- not run: REASON -->`
 - `<!-- file: NAME -->` is not run but written into the folder.
 - `<!-- machine: NAME -->` publishes the machine under this name.
-- `<!-- until: TEXT -->` runs a command that does not end, until it has printed the text.
+- `<!-- until: TEXT -->` runs a command, or a program in Python, that does not end, until it has printed the text.
 
 A comment that begins with `<!-- hidden LANGUAGE` (or `<!-- hidden LANGUAGE machine: NAME`) is a block too: what the reader has done
 before.
@@ -213,7 +213,8 @@ class Page:
         elif snippet.language == "json":
             _compare(snippet.source, answer)
         elif snippet.directive == "until":
-            self._run_until(self._here(snippet.source, data="elsewhere"), snippet.value)
+            command = _endless(snippet.language, self._here(snippet.source, data="elsewhere"))
+            self._run_until(command, snippet.value)
         else:
             RUNS[snippet.language](self, self._here(snippet.source))
 
@@ -257,9 +258,9 @@ class Page:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def _run_until(self, source: str, text: str) -> None:
+    def _run_until(self, command: list[str], text: str) -> None:
         process = subprocess.Popen(
-            ["bash", "-c", STRICT + source],
+            command,
             cwd=self._project,
             env=self._environment() | {"STATEKEEP_DATA_DIR": str(self._folder / "elsewhere")},
             stdout=subprocess.PIPE,
@@ -294,6 +295,12 @@ class Page:
         }
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         return environment
+
+
+def _endless(language: str, source: str) -> list[str]:
+    if language == "python":
+        return [sys.executable, "-u", "-c", source]
+    return ["bash", "-c", STRICT + source]
 
 
 def _compare(shown: str, answer: str | None) -> None:

@@ -1,4 +1,4 @@
-"""docs/cli.md, from the commands themselves: `make cli-docs` writes it."""
+"""docs/cli.md, from the commands themselves: `make reference` writes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECTION: Final = re.compile(r"^(?=## )", re.MULTILINE)
 _INTRODUCTION: Final = """\
 # The command line
 
-<!-- Written by `make cli-docs`; a test fails where it is not current. -->
+<!-- Written by `make reference`; a test fails where it is not current. -->
 
 `statekeep` and `smply` are one program under two names. Commands, options and results are those of `smply`, the command line of State
 Backed, so that what is written about that holds; what only this one has is marked by nothing but being here.

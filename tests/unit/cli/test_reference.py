@@ -1,17 +1,8 @@
-"""docs/cli.md says what the commands say of themselves."""
+"""docs/cli.md says what the commands say of themselves; tests/unit/test_reference.py keeps it current."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from statekeep.cli.reference import render
-
-PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
-
-
-def test_the_page_is_current():
-    """Settings of the server included."""
-    assert PAGE.read_text() == render(), "make cli-docs"
 
 
 def test_what_is_said_of_an_option_is_one_paragraph():

@@ -65,7 +65,7 @@ class BulkUpgrades(Noun[Shell]):
         bulk_upgrade_id: str,
         status: Literal["paused", "running", "cancelled"],
     ) -> Steps[None]:
-        """Pause it, let it go on, or cancel it for good. What is upgraded stays so."""
+        """Pause it ("paused"), let it go on ("running"), or cancel it for good ("cancelled"). What is upgraded stays so."""
         names = _names(machine_name, bulk_upgrade_id)
         return tell(Request("PUT", _UPGRADE, names, body={"status": status}))
 

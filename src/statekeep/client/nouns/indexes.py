@@ -42,7 +42,7 @@ class Indexes(Noun[Shell]):
     ) -> Listing[IndexMatch]:
         """Instances by their values in an index, and then by age: all, or those whose value compares so (`op`) with `value`.
 
-        `limit` is the size of a page. The machine's `allowRead` is not asked.
+        `op` is "eq", "ne", "gt", "gte", "lt" or "lte"; `dir` is "asc" or "desc". `limit` is the size of a page. The machine's `allowRead` is not asked.
         """
         query = {
             "op": op,

@@ -159,7 +159,7 @@ class DangerousInstances(Noun[Shell]):
         machine_instance_name: str,
         status: Literal["running", "paused"],
     ) -> Steps[None]:
-        """Pause an instance, or let it run again. Paused, it refuses events; its timers become dead letters after five tries."""
+        """Pause an instance ("paused"), or let it run again ("running"). Paused, it refuses events; its timers become dead letters after five tries."""
         names = _names(machine_name, machine_instance_name)
         return tell(Request("PUT", f"{INSTANCE}/status", names, body={"status": status}))
 

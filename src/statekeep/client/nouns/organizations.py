@@ -52,7 +52,7 @@ class Keys(Noun[Shell]):
         use: Literal["production", "ci"] | None = None,
         scopes: Sequence[str] | None = None,
     ) -> Steps[NewKey]:
-        """A new key, for a use or with scopes; scopes win. Its secret is in what is returned and nowhere else."""
+        """A new key, for a use ("production" or "ci") or with scopes; scopes win. Its secret is in what is returned and nowhere else."""
         body = {"name": name, "use": use, "scopes": None if scopes is None else [*scopes]}
         return ask(Request("POST", _KEYS, body=body), NewKey)
 

@@ -113,7 +113,7 @@ class Members(Noun[Shell]):
 
     @operation
     def set_role(self, user_id: str, role: Role) -> Steps[None]:
-        """Let a member do more, or less, at once. Raises InvalidStateError for the last admin."""
+        """Let a member do more, or less, at once: `role` is "admin", "write" or "read". Raises InvalidStateError for the last admin."""
         names = {"user": user_id}
         return tell(Request("PUT", f"{_MEMBERS}/{{user}}", names, body={"role": role}))
 
@@ -128,7 +128,7 @@ class Invitations(Noun[Shell]):
 
     @operation
     def send(self, email: str, role: Role) -> Steps[SentInvitation]:
-        """Invite somebody. Where the server has no mail server, `url` is the link to give to them, told this once.
+        """Invite somebody to be an "admin", or to "write" or "read". Where the server has no mail server, `url` is the link to give to them, told this once.
 
         Takes the place of an earlier one for the same address. Raises AlreadyExistsError for a member.
         """

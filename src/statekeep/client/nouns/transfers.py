@@ -28,7 +28,7 @@ class Transfers(Noun[Shell]):
     ) -> Emits[bytes]:
         """The organization, or one of its machines, as it is at this moment, in pieces of lines of JSON. Not all of it is ever in memory.
 
-        Whole journals, or only the newest entry of each, which is the state. Raises ApiError at the end where the export is not whole:
+        Whole journals ("all"), or only the "newest" entry of each, which is the state. Raises ApiError at the end where the export is not whole:
         what was written of it until then is worth nothing.
         """
         path, names = (
