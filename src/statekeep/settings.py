@@ -179,7 +179,7 @@ def _read_smtp_url(_type: type, tokens: Sequence[Token]) -> str:
     except ValueError as error:
         # Not with the value: there may be a password in it.
         raise CycloptsError(
-            msg="smtp_url: expected a URL such as smtps://user:password@mail.example.com:465."
+            msg=f"{_place(tokens[0])}: expected a URL such as smtps://user:password@mail.example.com:465."
         ) from error
     return tokens[0].value
 
@@ -205,7 +205,7 @@ def _read_metrics_token(_type: type, tokens: Sequence[Token]) -> str:
     if _METRICS_TOKEN.fullmatch(text) is None:
         # Not with the value: it is a secret, and nearly the right one.
         raise CycloptsError(
-            msg=f"metrics_token: expected {limits.METRICS_TOKEN_LENGTH_MIN} characters or more, of letters, digits and -._~+/=."
+            msg=f"{_place(tokens[0])}: expected {limits.METRICS_TOKEN_LENGTH_MIN} characters or more, of letters, digits and -._~+/=."
         )
     return text
 
@@ -240,10 +240,13 @@ def _parse_origins(text: str) -> list[str]:
 
 
 def _expected(what: str, token: Token) -> CycloptsError:
-    # A ValueError would be told with names that nobody wrote: [port] for a key of the file, env for a variable.
+    return CycloptsError(msg=f'{_place(token)}: expected {what}, not "{token.value}".')
+
+
+def _place(token: Token) -> str:
+    """Where it was written. A ValueError would be told with names that nobody wrote: [port] for a key of the file, env for a variable."""
     name = token.keyword or ""
-    place = f"{name[1:-1]} in {token.source}" if name.startswith("[") else name
-    return CycloptsError(msg=f'{place}: expected {what}, not "{token.value}".')
+    return f"{name[1:-1]} in {token.source}" if name.startswith("[") else name
 
 
 _LISTENING: Final = Group("Where it listens", sort_key=1)

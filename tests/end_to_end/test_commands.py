@@ -444,6 +444,11 @@ def test_retention_is_chosen(smply, version):
     }
     assert smply.expect("retention", "get", "-m", "toggler") == chosen
     assert smply.expect("retention", "set", "-m", "toggler")["retention"] == {}
+    refused = smply("retention", "set", "-m", "toggler", "--max-age", "30days")
+    assert (refused.code, refused.out) == (1, "")
+    assert (
+        'expected a duration such as 30d, 12h or a number of seconds, not "30days"' in refused.err
+    )
 
 
 def test_keys_are_made_listed_and_deleted(smply):

@@ -388,7 +388,7 @@ def test_variables_of_other_commands_are_known() -> None:
 def test_a_metrics_token_is_fit_for_a_header_and_hard_to_guess(parse, token):
     """A wrong one is not repeated: it may be nearly the right one."""
     message = parse(STATEKEEP_METRICS_TOKEN=token)
-    assert "metrics_token: expected 16 characters or more" in message
+    assert "STATEKEEP_METRICS_TOKEN: expected 16 characters or more" in message
     assert token not in message
 
 
@@ -431,7 +431,7 @@ def test_a_mail_server_is_a_url(parse, url, server):
 def test_what_is_no_mail_server_is_not_repeated(parse, url):
     """There may be a password in it."""
     message = parse("--smtp-url", url)
-    assert "smtp_url: expected a URL such as smtps://user:password@mail.example.com" in message
+    assert "--smtp-url: expected a URL such as smtps://user:password@mail.example.com" in message
     assert "secret" not in message
 
 

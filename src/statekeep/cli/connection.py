@@ -16,7 +16,7 @@ LOCAL_URL: Final = "http://127.0.0.1:8080"
 """Where `statekeep serve` listens unless told otherwise."""
 
 _LOCAL_FOLDER: Final = Path(".statekeep")
-_HOW_TO_SIGN_IN: Final = "sign in with statekeep login, or set SMPLY_TOKEN"
+_HOW_TO_SIGN_IN: Final = "sign in with statekeep login, set SMPLY_TOKEN, or name the folder of a server on this machine with --data-dir"
 
 
 @dataclass(frozen=True, kw_only=True)

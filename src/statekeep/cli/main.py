@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from difflib import get_close_matches
 from typing import Final
 
 from cyclopts import (
@@ -20,6 +21,7 @@ from cyclopts import (
     CycloptsError,
     Group,
     MissingArgumentError,
+    UnknownOptionError,
     UnusedCliTokensError,
 )
 
@@ -205,11 +207,36 @@ def explain(error: CycloptsError) -> str:
         return f'Nothing takes "{error.unused_tokens[0]}": {command} --help lists what there is.'
     if isinstance(error, MissingArgumentError) and error.keyword:
         return f"{error.keyword} needs a value."
+    if unknown := _unknown_option(error):
+        return f"Unknown option: {unknown}. {_meant(unknown, error.app) or f'{command} --help lists what there is.'}"
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         return f"{error.argument.name} is missing: {command} --help has an example."
     if isinstance(error, CoercionError) and error.token and error.target_type is bool:
         return f'{error.token.keyword}: expected true or false, not "{error.token.value}".'
     return str(error)
+
+
+def _unknown_option(error: CycloptsError) -> str | None:
+    """The option that nothing takes, which may be all that is wrong where one is missing."""
+    if isinstance(error, UnknownOptionError):
+        typed = [error.token.keyword or error.token.value]
+    elif isinstance(error, MissingArgumentError):
+        typed = error.unused_tokens or []
+    else:
+        return None
+    return next((word.partition("=")[0] for word in typed if word.startswith("--")), None)
+
+
+def _meant(option: str, command: App | None) -> str | None:
+    # Among whole words only: a single letter is like many, and may mean something else.
+    close = get_close_matches(option, [*_options(command)] if command else [], n=1)
+    return f"Did you mean {close[0]}?" if close else None
+
+
+def _options(command: App) -> Iterator[str]:
+    for argument in command.assemble_argument_collection():
+        if argument.parse and argument.show:
+            yield from (name for name in argument.names if name.startswith("--"))
 
 
 def main() -> None:

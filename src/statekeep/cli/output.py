@@ -87,16 +87,16 @@ def show_pages(
 
 
 def _show_array(pages: Iterable[Sequence[Row]]) -> None:
-    # Indented as if it had been written at once, but never all of it in memory.
-    separator = "\n"
-    sys.stdout.write("[")
+    # Indented as if it had been written at once, but never all of it in memory. Nothing comes before a row: where there is nothing to
+    # list, the error stands alone.
+    separator = "[\n"
     for page in pages:
         for row in page:
             text = json.dumps(row, indent=2, ensure_ascii=False)
             sys.stdout.write(separator + "  " + text.replace("\n", "\n  "))
             separator = ",\n"
         sys.stdout.flush()
-    sys.stdout.write("]\n" if separator == "\n" else "\n]\n")
+    sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
 def _show_tables(pages: Iterable[Sequence[Row]], columns: Columns) -> None:

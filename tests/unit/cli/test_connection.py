@@ -110,7 +110,10 @@ def test_empty_variables_say_nothing(signed_in):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({}, "nobody is signed in: sign in with statekeep login, or set SMPLY_TOKEN"),
+        (
+            {},
+            "nobody is signed in: sign in with statekeep login, set SMPLY_TOKEN, or name the folder of a server on this machine with --data-dir",
+        ),
         ({"profile": "x"}, 'no profile "x"'),
         ({"access_token": "t", "api_url": "ftp://x"}, "is no URL"),
         ({"access_token": "t", "api_url": "http://["}, "is no URL"),

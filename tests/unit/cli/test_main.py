@@ -249,7 +249,11 @@ def test_variables_of_the_server_name_nothing_to_delete(monkeypatch):
     [
         (["machnes", "list"], "machines"),
         (["machines", "lst"], "list"),
-        (["machines", "get", "--machin", "x"], "--machine"),
+        (["machines", "get", "--machin", "x"], "Unknown option: --machin. Did you mean --machine?"),
+        (["machines", "get", "--machin=x"], "Unknown option: --machin. Did you mean --machine?"),
+        (["dead-letters", "retry", "-m", "m", "--ltter", "x"], "Did you mean --letter?"),
+        (["dead-letters", "retry", "-m", "m", "--id", "x"], "dead-letters retry --help lists"),
+        (["instances", "send-event", "-m", "m", "-i", "i", "-e", '{"type"'], "or JSON"),
         (["machines", "get"], "--machine is missing: statekeep machines get --help"),
         (["instances", "set-status", "-m", "m", "-i", "i", "-s", "runing"], "running"),
         (["instances", "create", "-m", "m", "-i", "i", "-a", "{"], "expected a JSON object"),

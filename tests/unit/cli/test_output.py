@@ -50,6 +50,18 @@ def test_a_list_is_one_array_for_programs(pages, capsys):
     assert (out, err) == (json.dumps(rows, indent=2) + "\n", "")
 
 
+def test_what_cannot_be_listed_leaves_nothing_behind(capsys):
+    """No bracket that nobody closes."""
+
+    def refused():
+        yield from ()
+        raise output.CommandFailed("there is no such machine")
+
+    with pytest.raises(output.CommandFailed):
+        output.show_pages(refused(), COLUMNS)
+    assert capsys.readouterr().out == ""
+
+
 def test_text_is_left_as_it_is(capsys):
     """Neither escaped nor taken for markup."""
     output.show({"name": "Zoë [b]"})

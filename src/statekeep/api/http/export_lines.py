@@ -189,7 +189,9 @@ def _age_of(text: str | UnsetType) -> timedelta | None:
         return None
     age = parse_duration(text)
     if age is None:
-        raise InvalidParameter("a duration such as 30d, 12h or 90s", parameter="maxAge")
+        raise InvalidParameter(
+            f'expected a duration such as 30d, 12h or 90s, not "{text}"', parameter="maxAge"
+        )
     return age
 
 

@@ -25,6 +25,7 @@ from statekeep.cli.options import (
     Instance,
     JsonObject,
     Machine,
+    expected,
     require_one_identity,
 )
 from statekeep.cli.output import Misused, show, tell
@@ -142,14 +143,14 @@ def create_instance(
 
 
 def _read_event(_type: type, tokens: Sequence[Token]) -> Any:
-    """What looks like an object and is none is the name of an event, as in smply."""
+    """What begins like an object has to be one: smply took it for the name of an event, which no machine has."""
     text = tokens[0].value
     if not text.lstrip().startswith("{"):
         return text
     try:
         return json.loads(text)
-    except ValueError:
-        return text
+    except ValueError as error:
+        raise expected("the name of an event, or JSON", tokens[0]) from error
 
 
 @app.command(

@@ -14,8 +14,10 @@ _STANDARD = Path("-")
 
 def export(
     *,
-    machine: str | None = None,
-    output: Annotated[Path, Parameter(alias="-o", allow_leading_hyphen=True)] = _STANDARD,
+    machine: Annotated[str | None, Parameter(alias="-m", metavar="MACHINE")] = None,
+    output: Annotated[
+        Path, Parameter(alias="-o", metavar="FILE", allow_leading_hyphen=True)
+    ] = _STANDARD,
     journal: Literal["all", "newest"] = "all",
     options: GlobalsWithoutO = NOTHING_O,
 ) -> None:
@@ -38,7 +40,7 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    file: Annotated[Path, Parameter(metavar="FILE", allow_leading_hyphen=True)],
     /,
     *,
     options: Globals = NOTHING,

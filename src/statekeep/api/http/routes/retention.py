@@ -34,7 +34,8 @@ def _age(given: str | int | None) -> timedelta | None:
     age = parse_duration(str(given))
     if age is None:
         raise InvalidParameter(
-            "a duration such as 30d, 12h or a number of seconds", parameter="maxAge"
+            f'expected a duration such as 30d, 12h or a number of seconds, not "{given}"',
+            parameter="maxAge",
         )
     return age
 
