@@ -1,7 +1,7 @@
 """Runs what a document shows, in the order in which a reader meets it, beside a server of the document's own.
 
 `sh`, `js`, `ts` and `python` are run, and `json`, `yaml` and `toml` have to be what they say. Blocks share a folder, and those of the
-shell their variables: `TOKEN` and `ORG` are the first admin's, `URL` and `SERVER` the server's address. What `PLACES` has stands for
+shell their variables and functions: `TOKEN` and `ORG` are the first admin's, `URL` and `SERVER` the server's address. What `PLACES` has stands for
 what this machine has.
 
 - A module with a default export is a machine: it is published, and has to work.
@@ -227,10 +227,10 @@ class Page:
         return source
 
     def run_shell(self, source: str) -> None:
-        """Run commands with the variables that earlier ones left, and keep what they print."""
+        """Run commands with what earlier ones have left in the shell, and keep what they print."""
         variables = self._folder / "variables"
         variables.touch()
-        script = f"{STRICT}. {variables}\n{source}\nexport -p > {variables}"
+        script = f"{STRICT}. {variables}\n{source}\n{{ export -p; declare -f; }} > {variables}"
         self._answer = self._output(["bash", "-c", script])
 
     def run_javascript(self, source: str) -> None:

@@ -65,7 +65,10 @@ class InvalidParameter(StatekeepError):
 
 
 class HttpMappingFailed(StatekeepError):
-    """The author's handler threw or returned nonsense: nothing was created or sent. `message` is fit for strangers."""
+    """The author's handler threw or returned nonsense: nothing was created or sent.
+
+    `message` is fit for strangers.
+    """
 
     code = "http-handler-failed"
 
@@ -176,7 +179,7 @@ class InvalidState(StatekeepError):
 
 
 class TooLarge(StatekeepError):
-    """A bound of `limits` was exceeded; nothing changed."""
+    """A bound was exceeded; nothing changed."""
 
     code = "too-large"
 
@@ -225,7 +228,10 @@ class HostTakenDown(MachineError):
 
 
 class ExchangeRefused(StatekeepError):
-    """No token is given. The codes are those of RFC 6749, 5.2, RFC 8693, 2.2.2 and RFC 8628, 3.5."""
+    """No token is given for what was sent.
+
+    The codes are those of RFC 6749, 5.2, RFC 8693, 2.2.2 and RFC 8628, 3.5.
+    """
 
     code = "invalid_request"
 
@@ -279,13 +285,19 @@ class ComeBackLater(StatekeepError):
 
 
 class TooManyRequests(ComeBackLater):
-    """The caller's rate is used up. After `retry_after_seconds` there is room again."""
+    """The caller's rate is used up.
+
+    After `retry_after_seconds` there is room again.
+    """
 
     code = "too-many-requests"
 
 
 class Overloaded(ComeBackLater):
-    """Load was shed. `retry_after_seconds` is a hint."""
+    """Load was shed, or the server is starting or ending.
+
+    `retry_after_seconds` is a hint.
+    """
 
     code = "overloaded"
 

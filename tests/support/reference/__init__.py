@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from statekeep.cli import reference as command_line
-from tests.support.reference import python_client
+from tests.support.reference import http_api, python_client
 
 DOCS: Final = Path(__file__).parents[3] / "docs"
 _PART: Final = re.compile(
@@ -23,6 +23,9 @@ _PART: Final = re.compile(
 )
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
+    "http-api-errors": http_api.errors,
+    "http-api-operations": http_api.operations,
+    "http-api-scopes": http_api.scopes,
     "python-client-errors": python_client.errors,
     "python-client-operations": python_client.operations,
     "python-client-results": python_client.results,
