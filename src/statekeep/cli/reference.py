@@ -10,6 +10,9 @@ from statekeep.cli.main import app
 
 _GLOBAL: Final = re.compile(r"\*\*Global options\*\*:\n\n((?:\* .*\n)+)\n?")
 _SECTION: Final = re.compile(r"^(?=## )", re.MULTILINE)
+_OPTION: Final = re.compile(r"^\* `(--[\w-]+).*\n", re.MULTILINE)
+_EMPTY_GROUP: Final = re.compile(r"^\*\*[^*]+\*\*:\n\n+(?=\*\*|\Z)", re.MULTILINE)
+_ALL_SETTINGS: Final = "Every [setting](settings.md) is an option of it.\n"
 
 _INTRODUCTION: Final = """\
 # The command line
@@ -88,13 +91,23 @@ def render() -> str:
     # Some commands lack a letter of them.
     options = max(_GLOBAL.findall(rendered), key=len)
     head = _INTRODUCTION.replace("{options}", options.rstrip("\n"))
-    return "\n".join([head, *map(_section, commands)])
+    serve = next(text for text in commands if text.startswith("## statekeep serve\n"))
+    return "\n".join([head, *(_section(text, serve) for text in commands)])
 
 
-def _section(text: str) -> str:
+def _section(text: str, serve: str) -> str:
     heading, _, rest = text.partition("\n")
-    body = _GLOBAL.sub("", rest).strip("\n")
+    body = _without_settings(_GLOBAL.sub("", rest), _GLOBAL.sub("", serve)).strip("\n")
     return "\n".join([heading, "", body, *_examples(heading), ""])
+
+
+def _without_settings(body: str, serve: str) -> str:
+    """Of a command that takes all options of `serve`, those that are its own: the others stand on a page of theirs."""
+    if not set(_OPTION.findall(serve)) <= set(_OPTION.findall(body)):
+        return body
+    settings = [match[0] for match in _OPTION.finditer(serve)]
+    own = _OPTION.sub(lambda option: "" if option[0] in settings else option[0], body)
+    return f"{_EMPTY_GROUP.sub('', own).rstrip()}\n\n{_ALL_SETTINGS}"
 
 
 def _examples(heading: str) -> Iterator[str]:

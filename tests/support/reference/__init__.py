@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from statekeep.cli import reference as command_line
-from tests.support.reference import http_api, python_client
+from tests.support.reference import http_api, python_client, settings
 
 DOCS: Final = Path(__file__).parents[3] / "docs"
 _PART: Final = re.compile(
@@ -29,6 +29,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "python-client-errors": python_client.errors,
     "python-client-operations": python_client.operations,
     "python-client-results": python_client.results,
+    "settings": settings.settings,
 }
 
 
