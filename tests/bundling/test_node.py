@@ -228,6 +228,7 @@ async def test_a_missing_file_is_shown_where_it_is_imported(project, bundler):
         'machine.js:1:8: Could not resolve "./gone"\n  1 | import "./gone"'
     )
     assert str(second).startswith('machine.js:2:8: Could not resolve "nothing/at/all"')
+    assert second.notes == ()
     assert project.folder / "gone.ts" in failed.value.inputs
 
 

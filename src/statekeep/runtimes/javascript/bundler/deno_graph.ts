@@ -109,8 +109,14 @@ async function denoInfo(
     relay(child.stderr, report),
     child.status,
   ]);
-  if (!success) throw new Error(said.join("\n"));
+  if (!success) throw new Error(reasonIn(said));
   return JSON.parse(text);
+}
+
+/** Without where in Deno it came up. */
+function reasonIn(said: readonly string[]): string {
+  const text = said.join("\n").replace(/^error: /, "");
+  return text.split("\n\nStack backtrace:")[0]!;
 }
 
 function isGone({ specifier, error }: Module): boolean {

@@ -6,6 +6,9 @@ import type { Location, Message as EsbuildMessage, PartialMessage } from "esbuil
 import { isAbsolute, join } from "node:path";
 import type { Message, Place } from "./frames.ts";
 
+/** What esbuild advises those who call it, which authors do not. */
+const FOR_CALLERS = /^You can mark the path .* as external/;
+
 export function messagesOf(
   messages: readonly (EsbuildMessage | PartialMessage)[],
   root: string,
@@ -13,7 +16,7 @@ export function messagesOf(
   return messages.map(({ text, location, notes }) => ({
     text: text ?? "",
     place: placeOf(location, root),
-    notes: (notes ?? []).map((note) => ({
+    notes: (notes ?? []).filter((note) => !FOR_CALLERS.test(note.text ?? "")).map((note) => ({
       text: note.text ?? "",
       place: placeOf(note.location, root),
     })),

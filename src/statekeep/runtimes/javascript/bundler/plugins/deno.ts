@@ -68,7 +68,8 @@ export class DenoDependencies {
     if (args.path.startsWith("npm:")) return undefined;
     const owner = this.#graph?.ownerOf(args.importer)?.[1];
     if (owner) return this.#dependencyOf(owner, "xstate")?.[1].version ?? null;
-    const { specifier = "" } = await this.#named(args) ?? {};
+    // Where Deno can make nothing of the project, that is told where the import is resolved.
+    const { specifier = "" } = await this.#named(args).catch(() => undefined) ?? {};
     const [address, version] = XSTATE_ADDRESS.exec(specifier) ?? [];
     return address === undefined ? null : version;
   }
