@@ -21,6 +21,7 @@ def test_it_writes_a_project_and_says_what_is_next(command_line, tmp_path):
     assert {path.name for path in (tmp_path / "my machines").iterdir()} == FILES
     assert f"cd '{tmp_path}/my machines'" in outcome.out
     assert "dev toggle.ts" in outcome.out
+    assert "pip install pytest && pytest" in outcome.out
 
 
 def test_it_writes_here_where_no_folder_is_named(command_line, tmp_path, monkeypatch):

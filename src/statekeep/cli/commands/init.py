@@ -51,4 +51,5 @@ def _next_steps(folder: Path) -> Iterator[str]:
     if folder != _HERE:
         yield f"cd {shlex.quote(str(folder))}"
     yield f"{PROGRAM} dev toggle.ts"
-    yield "pytest"
+    # A plugin of it is all that comes with this package.
+    yield "pip install pytest && pytest"

@@ -1,4 +1,4 @@
-"""Run with `pytest`. Time stands still in here, until a test lets it go by."""
+"""Run with `pytest` (`pip install pytest`). Time stands still in here, until a test lets it go by."""
 
 from collections.abc import Callable
 
