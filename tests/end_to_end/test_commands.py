@@ -9,7 +9,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from threading import Timer
+from typing import IO, Any
 
 import pytest
 
@@ -54,6 +58,8 @@ export const upgradeState = (path: string[]) => path.map((key) => key === "off" 
 export const upgradeContext = (_old: string[][], _new: string[][], context: unknown) => context;
 """
 ADA = json.dumps({"sub": "ada"})
+WATCHING_SECONDS_MAX = 60
+"""For all that is waited for of a command without an end; it takes far less."""
 SELECTORS = json.dumps({"room": "$.public.room"})
 
 
@@ -373,12 +379,11 @@ def test_logs_are_read_and_watched(smply, kitchen):
     assert smply.expect("logs", "watch", *which, "--to", "10m") == page["logs"][0]
 
 
-def test_watching_shows_entries_as_they_come_and_ends_with_ctrl_c(server, smply, kitchen):
-    """In a pipe too, and quietly."""
-    send(smply, kitchen, "toggle")
-    which = ("--from", "-10m", "--machine", "toggler", "--instance", kitchen)
+@contextmanager
+def watching(server, *arguments: str) -> Iterator[IO[str]]:
+    """What a command prints that has no end: into a pipe, and quietly until Ctrl-C."""
     with subprocess.Popen(
-        [sys.executable, "-m", "statekeep", "logs", "watch", *which, "--clean"],
+        [sys.executable, "-m", "statekeep", *arguments],
         env={
             **{name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
             "SMPLY_TOKEN": server.token,
@@ -389,12 +394,70 @@ def test_watching_shows_entries_as_they_come_and_ends_with_ctrl_c(server, smply,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout is not None
-        while process.stdout.readline() != f"switched {kitchen}\n":
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        impatience = Timer(WATCHING_SECONDS_MAX, process.kill)
+        impatience.start()
+        try:
+            assert process.stdout is not None
+            yield process.stdout
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate()
+        finally:
+            impatience.cancel()
+            process.kill()
     assert (process.returncode, err) == (130, "")
+
+
+def test_watching_shows_entries_as_they_come_and_ends_with_ctrl_c(server, smply, kitchen):
+    """In a pipe too, and quietly."""
+    send(smply, kitchen, "toggle")
+    which = ("--from", "-10m", "--machine", "toggler", "--instance", kitchen)
+    with watching(server, "logs", "watch", *which, "--clean") as out:
+        assert f"switched {kitchen}\n" in iter(out.readline, "")
+
+
+def test_an_instance_is_watched_as_it_changes(server, smply, kitchen):
+    """First as it is, then every state that follows, before there is another."""
+    with watching(server, "instances", "watch", "-m", "toggler", "-i", kitchen, "-a", ADA) as out:
+        updates = values(out)
+        before = next(updates)
+        assert (before["machineInstanceName"], before["state"]) == (kitchen, "off")
+        for state in ("on", "off"):
+            send(smply, kitchen, "toggle")
+            update = next(updates)
+            assert update["state"] == state
+            assert update["revision"] > before["revision"]
+            before = update
+
+
+def test_the_history_of_an_instance_is_watched(server, smply, kitchen):
+    """Since a revision that was seen before, or from the beginning."""
+    send(smply, kitchen, "toggle")
+    which = ("instances", "watch", "-m", "toggler", "-i", kitchen, "-a", ADA)
+    with watching(server, *which, "--since", "0") as out:
+        first, second = islice(values(out), 2)
+    assert (first["state"], second["state"]) == ("off", "on")
+    with watching(server, *which, "--since", str(first["revision"])) as out:
+        assert next(values(out)) == second
+    assert smply(*which, "--since", "-1").code == 2
+
+
+def test_who_may_not_read_watches_nothing(smply, kitchen):
+    """Nor does who does not say who they are."""
+    which = ("instances", "watch", "-m", "toggler", "-i", kitchen)
+    outcome = smply(*which, "-a", '{"sub": "eve"}')
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "allowRead" in outcome.err
+    assert smply(*which).code == 2
+
+
+def values(out: IO[str]) -> Iterator[Any]:
+    """JSON values that stand one after the other, each as soon as it is complete."""
+    text = ""
+    for line in iter(out.readline, ""):
+        text += line
+        if line == "}\n":
+            yield json.loads(text)
+            text = ""
 
 
 def test_dead_letters_are_listed_retried_and_discarded(smply, kitchen):

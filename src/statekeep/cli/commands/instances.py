@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter, Token
+from cyclopts import App, Parameter, Token, validators
 
 from statekeep.cli.api import as_json, connected, show_list
 from statekeep.cli.confirmation import Yes, confirm_name, warn_of
@@ -184,6 +185,42 @@ def send_event(
     require_one_identity(token, auth_context)
     with connected(options, token=token, act_as=auth_context) as api:
         show(as_json(api.machine_instances.send_event(machine, instance, event)), options.format)
+
+
+@app.command(
+    name="watch",
+    help_epilogue=examples(
+        """statekeep instances watch -m toggler -i kitchen --auth-context '{"sub": "user_1234"}'""",
+        """statekeep instances watch -m toggler -i kitchen -t "$TOKEN" --since 0""",
+    ),
+)
+def watch_instance(
+    *,
+    machine: Machine,
+    instance: Instance,
+    since: Annotated[
+        int | None,
+        Parameter(
+            metavar="REVISION",
+            validator=validators.Number(gte=0),
+            help="Begin with what came after this revision; 0 is the whole history. The state as it is, where it is left out.",
+        ),
+    ] = None,
+    token: EndUserToken = None,
+    auth_context: AuthContext = None,
+    options: GlobalsWithoutT = NOTHING_T,
+) -> None:
+    """Print the state of a machine instance, and then every state that follows, as it comes, until Ctrl-C.
+
+    A lost connection is made anew, and no state is missed. It ends where allowRead says no.
+    """
+    require_one_identity(token, auth_context)
+    with (
+        connected(options, token=token, act_as=auth_context) as api,
+        closing(api.machine_instances.subscribe(machine, instance, since=since)) as updates,
+    ):
+        for update in updates:
+            show(as_json(update), options.format)
 
 
 @app.command(
