@@ -125,6 +125,7 @@ async def test_without_a_way_nothing_begins(door: Door) -> None:
         ({"query": {"index": "owner", "op": "eq"}}, "query"),
         ({"query": {"index": "owner", "op": "like", "value": "x"}}, "query"),
         ({"instances": []}, "instances"),
+        ({"instances": ["fornt"]}, "instances"),
         ({"instances": ["a"] * (limits.SELECTION_NAMES_MAX + 1)}, "instances"),
         ({"toMachineVersionId": "ver_none"}, "toMachineVersionId"),
         ({"fromMachineVersionId": "ver_none"}, "fromMachineVersionId"),
@@ -222,7 +223,7 @@ async def test_by_index(door: Door) -> None:
     """Only those with such an entry; none of them here."""
     query = {"index": "owner", "op": "eq", "value": "ada"}
     assert (await door.dry_run(query=query))["total"] == 0
-    assert (await door.dry_run(instances=["front", "back"]))["total"] == 1
+    assert (await door.dry_run(instances=["front"]))["total"] == 1
 
 
 async def test_publishing_answers_with_the_blast_radius(door: Door) -> None:

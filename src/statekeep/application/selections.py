@@ -50,18 +50,25 @@ async def read_selection(store: Store, machine: Machine, text: SelectionText) ->
     if text.version is not None:
         await find_version(store, machine, text.version, "fromMachineVersionId")
     condition = None if text.query is None else await _condition(store, machine, text.query)
-    return InstanceSelection(machine.id, text.version, condition, _names(text.names))
+    names = None if text.names is None else await _names(store, machine, text.names)
+    return InstanceSelection(machine.id, text.version, condition, names)
 
 
-def _names(names: Sequence[str] | None) -> tuple[InstanceName, ...] | None:
-    if names is None:
-        return None
+async def _names(store: Store, machine: Machine, names: Sequence[str]) -> tuple[InstanceName, ...]:
     if not 0 < len(names) <= SELECTION_NAMES_MAX:
         raise InvalidParameter(
             f"instances names 1 to {SELECTION_NAMES_MAX} of them; leave it out for all",
             parameter="instances",
         )
-    return tuple(parse_instance_name(name, parameter="instances") for name in names)
+    parsed = tuple(parse_instance_name(name, parameter="instances") for name in names)
+    # A misspelled name would mean nobody, and look as if all were well.
+    if missing := await store.missing_instances(machine.id, parsed):
+        others = f", nor {len(missing) - 1} others that are named" if missing[1:] else ""
+        raise InvalidParameter(
+            f"there is no instance {missing[0]} of machine {machine.name}{others}",
+            parameter="instances",
+        )
+    return parsed
 
 
 async def _condition(store: Store, machine: Machine, asked: IndexQuestion) -> IndexCondition:

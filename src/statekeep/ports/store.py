@@ -525,6 +525,12 @@ class BulkUpgradeStore(Protocol):
         """The greatest number of an instance of the machine; 0 where it has none."""
         ...
 
+    async def missing_instances(
+        self, machine_id: int, names: Sequence[InstanceName]
+    ) -> Sequence[InstanceName]:
+        """Those of the names that no instance of the machine has, in their order."""
+        ...
+
     async def count_instances(self, selection: InstanceSelection, *, last: InstanceId) -> int:
         """How many instances up to `last` are selected."""
         ...

@@ -117,6 +117,14 @@ class TestSelections:
         selection = InstanceSelection(ground.machine.id, names=names)
         assert await names_of(store, selection, ids[-1]) == ["b", "j"]
 
+    async def test_names_that_nobody_has(self, store, ground, ids):
+        """In the order in which they were asked about; whether another machine has them or not."""
+        other = await lay_ground(store, machine="other")
+        await create_instances(store, other, ["z"])
+        names = [InstanceName(name) for name in ("z", "b", "nobody", "a", "j")]
+        assert await store.missing_instances(ground.machine.id, names) == ["z", "nobody"]
+        assert await store.missing_instances(ground.machine.id, names[1:2]) == []
+
     @pytest.mark.parametrize("comparison", [None, *Comparison])
     async def test_by_index(self, store, ground, ids, comparison):
         """Once each, however many entries match; in all comparisons."""

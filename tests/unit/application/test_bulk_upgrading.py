@@ -142,7 +142,7 @@ class TestUpgrading:
 
     async def test_some_may_be_named(self, world):
         """The others stay."""
-        job_id = await begin(world, SelectionText(names=["b", "nobody"]))
+        job_id = await begin(world, SelectionText(names=["b"]))
         await world.upgrading.work()
         assert await results(world, job_id) == {"b": ("upgraded", "")}
         assert world.resident("a").version.id == "ver_1"

@@ -22,7 +22,7 @@ from statekeep.domain.bulk_upgrade import (
 from statekeep.domain.errors import InvalidState, NotFound
 from statekeep.domain.index import NO_INDEX_ENTRIES
 from statekeep.domain.limits import BULK_UPGRADES_KEPT
-from statekeep.domain.names import BulkUpgradeId, InstanceId, VersionId
+from statekeep.domain.names import BulkUpgradeId, InstanceId, InstanceName, VersionId
 from statekeep.ports.pages import Page
 from statekeep.ports.store import BulkUpgradeStore, SelectedInstance, SelectedPortion
 from statekeep.storage.memory.indexes import MemoryIndexes
@@ -49,6 +49,12 @@ class MemoryBulkUpgrades(MemoryIndexes, BulkUpgradeStore):
 
     async def newest_instance(self, machine_id: int) -> InstanceId:
         return max((it.id for it in self._standing(machine_id)), default=InstanceId(0))
+
+    async def missing_instances(
+        self, machine_id: int, names: Sequence[InstanceName]
+    ) -> Sequence[InstanceName]:
+        known = {it.name for it in self._standing(machine_id)}
+        return [name for name in names if name not in known]
 
     async def count_instances(self, selection: InstanceSelection, *, last: InstanceId) -> int:
         standing = self._standing(selection.machine_id)

@@ -22,7 +22,7 @@ from statekeep.domain.bulk_upgrade import (
 from statekeep.domain.errors import InvalidState, NotFound
 from statekeep.domain.index import Comparison, IndexFilter
 from statekeep.domain.limits import BULK_SELECTION_PORTION, BULK_UPGRADES_KEPT
-from statekeep.domain.names import BulkUpgradeId, InstanceId
+from statekeep.domain.names import BulkUpgradeId, InstanceId, InstanceName
 from statekeep.domain.timer import Timer
 from statekeep.ports.pages import Page
 from statekeep.ports.store import BulkUpgradeStore, SelectedInstance, SelectedPortion
@@ -41,6 +41,13 @@ class SqliteBulkUpgrades(NamedQueries, BulkUpgradeStore):
         row = self._read("newest_instance_of_machine", machine_id=machine_id)
         assert row is not None, "an aggregate has a row"
         return InstanceId(row[0])
+
+    async def missing_instances(
+        self, machine_id: int, names: Sequence[InstanceName]
+    ) -> Sequence[InstanceName]:
+        named = {"machine_id": machine_id, "names": json_of(names)}
+        rows = await self._database.scan_rows(QUERIES["missing_instances"], named)
+        return [InstanceName(name) for (name,) in rows]
 
     async def count_instances(self, selection: InstanceSelection, *, last: InstanceId) -> int:
         named = _wanted(selection)

@@ -695,6 +695,11 @@ WHERE instances.machine_id = :machine_id AND instances.id > :position AND instan
   ))
 ORDER BY instances.id;
 
+-- name: missing_instances
+SELECT value FROM json_each(:names)
+WHERE NOT EXISTS (SELECT 1 FROM instances WHERE instances.machine_id = :machine_id AND instances.name = value)
+ORDER BY key;
+
 -- name: count_selected_instances
 SELECT count(*) FROM instances JOIN versions ON versions.number = instances.version
 WHERE instances.machine_id = :machine_id AND instances.id > :position AND instances.id <= :last
