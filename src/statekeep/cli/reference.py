@@ -44,7 +44,7 @@ the JSON.
 | 1 | It did not work; stderr says why. Also where a question was not answered with yes |
 | 2 | It was not understood: an option or value is wrong |
 | 130 | Ctrl-C |
-| 141 | Nobody reads the output any more, as in `statekeep machines list \\| head -1` |
+| 141 | Nobody reads the output any more, as where `head -1` has seen enough |
 
 `NO_COLOR` turns colours off. Questions are asked on stderr and answered on stdin; `--yes` answers them.
 

@@ -48,7 +48,7 @@ def _section(tag: str) -> str:
     if tag == _ENDPOINTS_TAG:
         listed = listed[:1]
     rows = "\n".join(map(_operation, listed))
-    return f"### {tag}\n\n| Operation | | Who may | Answer |\n|---|---|---|---|\n{rows}"
+    return f"### {tag}\n\n| Operation | Who may | Answer |\n|---|---|---|\n{rows}"
 
 
 def _operation(route: Route) -> str:
@@ -56,13 +56,13 @@ def _operation(route: Route) -> str:
     if route.tag == _ENDPOINTS_TAG:
         method, summary = "*", summary.removesuffix(f" with {route.method}")
     told = f"**{summary}.** {' '.join(route.description.split())}".strip()
-    return _row([f"`{method} {route.path}`", told, _who_may(route), _answer(route)])
+    return _row([f"`{method} {route.path}`<br>{told}", _who_may(route), _answer(route)])
 
 
 def _who_may(route: Route) -> str:
     scopes = [f"`{scope}`" for scope in (route.scope, *route.more_scopes) if scope]
     if scopes:
-        return ", ".join(scopes)
+        return "<br>".join(scopes)
     if route.is_public:
         return "anybody"
     return "a member" if MissingUser in route.errors else "a caller"

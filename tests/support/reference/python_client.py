@@ -33,15 +33,15 @@ def operations() -> str:
 
 
 def results() -> str:
-    """A table of what operations return."""
-    rows = [
-        f"| `{name}` | {_fields(model)} | {_told(model)} |"
+    """What operations return."""
+    items = [
+        f"- `{name}`: {_told(model)}\n\n    {_fields(model)}\n"
         for name, model in vars(models).items()
         if isinstance(model, type)
         and issubclass(model, msgspec.Struct)
         and model not in (msgspec.Struct, *_TOLD_BY_PROSE)
     ]
-    return "\n".join(["| Result | Fields | |", "|---|---|---|", *rows])
+    return "\n".join(items)
 
 
 def _section(name: str, noun: Noun[Any]) -> str:
@@ -85,8 +85,7 @@ def _fields(model: type[msgspec.Struct]) -> str:
         for base in reversed(model.__mro__)
         for name, annotation in inspect.get_annotations(base).items()
     }
-    fields = (f"`{name}: {types[name]}`" for name in model.__struct_fields__)
-    return ", ".join(fields).replace("|", "\\|")
+    return ", ".join(f"`{name}: {types[name]}`" for name in model.__struct_fields__)
 
 
 def _told(kind: type) -> str:
