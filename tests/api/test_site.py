@@ -150,6 +150,24 @@ class TestSigningIn:
         page = await browser.press("Sign in")
         assert page.path == f"/device?user_code={begun['user_code']}"
 
+    @pytest.mark.parametrize("path", ["/device", "/device?user_code=BBBB-BBBB"])
+    async def test_signing_in_by_a_link_of_the_operator_leads_on(self, api, path):
+        """Which does not say where: the browser has kept it, and keeps it no longer."""
+        browser = Visitor(api.app)
+        await browser.open(path)
+        for expected in (path, "/account"):
+            await browser.open(link(api))
+            page = await browser.press("Sign in")
+            assert page.path == expected
+
+    @pytest.mark.parametrize("kept", ["https%3A%2F%2Fevil.example", "%2F%2Fevil.example", "%"])
+    async def test_what_a_browser_has_kept_leads_to_our_pages_only(self, api, kept):
+        """Others may have put it there."""
+        browser = Visitor(api.app)
+        browser.cookies.set("statekeep-next", kept)
+        await browser.open(link(api))
+        assert (await browser.press("Sign in")).path == "/account"
+
     async def test_nobody_learns_who_has_an_account(self, mailing):
         """From the page: it is the same, whether there is one, the mailbox is full, or too many were sent."""
         pages = set()
@@ -302,7 +320,7 @@ class TestInvitations:
             f"/invitation?code={code}", headers={"sec-fetch-site": "same-origin"}
         )
         assert Page(answer).path.startswith("/sign-in?next=")
-        assert len(browser.cookies) == 0
+        assert "statekeep-session" not in browser.cookies
 
     async def test_who_is_somebody_else_signs_out_first(self, api):
         """They are told who they are."""

@@ -16,7 +16,7 @@ USAGE_PATH: Final = "/account/usage"
 
 
 _OWN_PATH: Final = re.compile(
-    rf"{DEVICE_PATH}\?user_code=[A-Za-z-]{{1,20}}|{INVITATION_PATH}\?code=[\w-]{{1,100}}|{USAGE_PATH}\?org=[\w-]{{1,100}}",
+    rf"{DEVICE_PATH}(\?user_code=[A-Za-z-]{{1,20}})?|{INVITATION_PATH}\?code=[\w-]{{1,100}}|{USAGE_PATH}\?org=[\w-]{{1,100}}",
     re.ASCII,
 )
 

@@ -238,6 +238,8 @@ MAILS_RATE = Rate(1, 100)
 MAIL_TIMEOUT = timedelta(seconds=15)
 """For one mail, from looking up the mail server's name to its answer."""
 DEVICE_LOGIN_VALID_FOR = timedelta(minutes=15)
+NEXT_PAGE_KEPT_FOR = DEVICE_LOGIN_VALID_FOR
+"""How long a browser keeps the page that it was sent away from to sign in first: as long as a code on it is good."""
 DEVICE_POLL_INTERVAL = timedelta(seconds=5)
 """Between two questions of a device, which gets longer by as much each time it does not wait."""
 DEVICE_LOGINS_MAX = 10_000

@@ -1,30 +1,32 @@
 """Browsers: the session that they send along, and whether it was one of our pages that made them send something.
 
 What must stay true: nothing is done by GET but shown; whatever does something asks `require_own_page` first. The session is in a cookie, and nothing but the
-pages reads it.
+pages reads it. Another cookie has the page that somebody wanted before they had signed in: it is theirs to change, so it is no more than a wish.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from starlette.requests import Request
 
 from statekeep.api.http.reply import Reply
 from statekeep.application.sessions import BegunSession, Sessions, SignedIn
 from statekeep.domain.errors import CrossOrigin, Unauthenticated
-from statekeep.domain.limits import LABEL_LENGTH_MAX
+from statekeep.domain.limits import LABEL_LENGTH_MAX, NEXT_PAGE_KEPT_FOR
 
-_COOKIE: Final = "statekeep-session"
+_SESSION: Final = "statekeep-session"
+_NEXT: Final = "statekeep-next"
 _HOST_PREFIX: Final = "__Host-"
 """Browsers take a name that begins so from this very host only, over TLS (RFC 6265bis, 4.1.3)."""
 
 
 def session_token_in(request: Request, base_url: str) -> str | None:
     """What the browser was told to keep by `signed_in`."""
-    return request.cookies.get(_cookie_name(base_url))
+    return request.cookies.get(_cookie_name(_SESSION, base_url))
 
 
 async def who_sent(request: Request, sessions: Sessions, base_url: str) -> SignedIn | None:
@@ -62,13 +64,32 @@ def label_of(headers: Mapping[str, str]) -> str:
 def signed_in(begun: BegunSession, path: str, base_url: str) -> Reply:
     """Go on at that path, and keep the session."""
     session = begun.session
-    seconds = int((session.expires_at - session.created_at).total_seconds())
-    return _keeping(begun.token, seconds, path, base_url)
+    reply = redirect(path)
+    _keep(reply, _SESSION, begun.token, session.expires_at - session.created_at, base_url)
+    return reply
 
 
 def signed_out(path: str, base_url: str) -> Reply:
     """Go on at that path, and forget the session."""
-    return _keeping("", 0, path, base_url)
+    reply = redirect(path)
+    _keep(reply, _SESSION, "", timedelta(), base_url)
+    return reply
+
+
+def keep_next(reply: Reply, path: str, base_url: str) -> None:
+    """Keep where to go on after signing in: links that the operator makes do not say."""
+    _keep(reply, _NEXT, quote(path, safe=""), NEXT_PAGE_KEPT_FOR, base_url)
+
+
+def forget_next(reply: Reply, base_url: str) -> None:
+    """They have been there."""
+    _keep(reply, _NEXT, "", timedelta(), base_url)
+
+
+def next_in(request: Request, base_url: str) -> str | None:
+    """What `keep_next` has kept, or whatever else the browser says."""
+    kept = request.cookies.get(_cookie_name(_NEXT, base_url))
+    return None if kept is None else unquote(kept)
 
 
 def redirect(path: str) -> Reply:
@@ -81,18 +102,17 @@ def redirect(path: str) -> Reply:
     return Reply(303, headers, b"")
 
 
-def _keeping(token: str, seconds: int, path: str, base_url: str) -> Reply:
-    reply = redirect(path)
+def _keep(reply: Reply, name: str, value: str, time: timedelta, base_url: str) -> None:
+    age = f"Max-Age={int(time.total_seconds())}"
     # Lax, not Strict: links in terminals and mails lead here, and who follows one is signed in.
-    cookie = f"{_cookie_name(base_url)}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax"
+    cookie = f"{_cookie_name(name, base_url)}={value}; Path=/; {age}; HttpOnly; SameSite=Lax"
     if _is_secure(base_url):
         cookie += "; Secure"
     reply.headers.append((b"set-cookie", cookie.encode("ascii")))
-    return reply
 
 
-def _cookie_name(base_url: str) -> str:
-    return f"{_HOST_PREFIX}{_COOKIE}" if _is_secure(base_url) else _COOKIE
+def _cookie_name(name: str, base_url: str) -> str:
+    return f"{_HOST_PREFIX}{name}" if _is_secure(base_url) else name
 
 
 def _is_secure(base_url: str) -> bool:

@@ -126,13 +126,13 @@ def sign_in_address(next_path: str | None) -> str:
 
 def _required_user(visit: Visit, next_path: str | None = None) -> SignedIn:
     if visit.who is None:
-        raise SignInFirst(next_path if next_path is not None and is_own_path(next_path) else None)
+        raise SignInFirst(_own(next_path))
     return visit.who
 
 
-def _next_of(fields: Mapping[str, str]) -> str | None:
-    wanted = fields.get("next", "")
-    return wanted if is_own_path(wanted) else None
+def _own(path: str | None) -> str | None:
+    """The path, where we may send a browser there."""
+    return path if path is not None and is_own_path(path) else None
 
 
 async def show_sign_in(visit: Visit) -> Reply:
@@ -140,23 +140,32 @@ async def show_sign_in(visit: Visit) -> Reply:
     token = visit.query.get("token")
     if token is not None:
         return pages.confirm_sign_in((await visit.people.sign_in.look(token)).email)
-    next_path = _next_of(visit.query)
+    next_path = _own(visit.query.get("next"))
     if visit.who is not None:
         return browser.redirect(next_path or ACCOUNT_PATH)
     sends_links = visit.people.sign_in.sends_links
-    return pages.ask_for_link(sends_links=sends_links, next_path=next_path)
+    reply = pages.ask_for_link(sends_links=sends_links, next_path=next_path)
+    if next_path is not None:
+        browser.keep_next(reply, next_path, visit.base_url)
+    return reply
 
 
 async def sign_in(visit: Visit) -> Reply:
     """Use a link, or ask for one."""
     token = visit.query.get("token")
     if token is None:
-        visit.people.sign_in.request_link(visit.form.get("email", ""), _next_of(visit.form))
+        visit.people.sign_in.request_link(visit.form.get("email", ""), _own(visit.form.get("next")))
         return pages.link_is_mailed()
     offered = await visit.people.sign_in.look(token)
     begun = await visit.people.sign_in.sign_in(token, visit.label)
     await _leave(visit)
-    return browser.signed_in(begun, offered.next_path or ACCOUNT_PATH, visit.base_url)
+    kept = browser.next_in(visit.request, visit.base_url)
+    reply = browser.signed_in(
+        begun, offered.next_path or _own(kept) or ACCOUNT_PATH, visit.base_url
+    )
+    if kept is not None:
+        browser.forget_next(reply, visit.base_url)
+    return reply
 
 
 async def sign_out(visit: Visit) -> Reply:
@@ -175,7 +184,7 @@ async def show_device(visit: Visit) -> Reply:
     """Ask for a code; with one, ask about the device."""
     user_code = visit.query.get("user_code")
     if user_code is None:
-        _required_user(visit, None)
+        _required_user(visit, DEVICE_PATH)
         return pages.ask_for_code()
     who = _required_user(visit, device_path(user_code))
     login = visit.people.device_logins.look(who.user.id, user_code)
