@@ -84,6 +84,23 @@ Deno.test("a machine that XState itself cannot make is refused", async () => {
   ) await refusal(make(config));
 });
 
+Deno.test("what XState cannot make is told with the author's line, however deep it is", async () => {
+  const deep = (states: string, levels: number): string =>
+    levels === 0 ? states : deep(`{ a: { initial: "a", states: ${states} } }`, levels - 1);
+  const config = `{ initial: "a", states: ${deep('{ a: { on: { go: "nowhere" } } }', 8)} }`;
+  const { message, stack } = await refusal(
+    `import { createMachine } from "xstate";\nexport default createMachine(${config});\n${allow}`,
+  );
+  assert.match(message, /'nowhere' does not exist/);
+  assert.match(stack, /^ +at machine\.js:2:16$/);
+});
+
+Deno.test("code that throws a syntax error was read all right", async () => {
+  const { message, stack } = await refusal('const a = 1;\nJSON.parse("{");');
+  assert.match(message, /^SyntaxError: [^\n]+$/);
+  assert.match(stack, /^ +at JSON\.parse \(<anonymous>\)\n +at machine\.js:2:6$/);
+});
+
 Deno.test("a module may wait and reach out while it is loaded", async () => {
   const { ok } = await load(`await new Promise((r) => setTimeout(r, 5)); ${machine}${allow}`);
   assert.equal(ok.major, 5);

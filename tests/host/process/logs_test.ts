@@ -156,6 +156,31 @@ Deno.test("an action that fails is logged with the author's part of the stack, a
   );
 });
 
+for (const major of [4, 5] as const) {
+  Deno.test(`a guard that throws is told with the author's part of the stack, XState ${major}`, async () => {
+    const [key, more] = major === 4
+      ? ["cond", 'nested: { cond: "named" }']
+      : ["guard", 'nested: { guard: and(["fine", or([not(() => broken()), "fine"])]) }'];
+    await using host = await HostProcess.start(
+      `import { createMachine${major === 5 ? ", and, not, or" : ""} } from "xstate";
+      function broken() { throw new TypeError("broken guard"); }
+      export default createMachine({ predictableActionArguments: true, initial: "a", states: { a: { on: {
+        named: { ${key}: "named" }, inline: { ${key}: () => broken() }, ${more}, fine: { ${key}: "fine", target: "b" },
+      } }, b: {} } }, { guards: { named: () => broken(), fine: () => true } });
+      export const allowRead = () => true, allowWrite = () => true;`,
+      { xstate: major },
+    );
+    await host.create(1);
+    for (const event of ["named", "inline", "nested"]) {
+      const [{ error }] = await host.step(1, 1, [{ type: event }]);
+      assert.match(error.message, /^Unable to evaluate guard [^]*broken guard$/, event);
+      assert.match(error.stack, /^ +at broken \(machine\.js:2:\d+\)\n +at /, event);
+    }
+    const { steps } = await host.one(1, 1, "fine");
+    assert.equal(steps[0].snapshot.value, "b");
+  });
+}
+
 Deno.test("errors that are printed show the author's part of the stack, too", async () => {
   await using host = await HostProcess.start(module(`
     function broken() { throw new TypeError("inner"); }

@@ -53,6 +53,23 @@ Deno.test("places are those in the author's file, in failures, logs and whatever
   assert.match(error.stack, new RegExp(`^ +at ${place}`));
 });
 
+Deno.test("what the bundler has added is not shown", async () => {
+  // The first line is the bundler's own, the second in place of a module of Node's, the third the author's.
+  const code = [
+    "const glue = () => standIn();",
+    'const standIn = () => { throw new Error("at once"); };',
+    "[0].map(() => glue());",
+  ].join("\n");
+  const map = { version: 3, sources: ["not-required:fs", "a.ts"], names: [] };
+  await using host = await HostProcess.startEmpty();
+  const { error } = await host.load(`${code}\n${comment({ ...map, mappings: ";AAAA;ACAA" })}`);
+  assert.equal(error.message, "at once");
+  assert.match(
+    error.stack,
+    /^ +at a\.ts:1:\d+\n +at Array\.map \(<anonymous>\)\n +at a\.ts:1:\d+$/,
+  );
+});
+
 Deno.test("a module that cannot be loaded tells where it threw", async () => {
   await using host = await HostProcess.startEmpty();
   const { error } = await host.load(`throw new Error("at once");\n${lineByLine("src/a.ts", 1)}`);

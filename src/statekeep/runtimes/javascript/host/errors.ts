@@ -3,6 +3,7 @@
  */
 
 import type { Failure } from "./frames.ts";
+import { originOf } from "./guards.ts";
 import { wellFormed } from "./natives.ts";
 import { SOURCE } from "./source_map.ts";
 
@@ -12,8 +13,27 @@ const STACK_CHARACTERS_MAX = 16_000;
 /** The addresses under which the author's modules were loaded, and how they are shown. */
 const moduleNames = new Map<string, string>();
 
-export function nameModule(url: string, name: string) {
+/** Those of them that have a map. What it does not lead out of is in no file of the author's. */
+const mappedModules: string[] = [];
+
+export function nameModule(url: string, name: string, { isMapped }: { isMapped: boolean }) {
   moduleNames.set(url, name);
+  if (isMapped) mappedModules.push(url);
+}
+
+/** XState calls itself many times between `createMachine` and what is wrong with it: with ten frames, as usual, none of the author's is left. */
+const LOADING_FRAMES_MAX = 100;
+
+/** `load`, in which stacks are deep. */
+export async function withDeepStacks<Loaded>(load: () => Promise<Loaded>): Promise<Loaded> {
+  const usual = Error.stackTraceLimit;
+  Error.stackTraceLimit = LOADING_FRAMES_MAX;
+  try {
+    return await load();
+  } finally {
+    // Else the author has chosen.
+    if (Error.stackTraceLimit === LOADING_FRAMES_MAX) Error.stackTraceLimit = usual;
+  }
 }
 
 /** A failure with a code of its own, in words for the author. */
@@ -59,7 +79,7 @@ export function errorText(error: unknown): string {
 export function describeError(error: unknown): { message: string; stack: string } {
   try {
     const message = tidy(messageOf(error)).slice(0, MESSAGE_CHARACTERS_MAX);
-    const stack = error instanceof Error ? authorFrames(error.stack) : "";
+    const stack = error instanceof Error ? authorFrames(originOf(error).stack) : "";
     return {
       message: wellFormed(message),
       stack: wellFormed(stack.slice(0, STACK_CHARACTERS_MAX)),
@@ -85,13 +105,19 @@ function authorFrames(stack: unknown): string {
   return stack.split("\n").filter(isAuthorFrame).map(tidy).join("\n");
 }
 
-// The host, XState and Deno are not the author's to debug.
-function isAuthorFrame(line: string): boolean {
-  return FRAME.test(line) && (line.includes(SOURCE) || !FOREIGN.test(line));
+// The host, XState and Deno are not the author's to debug, nor is what the bundler adds. What is built into JavaScript is where the author has called it.
+function isAuthorFrame(line: string, index: number, lines: string[]): boolean {
+  if (!FRAME.test(line)) return false;
+  if (BUILT_IN.test(line)) return isAuthorFrame(lines[index + 1] ?? "", index + 1, lines);
+  if (line.includes(SOURCE)) return !STAND_IN.test(line);
+  return !FOREIGN.test(line) && !mappedModules.some((url) => line.includes(url));
 }
 
 const FRAME = /^\s+at /;
+const BUILT_IN = /\(<anonymous>\)( \{)?$/;
 const FOREIGN = /\b(file|ext|node):/;
+/** In bundles these are in place of modules of Node.js. */
+const STAND_IN = new RegExp(`${SOURCE}not-(required|imported):`);
 
 /** What author code prints, with names for addresses and without the frames that are not the author's. */
 export function tidyOutput(text: string): string {
@@ -99,9 +125,10 @@ export function tidyOutput(text: string): string {
 }
 
 function withoutForeignFrames(text: string): string {
+  const lines = text.split("\n");
   const kept: string[] = [];
-  for (const line of text.split("\n")) {
-    if (!FRAME.test(line) || isAuthorFrame(line)) kept.push(line);
+  for (const [index, line] of lines.entries()) {
+    if (!FRAME.test(line) || isAuthorFrame(line, index, lines)) kept.push(line);
     // Behind the last frame Deno begins to list what else the error has.
     else if (line.endsWith(" {")) kept.push(`${kept.pop() ?? ""} {`);
   }

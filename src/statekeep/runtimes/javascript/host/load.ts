@@ -5,7 +5,7 @@
 import type { Activity } from "./activity.ts";
 import { runAs } from "./activity.ts";
 import type { Driver } from "./driver.ts";
-import { failure, HostError, nameModule } from "./errors.ts";
+import { failure, HostError, nameModule, withDeepStacks } from "./errors.ts";
 import type { Failure } from "./frames.ts";
 import { notingMadeUpNames } from "./persistent.ts";
 import type { Author } from "./turn.ts";
@@ -52,12 +52,12 @@ export async function evaluate(
   name: string,
   remedies: Remedies,
 ): Promise<Record<string, unknown>> {
-  const module = [withSourceNames(code), `\n//# sourceURL=${name}`];
-  const source = new Blob(module, { type: "text/javascript" });
+  const { code: body, isMapped } = withSourceNames(code);
+  const source = new Blob([body, `\n//# sourceURL=${name}`], { type: "text/javascript" });
   const url = createObjectURL(source);
-  nameModule(url, name);
+  nameModule(url, name, { isMapped });
   try {
-    return await import(url);
+    return await withDeepStacks(() => import(url));
   } catch (error) {
     throw withRemedy(error, remedies);
   } finally {
@@ -82,7 +82,9 @@ const MACHINE_REMEDIES: Remedies = [
 
 /** Deno tells which of its options forbids an import; the author has to know what to do. */
 function withRemedy(error: unknown, remedies: Remedies): unknown {
-  const { message } = failure(error, "bad-version");
+  const { message, stack } = failure(error, "bad-version");
+  // A place in the code means that it could be read, and was running: that was `JSON.parse`, say.
+  if (stack !== undefined && message.startsWith("SyntaxError")) return error;
   const remedy = remedies.find(([pattern]) => pattern.test(message))?.[1];
   return remedy === undefined ? error : new HostError("bad-version", `${message}\n${remedy}`);
 }

@@ -16,14 +16,20 @@ const DATA = /^data:application\/json;(?:charset=utf-?8;)?base64,([A-Za-z0-9+/]+
 /** After the map there is nothing but comments; else it is a part of a text that only looks like one. */
 const END = /^(?:\s|\/\/[^\n]*(?:\n|$))*$/;
 
+export interface Module {
+  readonly code: string;
+  readonly isMapped: boolean;
+}
+
 /** The code with its map as Deno needs it, or without where that is none that can be used. */
-export function withSourceNames(code: string): string {
+export function withSourceNames(code: string): Module {
   const start = code.lastIndexOf(BEGINNING);
-  if (start === -1) return code;
+  if (start === -1) return { code, isMapped: false };
   const [line = ""] = code.slice(start + BEGINNING.length).split("\n", 1);
   const rest = code.slice(start + BEGINNING.length + line.length);
-  if (!END.test(rest)) return code;
-  return code.slice(0, start) + commentFor(line.trim()) + rest;
+  if (!END.test(rest)) return { code, isMapped: false };
+  const comment = commentFor(line.trim());
+  return { code: code.slice(0, start) + comment + rest, isMapped: comment !== "" };
 }
 
 function commentFor(url: string): string {

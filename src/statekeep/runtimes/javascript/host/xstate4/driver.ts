@@ -9,6 +9,7 @@ import { HostError } from "../errors.ts";
 import { checkSource, isInstanceSource } from "../persistent.ts";
 import { adopt, isOwn, OWN_VERSION } from "./copies.ts";
 import { allNodes, definitionOf } from "./definition.ts";
+import { noteErrorsOfGuards } from "./guards.ts";
 import { Instance4 } from "./instance.ts";
 import { type Activity, isFunction, isObject, type Machine, type StateNode } from "./types.ts";
 
@@ -48,6 +49,7 @@ function prepare(machine: Machine): Machine {
   for (const node of allNodes(machine)) {
     for (const activity of node.activities) checkInvocation(machine, node, activity);
   }
+  noteErrorsOfGuards(machine);
   return machine;
 }
 

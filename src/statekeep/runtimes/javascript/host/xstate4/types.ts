@@ -5,6 +5,7 @@
  */
 
 import type { JsonObject, MachineEvent, StateValue } from "../frames.ts";
+import type { Guard } from "../guards.ts";
 
 export type { MachineEvent, StateValue };
 
@@ -76,6 +77,7 @@ export interface Machine extends StateNode {
     actions?: { [type: string]: unknown };
     services?: { [src: string]: unknown };
     delays?: { [name: string]: unknown };
+    guards?: { [name: string]: Guard };
   };
   _init(): void;
   withContext(context: unknown): Machine;

@@ -9,6 +9,7 @@ import { rewriteActions } from "./action_lists.ts";
 import { afterTable } from "./after.ts";
 import { chartOf, observationOf } from "./chart.ts";
 import { isXState5, refuseOldCopies, requireTargets } from "./compatibility.ts";
+import { noteErrorsOfGuards } from "./guards.ts";
 import { InitialContext } from "./initial_context.ts";
 import type { Definition } from "./live.ts";
 import { XState5Instance } from "./live.ts";
@@ -27,6 +28,7 @@ export function xstate5Driver(machine: unknown, isObserved = false): Driver {
   requireTargets(machine);
   checkInvocations(machine);
   rewriteActions(machine);
+  noteErrorsOfGuards(machine);
   if (machine.options?.maxIterations === Infinity) machine.options.maxIterations = MICROSTEPS_MAX;
   const definition: Definition = {
     machine,

@@ -23,7 +23,7 @@ export interface StateNode {
 
 export interface Implementations {
   actions: Record<string, unknown>;
-  readonly guards: Record<string, unknown>;
+  guards: Record<string, unknown>;
   readonly actors: Record<string, unknown>;
   readonly delays: Record<string, unknown>;
 }

@@ -1,0 +1,46 @@
+/**
+ * The guards of a machine's definition, made to keep what they throw.
+ */
+
+import { type Guard, notingErrors } from "../guards.ts";
+import type { Machine, StateNode } from "./shapes.ts";
+
+interface Transition {
+  guard?: unknown;
+}
+
+interface Node extends StateNode {
+  readonly transitions: Map<string, Transition[]>;
+  readonly always?: Transition[];
+}
+
+/** `and`, `or`, `not` and `stateIn`. */
+interface BuiltIn {
+  readonly check: unknown;
+  guards?: unknown[];
+}
+
+/** Changes `machine`, once. */
+export function noteErrorsOfGuards(machine: Machine): void {
+  for (const node of machine.idMap.values()) {
+    const { transitions, always = [] } = node as Node;
+    for (const transition of [...[...transitions.values()].flat(), ...always]) {
+      transition.guard = noted(transition.guard);
+    }
+  }
+  const { implementations } = machine;
+  implementations.guards = Object.fromEntries(
+    Object.entries(implementations.guards).map(([name, guard]) => [name, noted(guard)]),
+  );
+}
+
+function noted(guard: unknown): unknown {
+  if (typeof guard !== "function") return guard;
+  if (!isBuiltIn(guard)) return notingErrors(guard as Guard);
+  if (Array.isArray(guard.guards)) guard.guards = guard.guards.map(noted);
+  return guard;
+}
+
+function isBuiltIn(guard: unknown): guard is BuiltIn {
+  return "check" in (guard as object);
+}
