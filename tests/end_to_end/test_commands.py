@@ -450,6 +450,20 @@ def test_who_may_not_read_watches_nothing(smply, kitchen):
     assert smply(*which).code == 2
 
 
+def test_no_proxy_gets_between_a_command_and_the_server_whose_folder_it_names(
+    server, kitchen, tmp_path
+):
+    """Neither for requests nor for what is watched: a proxy on another machine knows no 127.0.0.1 of this one."""
+    nobody_listens = "http://127.0.0.1:1"
+    smply = CommandLine(tmp_path, http_proxy=nobody_listens, https_proxy=nobody_listens)
+    credentials = {"apiUrl": server.url, "orgId": server.organization_id, "token": server.token}
+    (tmp_path / "credentials.json").write_text(json.dumps(credentials))
+    near = ("--data-dir", str(tmp_path))
+    assert smply.expect("machines", "get", "-m", "toggler", *near)["slug"] == "toggler"
+    which = ("-m", "toggler", "-i", kitchen, "-a", '{"sub": "eve"}')
+    assert "allowRead" in smply("instances", "watch", *which, *near).err
+
+
 def values(out: IO[str]) -> Iterator[Any]:
     """JSON values that stand one after the other, each as soon as it is complete."""
     text = ""

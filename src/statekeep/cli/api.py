@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from statekeep.client import Client
     from statekeep.client.models import Page
 
-_CONNECT_SECONDS: Final = 10
 _SILENCE_SECONDS: Final = 120
 """How long an answer may take. The server itself waits 90 seconds for a machine."""
 _RETRY_SECONDS: Final = 3
@@ -49,24 +48,22 @@ def client_for(
     silence_seconds: float = _SILENCE_SECONDS,
 ) -> Iterator[Client]:
     """The same where the server is known."""
-    # Only here: an HTTP client takes longer to import than most mistakes take to be found.
-    import httpx
-
+    # Only here: it takes longer to import than most mistakes take to be found.
     from statekeep.client import Client
 
-    timeout = httpx.Timeout(silence_seconds, connect=_CONNECT_SECONDS)
     with (
         _told_of_errors(target),
-        httpx.Client(timeout=timeout, trust_env=not target.is_near) as http,
-    ):
-        yield Client(
+        Client(
             target.token,
             api_url=target.url,
             org_id=target.organization,
             act_as=act_as,
+            timeout_seconds=silence_seconds,
             retry_seconds=_RETRY_SECONDS,
-            http_client=http,
-        )
+            trust_env=not target.is_near,
+        ) as client,
+    ):
+        yield client
 
 
 @contextmanager

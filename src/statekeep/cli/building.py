@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from statekeep.cli.options import CodeOptions
 from statekeep.cli.output import CommandFailed, tell, warn
@@ -15,6 +14,8 @@ from statekeep.cli.progress import busy
 
 if TYPE_CHECKING:
     from statekeep.bundling import Dialect, Kind
+
+T = TypeVar("T")
 
 
 def build_machine(code: CodeOptions, *, skip_validation: bool = False) -> bytes:
@@ -40,7 +41,7 @@ def build_migration(code: CodeOptions) -> bytes:
 
     module = _module(code, Kind.MIGRATION)
     with _told_of_refusal(), busy("Checking the migration"):
-        _relay(asyncio.run(inspect_migration(module)))
+        _relay(_await(inspect_migration(module)))
     return gzip.compress(module, mtime=0)
 
 
@@ -49,7 +50,7 @@ def _inspect(module: bytes) -> None:
     from statekeep.bundling import inspect_machine
 
     with _told_of_refusal(), busy("Checking the bundle"):
-        facts = asyncio.run(inspect_machine(module))
+        facts = _await(inspect_machine(module))
     _relay(facts.output)
 
 
@@ -85,11 +86,18 @@ def _bundle(entry: Path, dialect: Dialect, kind: Kind) -> bytes:
         return bundle.code
 
     try:
-        return asyncio.run(run())
+        return _await(run())
     except BuildFailed as error:
         raise CommandFailed(f"{entry} could not be built:\n\n{error}") from error
     except BundlerUnavailable as error:
         raise CommandFailed(str(error)) from error
+
+
+def _await(work: Coroutine[Any, Any, T]) -> T:
+    # Commands that share a module with those that build should not wait for it.
+    import asyncio
+
+    return asyncio.run(work)
 
 
 def _relay(lines: tuple[str, ...]) -> None:

@@ -7,11 +7,10 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from tenacity import AsyncRetrying
-from websockets.asyncio.client import ClientConnection, connect
 
 from statekeep.client.course import Course
 from statekeep.client.http import api_errors, words
@@ -37,6 +36,9 @@ from statekeep.client.steps import (
     Steps,
     Transmission,
 )
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
 
 T = TypeVar("T")
 
@@ -133,6 +135,8 @@ class AwaitingShell:
                 return await asyncio.sleep(step.seconds)
 
     async def _dial(self, dial: Dial, held: _Held) -> ClientConnection:
+        from websockets.asyncio.client import connect
+
         with dial_errors():
             return await held.line.enter_async_context(connect(**self._sockets.words(dial)))
 

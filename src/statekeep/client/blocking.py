@@ -7,11 +7,10 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from tenacity import Retrying
-from websockets.sync.client import ClientConnection, connect
 
 from statekeep.client.course import Course
 from statekeep.client.http import api_errors, words
@@ -37,6 +36,9 @@ from statekeep.client.steps import (
     Steps,
     Transmission,
 )
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 T = TypeVar("T")
 
@@ -130,6 +132,8 @@ class BlockingShell:
                 return time.sleep(step.seconds)
 
     def _dial(self, dial: Dial, held: _Held) -> ClientConnection:
+        from websockets.sync.client import connect
+
         with dial_errors():
             socket: ClientConnection = held.line.enter_context(connect(**self._sockets.words(dial)))
         return socket

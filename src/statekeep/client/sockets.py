@@ -1,4 +1,8 @@
-"""What both shells say to websockets, and what they make of what it says."""
+"""What both shells say to websockets, and what they make of what it says.
+
+It is imported where a socket is opened: most programs never open one, and need not wait for what takes as long to import as all
+the rest of the client.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
-
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from typing import TYPE_CHECKING, Any, Final
 
 from statekeep.client.errors import (
     ApiError,
@@ -19,6 +21,9 @@ from statekeep.client.errors import (
     error_of,
 )
 from statekeep.client.steps import Dial
+
+if TYPE_CHECKING:
+    from websockets.exceptions import ConnectionClosed
 
 OPEN_SECONDS_MAX: Final = 10
 CLOSE_SECONDS_MAX: Final = 2
@@ -53,6 +58,8 @@ class Sockets:
 @contextmanager
 def dial_errors() -> Iterator[None]:
     """What websockets raises when no connection comes about becomes an error of ours."""
+    from websockets.exceptions import InvalidStatus, WebSocketException
+
     try:
         yield
     except InvalidStatus as error:
@@ -69,6 +76,8 @@ def dial_errors() -> Iterator[None]:
 @contextmanager
 def socket_errors() -> Iterator[None]:
     """What it raises when there is none any more."""
+    from websockets.exceptions import ConnectionClosed
+
     try:
         yield
     except ConnectionClosed as error:

@@ -309,11 +309,13 @@ def test_nobody_need_read_all_of_the_output():
     assert (result.stdout, result.stderr) == ("141\n", "")
 
 
-def test_asking_for_help_imports_nothing_large():
-    """So that it comes at once: no HTTP client, no codec, no server."""
+@pytest.mark.parametrize("command", ["--help", "machines list --help"])
+def test_asking_for_help_imports_nothing_large(command):
+    """So that it comes at once: no HTTP client, no codec, no event loop, no server."""
     script = (
-        "import sys; from statekeep.cli import main; main.run(['--help']);"
-        "print(sorted({'httpx', 'msgspec', 'apsw', 'statekeep.bootstrap', 'rich.markdown'} & sys.modules.keys()))"
+        f"import sys; from statekeep.cli import main; main.run({command.split()});"
+        "large = {'httpx', 'msgspec', 'asyncio', 'apsw', 'statekeep.bootstrap', 'rich.markdown'};"
+        "print(sorted(large & sys.modules.keys()))"
     )
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
