@@ -79,7 +79,14 @@ profile of that server is looked for.
 $ statekeep completion bash > ~/.local/share/bash-completion/completions/statekeep
 ```
 
-`completion zsh` and `completion fish` do the same for those shells, and `smply completion bash` for the other name.
+for bash with the package bash-completion, in its next session; create the folder if it is not there. fish reads `~/.config/fish/completions/statekeep.fish`. zsh reads `_statekeep` in a folder of `$fpath`:
+
+```console
+$ mkdir -p ~/.zsh/completions && statekeep completion zsh > ~/.zsh/completions/_statekeep
+$ echo 'fpath=(~/.zsh/completions $fpath); autoload -U compinit && compinit' >> ~/.zshrc
+```
+
+In bash and zsh `source <(statekeep completion bash)` in `~/.bashrc` (`~/.zshrc`, behind `compinit`) does without a file, some tenths of a second with every session. `smply completion bash` is for the other name.
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, fields, replace
@@ -332,7 +333,7 @@ def test_a_shell_gets_its_completion(run, shell):
         assert word in out
 
 
-@pytest.mark.parametrize(
+_COMPLETED = pytest.mark.parametrize(
     ("words", "completed"),
     [
         (["mach"], {"machines", "machine-versions"}),
@@ -342,6 +343,9 @@ def test_a_shell_gets_its_completion(run, shell):
         (["instances", "set-status", "--status", "p"], {"paused"}),
     ],
 )
+
+
+@_COMPLETED
 def test_bash_completes(run, tmp_path, words, completed):
     """What was typed so far."""
     script = tmp_path / "completion.bash"
@@ -352,6 +356,39 @@ def test_bash_completes(run, tmp_path, words, completed):
         ["bash", "-c", f"source {script}; {asked}"], capture_output=True, text=True, check=True
     )
     assert completed <= {word.strip() for word in result.stdout.splitlines()}
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish here")
+@_COMPLETED
+def test_fish_completes(run, tmp_path, words, completed):
+    """What was typed so far."""
+    script = tmp_path / "statekeep.fish"
+    script.write_text(run("completion", "fish")[1])
+    asked = f"source {script}; complete -C '{' '.join(['statekeep', *words])}'"
+    result = subprocess.run(
+        ["fish", "--no-config", "-c", asked], capture_output=True, text=True, check=True
+    )
+    assert completed <= {line.split("\t")[0] for line in result.stdout.splitlines()}
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh here")
+@pytest.mark.parametrize(
+    "read",
+    ["fpath=($PWD $fpath); compinit -u -D", "compinit -u -D; source ./_statekeep"],
+    ids=["found in a folder of $fpath", "sourced"],
+)
+def test_zsh_completes(run, tmp_path, read):
+    """The first time that it is asked. It completes on terminals only, so what our script tells it is printed instead."""
+    (tmp_path / "_statekeep").write_text(run("completion", "zsh")[1])
+    instead = '_arguments() { state=cmds }; _describe() { print -l "${(P@)4}" }'
+    result = subprocess.run(
+        ["zsh", "-f", "-c", f"autoload -U compinit; {read}; {instead}; $_comps[statekeep]"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "machines" in {line.split(":")[0] for line in result.stdout.splitlines()}
 
 
 def test_colours_are_for_terminals(run, monkeypatch):
