@@ -73,13 +73,14 @@ fmt: setup ## Format and repair what can be repaired
 	cd $(JAVASCRIPT) && $(DENO) fmt
 	cd tests/host && $(DENO) fmt
 
-bench: host ## Measure this checkout on this machine: host, HTTP layer, store, the whole path of an event (needs wrk), building, and dev
+bench: host ## Measure this checkout on this machine: host, HTTP layer, store, the whole path of an event (needs wrk), building, dev, and the first minutes
 	$(DENO) run --allow-all --config tests/host/deno.json benchmarks/host_steps.ts
 	$(BIN)/python benchmarks/http_stack.py
 	$(BIN)/python benchmarks/store_commits.py
 	$(BIN)/python benchmarks/event_path.py
 	$(BIN)/python benchmarks/bundling.py
 	$(BIN)/python benchmarks/dev.py
+	$(BIN)/python -m benchmarks.first_minutes
 
 # `make lock UPGRADE=1` moves every pin to the newest release that pyproject.toml and deno.json allow.
 COMPILE = build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
