@@ -1,4 +1,8 @@
-"""The published command line of State Backed, pointed at our server with -u and a stored token."""
+"""The published command line of State Backed, pointed at our server with -u and a stored token.
+
+Left out is what does not ask the API: `login` and `whoami` ask a service that is gone, whatever -u says, and `validate-bundle`, which
+creating machines and versions does too unless told otherwise, runs the bundle in Node.js itself.
+"""
 
 from __future__ import annotations
 
@@ -126,6 +130,19 @@ def test_machines(smply, version):
         "Deleted machine\n"
     )
     assert "empty" not in [machine["name"] for machine in smply.json("machines", "list")]
+
+
+def test_bundles_that_it_builds(smply, tmp_path):
+    """With an XState of their own inside: it makes no others."""
+    project = {"nodeModulesDir": "auto", "imports": {"xstate": "npm:xstate@4.38.3"}}
+    (tmp_path / "deno.json").write_text(json.dumps(project))
+    entry = tmp_path / "entry.js"
+    entry.write_text(MACHINE.replace("npm:xstate@4", "xstate"))
+    run_deno("cache", "--quiet", "--config", str(tmp_path / "deno.json"), str(entry))
+    smply("machines", "create", "--machine", "built", "--node", str(entry), "--skip-validation")
+    which = ("--machine", "built", "--instance", "kitchen", "-a", ADA)
+    smply("instances", "create", *which)
+    assert smply.json("instances", "send-event", *which, "-e", "toggle")["state"] == "on"
 
 
 def test_instances(smply, version):
