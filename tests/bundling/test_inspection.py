@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from random import Random
+
 import pytest
 
 from statekeep.bundling import inspect_machine, inspect_migration
 from statekeep.domain.errors import InvalidCode
+from statekeep.domain.limits import MIB
 
 MACHINE = b"""
 import { createMachine } from "npm:xstate@5";
@@ -15,6 +19,8 @@ export const httpApiMapper = { hook: { handler: () => ({}) } };
 export default createMachine({});
 console.log("loaded");
 """
+
+INCOMPRESSIBLE = b64encode(Random(0).randbytes(MIB))
 
 
 async def test_what_is_known_of_a_machine():
@@ -33,6 +39,8 @@ async def test_what_is_known_of_a_machine():
         (b"import 'npm:lodash';" + MACHINE, "Bundle everything else into the module"),
         (b"throw new Error('no luck');", "no luck"),
         (b"\xff", "not UTF-8"),
+        (MACHINE + b"/*" + b" " * 11 * MIB + b"*/", r"11\.01 MiB; a server takes at most 10"),
+        (MACHINE + b"//" + INCOMPRESSIBLE, r"1\.02 MiB gzipped; a server takes at most 1"),
     ],
 )
 async def test_what_a_server_would_refuse(code, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def test_a_login_is_kept(owner, server):
     assert who["userId"].startswith("usr_")
     [profile] = owner.expect("profiles", "list")
     assert (profile["apiUrl"], profile["email"], profile["inUse"]) == (server.url, OWNER, True)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", profile["endsAt"])
     credentials = owner.home / ".smply" / "credentials"
     assert credentials.stat().st_mode & 0o777 == 0o600
     assert "device" in [session["kind"] for session in owner.expect("sessions", "list")]

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from statekeep.bundling.packing import compress, excess
+from statekeep.domain.errors import InvalidCode
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import MachineName, OrganizationId, VersionId
 from statekeep.runtimes.host import Host
@@ -37,6 +39,7 @@ async def inspect_machine(code: bytes) -> MachineFacts:
 
     Raises InvalidCode where it would be refused: the message says why and the way out, `stack` where in the author's files it threw.
     """
+    _require_size(code)
     output = _Output()
     async with _pool() as pool:
         loaded = await pool.inspect(_NOBODYS, code, output)
@@ -47,10 +50,16 @@ async def inspect_machine(code: bytes) -> MachineFacts:
 
 async def inspect_migration(code: bytes) -> tuple[str, ...]:
     """The same for a migration (SPEC 8). What it printed while it was loaded."""
+    _require_size(code)
     output = _Output()
     async with _pool() as pool:
         await pool.inspect_migration(_NOBODYS, code, output)
     return tuple(output.lines)
+
+
+def _require_size(code: bytes) -> None:
+    if too_large := excess(len(code), compress(code)):
+        raise InvalidCode(too_large)
 
 
 class _Output(Deaf):

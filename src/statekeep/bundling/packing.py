@@ -23,8 +23,8 @@ def pack(built: BundledFrame, inputs: tuple[Path, ...], warnings: tuple[Diagnost
     """The bundle. CPU-bound. Raises BuildFailed where it is larger than servers take (SPEC 10), and tells what makes it so."""
     code = built.code.encode()
     for module, has_map in ((_with_map(code, built.map), True), (code, False)):
-        gzipped = _gzip(module)
-        if _excess(max(built.bytes, len(module)), gzipped) is None:
+        gzipped = compress(module)
+        if excess(max(built.bytes, len(module)), gzipped) is None:
             return Bundle(
                 code=module,
                 gzipped=gzipped,
@@ -33,7 +33,7 @@ def pack(built: BundledFrame, inputs: tuple[Path, ...], warnings: tuple[Diagnost
                 inputs=inputs,
                 warnings=warnings if has_map else (*warnings, Diagnostic(_NO_ROOM)),
             )
-    text = _excess(built.bytes, gzipped)
+    text = excess(built.bytes, gzipped)
     assert text is not None
     error = Diagnostic(text, notes=(Note(_told(built.weights)),))
     raise BuildFailed((error,), warnings=warnings, inputs=inputs)
@@ -43,12 +43,13 @@ def _with_map(code: bytes, source_map: str) -> bytes:
     return b"%b%b%b\n" % (code, _MAP_COMMENT, base64.b64encode(source_map.encode()))
 
 
-def _gzip(module: bytes) -> bytes:
-    # Without the time, so that the same code is the same upload.
+def compress(module: bytes) -> bytes:
+    """What is uploaded. Without the time, so that the same code is the same upload. CPU-bound."""
     return gzip.compress(module, mtime=0)
 
 
-def _excess(size: int, gzipped: bytes) -> str | None:
+def excess(size: int, gzipped: bytes) -> str | None:
+    """In what a bundle of this size is larger than servers take (SPEC 10), or None."""
     if size > CODE_BYTES_MAX:
         return f"The bundle has {_mib(size)} MiB; a server takes at most {_mib(CODE_BYTES_MAX)}"
     if len(gzipped) > CODE_GZIPPED_BYTES_MAX:

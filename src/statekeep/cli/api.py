@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from statekeep.cli.connection import Target, find_target
 from statekeep.cli.globals import GlobalOptions
+from statekeep.cli.instants import format_instant
 from statekeep.cli.output import Columns, CommandFailed, Row, show_pages
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def as_json(value: Any) -> Any:
         fields = ((name, getattr(value, field)) for field, name in _names(type(value)))
         return {name: as_json(part) for name, part in fields if part is not None}
     if isinstance(value, datetime):
-        return _instant(value)
+        return format_instant(value)
     if isinstance(value, list | tuple):
         return [as_json(part) for part in value]
     if isinstance(value, Mapping):
@@ -133,8 +134,3 @@ def as_json(value: Any) -> Any:
 
 def _names(shape: Any) -> Iterator[tuple[str, str]]:
     return zip(shape.__struct_fields__, shape.__struct_encode_fields__, strict=True)
-
-
-def _instant(value: datetime) -> str:
-    """As JavaScript's toISOString() has it, and so the server."""
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

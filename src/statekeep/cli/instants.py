@@ -1,4 +1,4 @@
-"""Instants as people type them: ISO 8601, or relative such as -10m."""
+"""Instants as people type them, ISO 8601 or relative such as -10m, and as they are shown."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def parse_instant(text: str, base: datetime) -> datetime:
         return base + float(count) * _LENGTHS[unit.lower()]
     except OverflowError as error:
         raise ValueError(text) from error
+
+
+def format_instant(value: datetime) -> str:
+    """As JavaScript's toISOString() has it, and so the server."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _is_day(text: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from statekeep.cli.globals import Format
+from statekeep.cli.instants import format_instant
 from statekeep.cli.nouns import examples, noun
 from statekeep.cli.output import show_pages, tell
 from statekeep.cli.profiles import Profiles
@@ -58,5 +59,5 @@ def _row(profiles: Profiles, name: str) -> dict[str, object]:
         "apiUrl": session.api_url if session else None,
         "email": session.email if session else None,
         "defaultOrg": profiles.organization(name),
-        "endsAt": None if ends_at is None else datetime.fromtimestamp(ends_at, UTC).isoformat(),
+        "endsAt": None if ends_at is None else format_instant(datetime.fromtimestamp(ends_at, UTC)),
     }
