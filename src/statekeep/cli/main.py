@@ -228,9 +228,10 @@ def _unknown_option(error: CycloptsError) -> str | None:
 
 
 def _meant(option: str, command: App | None) -> str | None:
-    # Among whole words only: a single letter is like many, and may mean something else.
-    close = get_close_matches(option, [*_options(command)] if command else [], n=1)
-    return f"Did you mean {close[0]}?" if close else None
+    # Among whole words only: a single letter is like many, and may mean something else. Dashes, which all have, make nothing alike.
+    words = [name.removeprefix("--") for name in _options(command)] if command else []
+    close = get_close_matches(option.removeprefix("--"), words, n=1)
+    return f"Did you mean --{close[0]}?" if close else None
 
 
 def _options(command: App) -> Iterator[str]:

@@ -253,6 +253,8 @@ def test_variables_of_the_server_name_nothing_to_delete(monkeypatch):
         (["machines", "get", "--machin", "x"], "Unknown option: --machin. Did you mean --machine?"),
         (["machines", "get", "--machin=x"], "Unknown option: --machin. Did you mean --machine?"),
         (["dead-letters", "retry", "-m", "m", "--ltter", "x"], "Did you mean --letter?"),
+        # It is like --org in nothing but its dashes.
+        (["instances", "query", "--gte", "1"], "Unknown option: --gte. statekeep instances query"),
         (["dead-letters", "retry", "-m", "m", "--id", "x"], "dead-letters retry --help lists"),
         (["instances", "send-event", "-m", "m", "-i", "i", "-e", '{"type"'], "or JSON"),
         (["machines", "get"], "--machine is missing: statekeep machines get --help"),

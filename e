@@ -1,0 +1,1 @@
+smply: --machine is missing: smply machines get --help has an example.
