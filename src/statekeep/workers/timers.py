@@ -3,6 +3,8 @@
 Timers of the near future are kept in a heap, the rest stays in the store: a million pending ones cost nothing. The heap holds every living timer that is due
 before `horizon`, but for those that were turned away; the store is asked again when the horizon comes near. What becomes durable while it is being asked may be missing from the answer,
 and is held at once. A timer in the heap may be gone by the time it fires; whether it is still pending is decided at delivery, by the instance.
+
+One task reads and another fires, so that nothing is late because many are being read. Nothing fires past what has been read last: something that is due before it may not have been read yet.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from statekeep.application.instances import Instances
@@ -53,20 +56,28 @@ class TimerService:
         """How far ahead a read that is under way looks. It may have begun before what has become durable meanwhile."""
         self._last_read: DueTimer | None = None
         self._has_to_read_again = False
+        self._is_full = False
+        """Was the heap too full to read on?"""
         self._retries: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        """There may be something to fire."""
+        self._may_read = asyncio.Event()
+        """There may be something to read, before the horizon comes near."""
+        self._tasks: list[asyncio.Task[None]] = []
         self._is_stopped = False
 
     async def start(self) -> None:
         """Begin; what became due while nobody ran fires at once."""
-        self._task = asyncio.create_task(self._run())
+        self._tasks = [
+            asyncio.create_task(self._for_ever(self._read_ahead)),
+            asyncio.create_task(self._for_ever(self._fire_and_sleep)),
+        ]
 
     async def stop(self) -> None:
         """Fire nothing more. Safe to call twice."""
         self._is_stopped = True
         delivering = [crowd.delivering for crowd in self._crowds.values() if crowd.delivering]
-        tasks = [*self._retries, *delivering, *([self._task] if self._task else [])]
+        tasks = [*self._retries, *delivering, *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -79,7 +90,7 @@ class TimerService:
     def look_again(self) -> None:
         """Timers have become durable that nobody could name, and some may have been due for long: read all from the beginning."""
         self._has_to_read_again = True
-        self._changed.set()
+        self._may_read.set()
 
     def schedule(
         self, organization_id: OrganizationId, instance_id: InstanceId, changes: TimerChanges
@@ -103,17 +114,23 @@ class TimerService:
             heapq.heappush(self._heap, (due_at, instance_id, seq))
             self._changed.set()
 
-    async def _run(self) -> None:
+    async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self._look_ahead()
-                self._fire_due()
-                await self._sleep()
-            except asyncio.CancelledError:
-                raise
+                await work()
             except Exception:
-                _log.exception("timers could not be read; trying again")
+                _log.exception("timers could not be read or fired; trying again")
                 await asyncio.sleep(1)
+
+    async def _read_ahead(self) -> None:
+        self._may_read.clear()
+        await self._look_ahead()
+        await self._sleep(self._may_read, None if self._is_full else self._horizon - WINDOW_MS / 2)
+
+    async def _fire_and_sleep(self) -> None:
+        self._changed.clear()
+        self._fire_due()
+        await self._sleep(self._changed, self._heap[0][0] if self._may_fire() else None)
 
     async def _look_ahead(self) -> None:
         """Read timers from the store until the window is covered or the heap is full."""
@@ -122,16 +139,19 @@ class TimerService:
             self._has_to_read_again = False
             self._last_read, self._horizon = None, 0.0
         until = self._clock.now_ms() + WINDOW_MS
-        while self._horizon < until - WINDOW_MS / 2 and len(self._heap) < HEAP_TIMERS_MAX:
+        while self._horizon < until - WINDOW_MS / 2:
+            self._is_full = len(self._heap) >= HEAP_TIMERS_MAX
+            if self._is_full:
+                return
             page = await self._read(until)
             for timer in page:
                 self._hold(timer.due_at, timer.organization_id, timer.instance_id, timer.seq)
-            if len(page) < PAGE_TIMERS:
-                self._horizon = until
-                self._last_read = DueTimer(InstanceId(0), 0, until, OrganizationId(""))
-                return
-            self._last_read = page[-1]
-            self._horizon = page[-1].due_at
+            is_last = len(page) < PAGE_TIMERS
+            self._last_read = (
+                DueTimer(InstanceId(0), 0, until, OrganizationId("")) if is_last else page[-1]
+            )
+            self._horizon = self._last_read.due_at
+            self._changed.set()
 
     async def _read(self, until: float) -> Sequence[DueTimer]:
         self._reading_until = until
@@ -145,14 +165,23 @@ class TimerService:
     def _fire_due(self) -> None:
         now = self._clock.now_ms()
         awake = set()
-        while self._heap and self._heap[0][0] <= now:
+        while self._may_fire() and self._heap[0][0] <= now:
             _, instance_id, seq = heapq.heappop(self._heap)
             organization_id = self._held.pop((instance_id, seq), None)
             if organization_id is not None:
                 self._crowd(organization_id).add(instance_id, seq)
                 awake.add(organization_id)
+        if self._is_full and len(self._heap) < HEAP_TIMERS_MAX:
+            self._may_read.set()
         for organization_id in awake:
             self._go_on(organization_id)
+
+    def _may_fire(self) -> bool:
+        """Has everything been read that is due before the first in the heap?"""
+        read = self._last_read
+        if read is None or self._has_to_read_again or not self._heap:
+            return False
+        return self._heap[0] <= (read.due_at, read.instance_id, read.seq)
 
     def _crowd(self, organization_id: OrganizationId) -> Crowd:
         crowd = self._crowds.get(organization_id)
@@ -163,26 +192,18 @@ class TimerService:
     def _go_on(self, organization_id: OrganizationId) -> None:
         crowd = self._crowds[organization_id]
         if crowd.has_room_again():
-            self._has_to_read_again = True
-            self._changed.set()
+            self.look_again()
         if crowd.is_ready and crowd.delivering is None and not self._is_stopped:
             crowd.delivering = asyncio.create_task(self._deliver(organization_id, crowd))
         if crowd.is_empty:
             del self._crowds[organization_id]
 
-    async def _sleep(self) -> None:
-        self._changed.clear()
-        if self._has_to_read_again:
-            return
-        wake_at = self._horizon - WINDOW_MS / 2
-        if self._heap:
-            wake_at = min(wake_at, self._heap[0][0])
-        seconds = max(0.0, (wake_at - self._clock.now_ms()) / 1000)
-        try:
+    async def _sleep(self, awake: asyncio.Event, until_ms: float | None) -> None:
+        """Until then, or until somebody says that there is something to do."""
+        seconds = None if until_ms is None else max(0.0, (until_ms - self._clock.now_ms()) / 1000)
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+                await awake.wait()
 
     async def _deliver(self, organization_id: OrganizationId, crowd: Crowd) -> None:
         """Put what is due into its mailboxes. One after the other, so that timers of one instance arrive as they are due."""

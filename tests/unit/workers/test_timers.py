@@ -183,6 +183,26 @@ async def test_a_timer_set_while_others_are_read_fires():
     await world.timers.stop()
 
 
+async def test_what_is_held_fires_while_more_is_read(world):
+    """A store that takes its time to name the timers of the next minute holds up none of this one."""
+    await until(lambda: world.timers._horizon > 0)
+    is_reading, may_return = asyncio.Event(), asyncio.Event()
+
+    async def slow(*args, **options):
+        is_reading.set()
+        await may_return.wait()
+        return []
+
+    world.store.timers_due_before = slow
+    world.timers._horizon -= timers_module.WINDOW_MS / 2
+    world.timers._may_read.set()
+    await is_reading.wait()
+    watch = Watch(world)
+    await world.send("SET", id="t", delay=1, event="ding")
+    await watch.log_becomes(["SET", "ding"])
+    may_return.set()
+
+
 async def test_a_timer_whose_instance_cannot_be_read_fires_later(world):
     """A store that fails while a timer is due costs time, not the timer."""
     watch = Watch(world)
@@ -301,7 +321,7 @@ async def test_timers_that_nobody_named_are_found(world):
     world.timers.look_again()
     await until(lambda: not world.timers._has_to_read_again)
     await until(lambda: world.timers._horizon > 0)
-    assert [(id, seq) for _, id, seq in world.timers._heap] == [(instance_id, 0)]
+    await until(lambda: [(id, seq) for _, id, seq in world.timers._heap] == [(instance_id, 0)])
     world.runtime.gate.set()
     await watch.log_becomes(["SET", "first"])
     (left,) = await world.store.timers_due_before(1e18, after=None, limit=10)
