@@ -253,12 +253,19 @@ def test_a_broken_file_can_be_begun_with(folder):
 
 
 def test_what_is_printed_to_be_pasted_works(folder):
-    """The event is the reader's own; those that a machine does not know change nothing."""
+    """As it is: the event is one of the machine."""
     with developing(folder, "lamp.ts") as session:
-        create, send = re.findall(r"^curl .*$", session.said, re.MULTILINE)
-        for line in (create, send.replace("YOUR_EVENT", "toggle")):
+        for line in re.findall(r"^curl .*$", session.said, re.MULTILINE):
             result = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
         assert json.loads(result.stdout)["state"] == "on"
+
+
+@pytest.mark.parametrize("source", [SOURCE.replace("toggle:", "'*':"), BROKEN])
+def test_where_no_event_is_known_the_reader_puts_one_in(folder, source):
+    """Because the machine takes any, or because there is none yet."""
+    save(folder / "lamp.ts", source)
+    with developing(folder, "lamp.ts") as session:
+        assert '{"event":"YOUR_EVENT"}' in session.said
 
 
 def test_no_secret_of_the_session_is_printed(folder):

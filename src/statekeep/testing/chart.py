@@ -109,6 +109,24 @@ class Chart:
         types = [arrow.event for arrow in self.arrows.values() if not is_internal(arrow.event)]
         return list(dict.fromkeys(re.sub(r"\*$", "any", each) for each in types))
 
+    @property
+    def first_event(self) -> str | None:
+        """The type of one that a new instance waits for, if there is any without a pattern.
+
+        One that surely enters a state comes first, then those that surely do something else, then those with guards; of these, those of inner
+        states before those of outer ones.
+        """
+        initial = [0, *self._entered_below(())]
+        initial.sort(key=lambda number: -len(self._nodes[number].path))
+        awaited = [
+            each
+            for number in initial
+            for each in self._nodes[number].transitions
+            if not is_internal(each.event) and "*" not in each.event
+        ]
+        awaited.sort(key=lambda each: 2 if each.guard else int(each.targets is None))
+        return awaited[0].event if awaited else None
+
     def active(self, value: Any) -> set[int]:
         """The states of a state value, ancestors included."""
         return {self._numbers[path] for path in _paths(value, ()) if path in self._numbers}

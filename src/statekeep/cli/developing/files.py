@@ -8,7 +8,7 @@ from pathlib import Path
 
 from statekeep.cli.output import CommandFailed, Misused
 from statekeep.domain.errors import InvalidParameter
-from statekeep.domain.names import parse_machine_name
+from statekeep.domain.names import MachineName, parse_machine_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class MachineFile:
     """An entry file, and the machine that is named after it: `src/turnstile.ts` is "turnstile"."""
 
     path: Path
-    machine: str
+    machine: MachineName
 
 
 def machine_files(paths: Sequence[Path]) -> tuple[MachineFile, ...]:

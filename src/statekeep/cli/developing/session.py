@@ -19,6 +19,7 @@ from statekeep.cli.api import client_for
 from statekeep.cli.connection import Target
 from statekeep.cli.developing import telling
 from statekeep.cli.developing.files import MachineFile
+from statekeep.cli.developing.first_event import first_event
 from statekeep.cli.developing.watching import folders_of, saves
 from statekeep.cli.developing.welcome import welcome
 from statekeep.cli.developing.workshop import Workshop
@@ -103,7 +104,7 @@ class DevSession:
             for workshop in workshops:
                 stack.push_async_callback(workshop.close)
             await asyncio.gather(*(workshop.begin() for workshop in workshops))
-            await asyncio.to_thread(_show_what_to_paste, info, self._files)
+            await asyncio.to_thread(_show_what_to_paste, info, self._files, workshops[0].code)
             await asyncio.gather(_follow_logs(api, began), _follow_files(workshops))
 
 
@@ -144,7 +145,8 @@ def _inputs(workshops: Sequence[Workshop]) -> frozenset[Path]:
     return frozenset().union(*(workshop.inputs for workshop in workshops))
 
 
-def _show_what_to_paste(info: ReadyInfo, files: Sequence[MachineFile]) -> None:
+def _show_what_to_paste(info: ReadyInfo, files: Sequence[MachineFile], code: bytes | None) -> None:
+    """`code` is that of the first file's machine, if it could be deployed."""
     # Only here, where it has been imported already.
     from statekeep.bootstrap import sign_in_link
 
@@ -152,4 +154,5 @@ def _show_what_to_paste(info: ReadyInfo, files: Sequence[MachineFile]) -> None:
     with client_for(target) as api:
         key = kept_key(api, info.data_dir.resolve() / "dev-key.json", "dev")
     account = sign_in_link(info.data_dir, None, info.url)
-    welcome(info, files, end_user_token(key), account)
+    event = None if code is None else first_event(files[0].machine, code)
+    welcome(info, files, end_user_token(key), account, event)

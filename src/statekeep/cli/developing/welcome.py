@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -13,16 +14,22 @@ if TYPE_CHECKING:
     from statekeep.bootstrap import ReadyInfo
 
 _INSTANCE: Final = "first"
+_ANY_EVENT: Final = "YOUR_EVENT"
+"""Where none is known that the machine waits for."""
 CLIENT: Final = "https://esm.sh/@statebacked/client@0.1.37"
 """The official client as browsers can import it."""
 
 
-def welcome(info: ReadyInfo, files: Sequence[MachineFile], token: str, account: str) -> None:
-    """Where everything is, lines for a shell and a module for a browser. `token` is an end user's."""
+def welcome(
+    info: ReadyInfo, files: Sequence[MachineFile], token: str, account: str, event: str | None
+) -> None:
+    """Where everything is, lines for a shell and a module for a browser. `token` is an end user's; of `event`, the type is sent."""
     machine = files[0].machine
     create = curl(token, f"{info.url}/machines/{machine}", f'{{"slug":"{_INSTANCE}"}}')
     send = curl(
-        token, f"{info.url}/machines/{machine}/i/{_INSTANCE}/events", '{"event":"YOUR_EVENT"}'
+        token,
+        f"{info.url}/machines/{machine}/i/{_INSTANCE}/events",
+        f'{{"event":{json.dumps(event or _ANY_EVENT)}}}',
     )
     machines = ", ".join(f"{file.machine} ({file.path})" for file in files)
     say(

@@ -33,10 +33,14 @@ if TYPE_CHECKING:
 
 
 class Workshop:
-    """Builds and publishes one machine. `inputs` is what it was last made of, or what a build that failed asked for."""
+    """Builds and publishes one machine. `inputs` is what it was last made of, or what a build that failed asked for.
+
+    `code` is that of the current version, once this session has built it.
+    """
 
     def __init__(self, file: MachineFile, api: AsyncClient, bundler: Bundler) -> None:
         self.inputs: frozenset[Path] = frozenset({file.path.resolve()})
+        self.code: bytes | None = None
         self._file = file
         self._machine = file.machine
         self._api = api
@@ -73,7 +77,7 @@ class Workshop:
         if reference == self._published:
             if self._failure is not None or not only_news:
                 happened(self._machine, f"{self._file.path} is what is current already")
-            self._failure = None
+            self.code, self._failure = bundle.code, None
             return
         await self._publish(bundle, reference, began, only_news=only_news)
 
@@ -115,7 +119,7 @@ class Workshop:
         except ApiError as error:
             self._fail(f"{self._file.path} could not be deployed: {error}", only_news=only_news)
             return
-        self._published, self._failure = reference, None
+        self._published, self._failure, self.code = reference, None, bundle.code
         milliseconds = (time.perf_counter() - began) * 1000
         happened(self._machine, f"deployed {version.machine_version_id} in {milliseconds:.0f} ms")
         radius = version.blast_radius
