@@ -138,6 +138,9 @@ def test_machines_are_made_and_unmade(smply):
     assert (refused.code, refused.out) == (1, "")
     assert 'Re-enter the machine name ("empty") to confirm deletion:' in refused.err
     assert "Machine name did not match. Aborting." in refused.err
+    unasked = smply("machines", "delete", "--machine", "empty", stdin="")
+    assert unasked.code == 1
+    assert unasked.err.endswith("--yes goes on without the question\n")
     done = smply("machines", "delete", "--machine", "empty", stdin="empty\n")
     assert (done.code, done.out) == (0, "")
     assert done.err.endswith("Deleted machine\n")
