@@ -24,7 +24,7 @@ from statekeep.domain.names import InstanceId, OrganizationId
 from statekeep.domain.timer import TimerChanges
 from statekeep.ports.clock import Clock
 from statekeep.ports.store import DueTimer, InstanceStore
-from statekeep.workers.crowds import Crowd
+from statekeep.workers.crowds import Crowd, Due
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class TimerService:
         self._store = store
         self._clock = clock
         self._retry_after_ms = retry_after_seconds * 1000
-        self._heap: list[tuple[float, InstanceId, int]] = []
+        self._heap: list[Due] = []
         self._held: dict[tuple[InstanceId, int], OrganizationId] = {}
         """Those in the heap that were not cancelled."""
         self._crowds: dict[OrganizationId, Crowd] = {}
@@ -76,8 +76,9 @@ class TimerService:
     async def stop(self) -> None:
         """Fire nothing more. Safe to call twice."""
         self._is_stopped = True
-        delivering = [crowd.delivering for crowd in self._crowds.values() if crowd.delivering]
-        tasks = [*self._retries, *delivering, *self._tasks]
+        crowds = self._crowds.values()
+        of_crowds = [it for crowd in crowds for it in (crowd.delivering, crowd.catching_up) if it]
+        tasks = [*self._retries, *of_crowds, *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -166,10 +167,12 @@ class TimerService:
         now = self._clock.now_ms()
         awake = set()
         while self._may_fire() and self._heap[0][0] <= now:
-            _, instance_id, seq = heapq.heappop(self._heap)
-            organization_id = self._held.pop((instance_id, seq), None)
+            due = heapq.heappop(self._heap)
+            organization_id = self._held.pop(due[1:], None)
             if organization_id is not None:
-                self._crowd(organization_id).add(instance_id, seq)
+                crowd = self._crowd(organization_id)
+                if crowd.is_behind or not crowd.add(*due[1:]):
+                    crowd.turn_away(due)
                 awake.add(organization_id)
         if self._is_full and len(self._heap) < HEAP_TIMERS_MAX:
             self._may_read.set()
@@ -191,9 +194,11 @@ class TimerService:
 
     def _go_on(self, organization_id: OrganizationId) -> None:
         crowd = self._crowds[organization_id]
-        if crowd.has_room_again():
-            self.look_again()
-        if crowd.is_ready and crowd.delivering is None and not self._is_stopped:
+        if self._is_stopped:
+            return
+        if crowd.may_catch_up:
+            crowd.catching_up = asyncio.create_task(self._catch_up(organization_id, crowd))
+        if crowd.is_ready and crowd.delivering is None:
             crowd.delivering = asyncio.create_task(self._deliver(organization_id, crowd))
         if crowd.is_empty:
             del self._crowds[organization_id]
@@ -204,6 +209,46 @@ class TimerService:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await awake.wait()
+
+    async def _catch_up(self, organization_id: OrganizationId, crowd: Crowd) -> None:
+        """Let as many wait as may of what an organization has due in the store, from the beginning. Where that is all, the crowd is not behind any more."""
+        after: DueTimer | None = None
+        try:
+            is_over = False
+            while not is_over:
+                page = await self._store.timers_due_before(
+                    self._clock.now_ms(), after=after, limit=PAGE_TIMERS
+                )
+                is_over = self._take_in(organization_id, crowd, page)
+                after = page[-1] if page else None
+        except Exception:
+            _log.exception("timers that are due could not be read; trying again")
+            await asyncio.sleep(1)
+        finally:
+            crowd.catching_up = None
+            crowd.turned_away.clear()
+        self._go_on(organization_id)
+
+    def _take_in(
+        self, organization_id: OrganizationId, crowd: Crowd, page: Sequence[DueTimer]
+    ) -> bool:
+        """Add what a page has of an organization. Was it the last, or does no more fit?"""
+        # What has become due meanwhile is turned away like all else: it comes after this.
+        self._fire_due()
+        found = [
+            (timer.due_at, timer.instance_id, timer.seq)
+            for timer in page
+            if timer.organization_id == organization_id
+            # One that is held was put off.
+            and (timer.instance_id, timer.seq) not in self._held
+        ]
+        is_last = len(page) < PAGE_TIMERS
+        if is_last:
+            found = sorted({*found, *crowd.turned_away})
+        has_room = all(crowd.add(instance_id, seq) for _, instance_id, seq in found)
+        crowd.is_behind = not (is_last and has_room)
+        self._go_on(organization_id)
+        return is_last or not has_room
 
     async def _deliver(self, organization_id: OrganizationId, crowd: Crowd) -> None:
         """Put what is due into its mailboxes. One after the other, so that timers of one instance arrive as they are due."""
@@ -223,7 +268,7 @@ class TimerService:
         self, organization_id: OrganizationId, crowd: Crowd, instance_id: InstanceId, seq: int
     ) -> None:
         def on_handled(error: StatekeepError | None) -> None:
-            crowd.handled(instance_id)
+            crowd.handled(instance_id, seq)
             if error is not None:
                 self._on_failed(organization_id, instance_id, seq, error)
             if crowd.delivering is None:
@@ -236,7 +281,7 @@ class TimerService:
             self._hold_back(organization_id, instance_id, seq, error)
         finally:
             if not is_posted:
-                crowd.handled(instance_id)
+                crowd.handled(instance_id, seq)
 
     def _on_failed(
         self,

@@ -32,12 +32,12 @@ def test_an_instance_has_only_so_much_under_way(monkeypatch):
     assert taken(crowd) == [(ONE, 0), (ONE, 1)]
     crowd.add(TWO, 0)
     assert taken(crowd) == [(TWO, 0)]
-    crowd.handled(ONE)
-    crowd.handled(ONE)
+    crowd.handled(ONE, 0)
+    crowd.handled(ONE, 1)
     assert taken(crowd) == [(ONE, 2), (ONE, 3)]
     assert not crowd.is_empty
-    for instance_id in (ONE, ONE, TWO):
-        crowd.handled(instance_id)
+    for due in ((ONE, 2), (ONE, 3), (TWO, 0)):
+        crowd.handled(*due)
     assert crowd.is_empty
 
 
@@ -48,19 +48,31 @@ def test_an_organization_has_only_so_much_under_way(monkeypatch):
     for number in range(5):
         crowd.add(InstanceId(number), 0)
     assert len(taken(crowd)) == 3
-    crowd.handled(InstanceId(0))
+    crowd.handled(InstanceId(0), 0)
     assert len(taken(crowd)) == 1
 
 
-def test_what_is_turned_away_is_asked_for_again(monkeypatch):
-    """Once, when half of the room is free; until then nothing is taken in, lest it overtakes."""
+def test_what_is_under_way_does_not_wait_as_well():
+    """Nor once more when it is handled, unless it is due again."""
+    crowd = Crowd()
+    crowd.add(ONE, 0)
+    assert taken(crowd) == [(ONE, 0)]
+    assert crowd.add(ONE, 0)
+    assert taken(crowd) == []
+    crowd.handled(ONE, 0)
+    assert crowd.is_empty
+    crowd.add(ONE, 0)
+    assert taken(crowd) == [(ONE, 0)]
+
+
+def test_a_crowd_catches_up_when_half_of_its_room_is_free(monkeypatch):
+    """What is turned away makes it fall behind."""
     monkeypatch.setattr(crowds, "WAITING_MAX", 4)
     crowd = Crowd()
-    for seq in range(5):
-        crowd.add(ONE, seq)
-    assert crowd.has_more
-    crowd.take()
-    crowd.add(ONE, 9)
-    assert not crowd.has_room_again()
-    assert taken(crowd) == [(ONE, 1), (ONE, 2), (ONE, 3)]
-    assert (crowd.has_room_again(), crowd.has_room_again()) == (True, False)
+    assert [crowd.add(ONE, seq) for seq in range(5)] == [True, True, True, True, False]
+    crowd.turn_away((1.0, ONE, 4))
+    could = []
+    while crowd.take() is not None:
+        could.append(crowd.may_catch_up)
+    assert could == [False, True, True, True]
+    assert not crowd.is_empty

@@ -296,6 +296,31 @@ async def test_more_than_may_wait_is_read_from_the_store_again(monkeypatch):
     assert not world.timers._crowds
 
 
+async def test_a_crowd_is_not_read_over_and_over(monkeypatch):
+    """Of many that are due at once each is read a few times, however many they are."""
+    monkeypatch.setattr(crowds, "WAITING_MAX", 4)
+    monkeypatch.setattr(crowds, "FIRING_PER_INSTANCE_MAX", 1)
+    monkeypatch.setattr(timers_module, "PAGE_TIMERS", 4)
+    world = with_timers(await World(ToyRuntime()).set_up())
+    await world.create()
+    count = 100
+    for n in range(count):
+        await world.send("SET", id=str(n), delay=1, event=f"ding{n}")
+    read, rows = world.store.timers_due_before, []
+
+    async def counting(*args, **options):
+        page = await read(*args, **options)
+        rows.extend(page)
+        return page
+
+    world.store.timers_due_before = counting
+    watch = Watch(world)
+    await world.timers.start()
+    await watch.log_becomes(["SET"] * count + [f"ding{n}" for n in range(count)])
+    await world.timers.stop()
+    assert len(rows) < 6 * count
+
+
 async def test_cancelled_timers_do_not_pile_up(world, monkeypatch):
     """Long ones that are set and cancelled again and again take no more memory than a few."""
     monkeypatch.setattr(timers_module, "STALE_TIMERS_MAX", 10)
