@@ -307,6 +307,10 @@ def test_migrations_are_written_tried_made_and_used(
     assert smply("migrations", "stub", *path, "--output", str(tmp_path / "stub.ts")).code == 1
     radius = smply.expect("machine-versions", "blast-radius", "-m", "toggler", "-v", renamed)
     assert radius["instances"] >= 1
+    again = ("machine-versions", "create", "-m", "toggler", "-r", "2.0.1")
+    told = smply(*again, "--node", str(sources / "renamed.ts"))
+    published = json.loads(told.out)["machineVersionId"]
+    assert f" migrations stub --machine toggler --from {version} --to {published}\n" in told.err
 
     file = ("--node", str(sources / "migration.ts"))
     tried = smply.expect("migrations", "dry-run", *path, *file, "--instance", kitchen)

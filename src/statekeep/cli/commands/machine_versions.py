@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -19,7 +19,10 @@ from statekeep.cli.options import (
     Version,
     VersionReference,
 )
-from statekeep.cli.output import show, tell
+from statekeep.cli.output import PROGRAM, show, tell
+
+if TYPE_CHECKING:
+    from statekeep.client.models import BlastRadius
 
 app = noun("machine-versions")
 
@@ -46,7 +49,7 @@ def create_version(
 ) -> None:
     """Create a new version of a machine definition.
 
-    Existing instances keep theirs: the answer tells how many of them are in states that the new version does not have.
+    Existing instances keep theirs: the answer tells how many of them are in states that the new version does not have, and what begins a migration for them.
     """
     built = build_machine(code, skip_validation=skip_validation)
     with connected(options) as api:
@@ -58,6 +61,17 @@ def create_version(
             index_selectors=index_selectors,
         )
     show(as_json(published), options.format)
+    if published.blast_radius:
+        _tell_of_unmapped(machine, published.machine_version_id, published.blast_radius)
+
+
+def _tell_of_unmapped(machine: str, version: str, radius: BlastRadius) -> None:
+    """Where a migration would have to say what becomes of instances, how to begin it."""
+    if not radius.unmapped:
+        return
+    tell(f"Instances in states that this version does not have: {radius.instances}. For them:")
+    for old in dict.fromkeys(state.from_machine_version_id for state in radius.unmapped):
+        tell(f"  {PROGRAM} migrations stub --machine {machine} --from {old} --to {version}")
 
 
 @app.command(
