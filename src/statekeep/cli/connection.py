@@ -45,9 +45,15 @@ def find_target(options: GlobalOptions, profiles: Profiles | None = None) -> Tar
         return _local(options, options.data_dir)
     name = _profile_name(options, profiles)
     session = profiles.session(name) if name else None
+    is_local = not options.profile and (_LOCAL_FOLDER / "credentials.json").exists()
     if name and session:
-        return _signed_in(options, name, session, profiles)
-    if not options.profile and (_LOCAL_FOLDER / "credentials.json").exists():
+        target = _signed_in(options, name, session, profiles)
+        if is_local and not options.api_url:
+            warn(
+                f'{target.url} is asked, where profile "{name}" is signed in. For the server of this folder: --data-dir {_LOCAL_FOLDER}'
+            )
+        return target
+    if is_local:
         return _local(options, _LOCAL_FOLDER)
     where = f" at {options.api_url}" if options.api_url else ""
     raise CommandFailed(f"nobody is signed in{where}: {_HOW_TO_SIGN_IN}")

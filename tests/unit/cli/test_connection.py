@@ -102,6 +102,20 @@ def test_a_folder_that_is_named_counts_more_than_a_profile(signed_in, data_dir):
     assert target(signed_in, data_dir=data_dir).token == "local"
 
 
+def test_whoever_might_mean_the_server_of_the_folder_is_told_which_one_is_asked(
+    signed_in, data_dir, capsys
+):
+    """Unless they have said which."""
+    for said in ({"profile": "default"}, {"api_url": PRODUCTION}, {"data_dir": data_dir}):
+        target(signed_in, **said)
+    assert capsys.readouterr().err == ""
+    target(signed_in)
+    told = capsys.readouterr()
+    assert f'{PRODUCTION} is asked, where profile "default" is signed in.' in told.err
+    assert "--data-dir .statekeep" in told.err
+    assert told.out == ""
+
+
 def test_empty_variables_say_nothing(signed_in):
     """A secret that is missing in CI is an empty string."""
     assert target(signed_in, access_token="", api_url="", org="", profile="").token == "produced"
