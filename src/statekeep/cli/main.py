@@ -28,6 +28,7 @@ from cyclopts import (
 import statekeep
 from statekeep.cli.commands.account import billing, login, logout, usage, whoami
 from statekeep.cli.commands.backup import backup
+from statekeep.cli.commands.bench import bench
 from statekeep.cli.commands.completion import completion
 from statekeep.cli.commands.demo import demo
 from statekeep.cli.commands.dev import dev
@@ -101,6 +102,14 @@ _COMMANDS: Final[dict[Group, dict[Callable[..., object], tuple[str, ...]]]] = {
         whoami: ("statekeep whoami",),
         billing: ("statekeep billing",),
         usage: ("statekeep usage",),
+    },
+    _SERVER: {
+        bench: (
+            "statekeep bench",
+            "statekeep bench --local",
+            "statekeep bench --api-url https://states.example.com --phase many hot --duration 30 --connections 64",
+            "statekeep bench --format json > before.json",
+        ),
     },
     _PROGRAM: {
         init: ("statekeep init", "statekeep init my-machines"),
