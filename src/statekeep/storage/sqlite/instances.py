@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
 import apsw
+import structlog
 
 from statekeep.domain.commit import Commit
 from statekeep.domain.dead_letter import DeadLetter
@@ -33,6 +35,8 @@ from statekeep.storage.sqlite.rows import (
     version_of,
 )
 
+_log = structlog.get_logger(__name__)
+
 _QUERIES: Final = load_queries(__package__)
 _INSTANCE_ID: Final = _QUERIES["instance_id"]
 _CLAIM: Final = _QUERIES["claim"]
@@ -41,8 +45,8 @@ _FIND_KEY: Final = _QUERIES["find_key"]
 
 ORPHANS_REMOVED_AT_ONCE: Final = 500
 """Entries of a deleted journal that are removed in one batch: a few milliseconds, between which others may write."""
-CUT_ENTRIES_REMOVED_AT_ONCE: Final = 50
-"""The same of a journal that was cut, for which nobody waits: about a millisecond."""
+UNAWAITED_REMOVED_AT_ONCE: Final = 50
+"""The same where nobody waits for it, as of a journal that was cut: about a millisecond."""
 REST_AFTER_REMOVAL: Final = 4
 """How many times as long as such a batch took the writer is left to others before the next."""
 KEYS_FORGOTTEN_AT_ONCE: Final = 500
@@ -54,13 +58,32 @@ class SqliteInstances(InstanceStore):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._instance_ids: Iterator[int] = iter(())
-        self._cuts_under_way = 0
+        self._removals_under_way = 0
+        """Of orphaned journals, for which nobody waits."""
+        self._tidying: asyncio.Task[None] | None = None
 
-    async def _open_instances(self) -> None:
-        """Where the numbers go on, and what a deletion before the last end has left."""
+    def _open_instances(self) -> None:
+        """Find where the numbers go on, and begin to remove what deletions before the last end have left. A start does not wait for that: journals are long."""
         newest = self._database.read_row(_QUERIES["newest_instance_id"], ())
         self._instance_ids = itertools.count(newest[0] + 1 if newest else 1)
-        await self._remove_orphans()
+        self._tidying = asyncio.create_task(self._tidy())
+
+    async def _close_instances(self) -> None:
+        """Leave what is not removed yet to the next start."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
+
+    async def _tidy(self) -> None:
+        try:
+            with self._removing():
+                await self._remove_orphans(
+                    at_once=UNAWAITED_REMOVED_AT_ONCE, rest=REST_AFTER_REMOVAL
+                )
+        except Exception:
+            _log.exception(
+                "what deletions have left could not be removed; the next one tries again"
+            )
 
     def new_instance_id(self) -> InstanceId:
         return InstanceId(next(self._instance_ids))
@@ -109,14 +132,24 @@ class SqliteInstances(InstanceStore):
             return journal_id
 
         await self._remove_orphan(await self._database.write(delete, is_long=True))
-        if not self._cuts_under_way:
+        if not self._removals_under_way:
             # What a deletion or a cut that failed has left.
             await self._remove_orphans()
 
-    async def _remove_orphans(self) -> None:
+    async def _remove_orphans(
+        self, *, at_once: int = ORPHANS_REMOVED_AT_ONCE, rest: float = 0
+    ) -> None:
         """Remove journals that nobody can see any more."""
         while row := self._database.read_row(_QUERIES["orphaned_journal"], ()):
-            await self._remove_orphan(row[0])
+            await self._remove_orphan(row[0], at_once=at_once, rest=rest)
+
+    @contextmanager
+    def _removing(self) -> Iterator[None]:
+        self._removals_under_way += 1
+        try:
+            yield
+        finally:
+            self._removals_under_way -= 1
 
     async def _remove_orphan(
         self, journal_id: int | None, *, at_once: int = ORPHANS_REMOVED_AT_ONCE, rest: float = 0
@@ -167,13 +200,11 @@ class SqliteInstances(InstanceStore):
         return [JournalExtent(*columns) for columns in rows]
 
     async def cut_journal(self, instance_id: InstanceId, cut: JournalCut) -> int:
-        self._cuts_under_way += 1
-        try:
+        with self._removing():
             entries, beyond = await cut_off(self._database, instance_id, cut)
-            at_once, rest = CUT_ENTRIES_REMOVED_AT_ONCE, REST_AFTER_REMOVAL
-            await self._remove_orphan(beyond, at_once=at_once, rest=rest)
-        finally:
-            self._cuts_under_way -= 1
+            await self._remove_orphan(
+                beyond, at_once=UNAWAITED_REMOVED_AT_ONCE, rest=REST_AFTER_REMOVAL
+            )
         return entries
 
     async def timers_due_before(

@@ -60,8 +60,9 @@ class SqliteStore(
         except BaseException:
             await self._database.close()
             raise
-        await self._open_instances()
+        self._open_instances()
 
     async def close(self) -> None:
+        await self._close_instances()
         self._log_file.close()
         await self._database.close()
