@@ -30,6 +30,8 @@ _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII
 """As servers write them."""
 _ID_WIDTH: Final = 26
 """As in ver_ and 22 characters."""
+_TABLE_WIDTH_MAX: Final = 1_000
+"""Columns of the widest line that is printed whole, for a terminal to fold."""
 _MORE: Final = "Press enter for more (q + Enter to quit)... "
 
 
@@ -106,10 +108,18 @@ def _show_tables(pages: Iterable[Sequence[Row]], columns: Columns) -> None:
         if shown and not _wants_more():
             return
         if page:
-            _console().print(_table(page, columns), soft_wrap=False)
+            _print_whole(_table(page, columns))
         shown += len(page)
     if not shown:
         tell("There are none.")
+
+
+def _print_whole(table: Any) -> None:
+    """As wide as the terminal, or as its ids: Rich would cut them off, and what has lost its last letter is no id any more."""
+    console = _console()
+    needed = console.measure(table, options=console.options.update(max_width=_TABLE_WIDTH_MAX))
+    console.width = max(console.width, needed.minimum)
+    console.print(table, soft_wrap=False)
 
 
 def _wants_more() -> bool:
@@ -136,8 +146,14 @@ def _table(rows: Sequence[Row], columns: Columns) -> Any:
     )
     for path in shown:
         # Ids are copied, so what must be folded are the longer things beside them.
-        is_short = max(map(len, cells[path])) <= _ID_WIDTH
-        table.add_column(columns[path], overflow="fold", no_wrap=is_short)
+        width = max(map(len, (columns[path], *cells[path])))
+        is_short = width <= _ID_WIDTH
+        table.add_column(
+            columns[path],
+            overflow="fold",
+            no_wrap=is_short,
+            min_width=width if is_short else None,
+        )
     for line in zip(*(cells[path] for path in shown), strict=True):
         # Text, since what a user named may look like markup.
         table.add_row(*map(Text, line))

@@ -89,6 +89,19 @@ def test_tables_are_for_reading(seen):
     ]
 
 
+def test_ids_are_whole_however_narrow_the_terminal_is(seen, monkeypatch):
+    """What has lost its last letter is no id."""
+    monkeypatch.setenv("COLUMNS", "50")
+    row = {name: f"{name}_MC7pkwR1uMDy5L_zJ8lUSQ" for name in ("org", "ver", "mig")}
+    table = seen(output.show_pages, [[row]], {name: name for name in row})
+    assert set(row.values()) <= set(table.split())
+    about = {"name": "kitchen", "about": "so much that it is folded where the terminal ends"}
+    columns = {"name": "Name", "about": "About"}
+    folded = re.sub(r"\x1b\[\d+m", "", seen(output.show_pages, [[about]], columns))
+    assert max(len(line.rstrip()) for line in folded.splitlines()) <= 50
+    assert len(folded.splitlines()) == 3
+
+
 def test_only_the_name_of_the_program_is_coloured(seen):
     """What went wrong may be long."""
     with redirect_stderr(Terminal()) as shown:
