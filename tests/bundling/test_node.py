@@ -228,8 +228,28 @@ async def test_a_missing_file_is_shown_where_it_is_imported(project, bundler):
         'machine.js:1:8: Could not resolve "./gone"\n  1 | import "./gone"'
     )
     assert str(second).startswith('machine.js:2:8: Could not resolve "nothing/at/all"')
-    assert second.notes == ()
+    assert [str(note) for note in second.notes] == [
+        "Is it installed? `npm install nothing` does that."
+    ]
     assert project.folder / "gone.ts" in failed.value.inputs
+
+
+@pytest.mark.parametrize(
+    ("specifier", "notes"),
+    [
+        ("@shop/prices/list", ["Is it installed? `npm install @shop/prices` does that."]),
+        ("@/prices", []),
+    ],
+)
+async def test_only_packages_are_to_be_installed(project, bundler, specifier, notes):
+    """By their whole name; an alias that no configuration knows is none."""
+    entry = project.write("machine.js", f'import "{specifier}";\n')
+
+    with pytest.raises(BuildFailed) as failed:
+        await bundler.bundle(entry, NODE)
+
+    [error] = failed.value.errors
+    assert [str(note) for note in error.notes] == notes
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import type { Location, Message as EsbuildMessage, PartialMessage } from "esbuil
 import { isAbsolute, join } from "node:path";
 import type { Message, Place } from "./frames.ts";
 
-/** What esbuild advises those who call it, which authors do not. */
-const FOR_CALLERS = /^You can mark the path .* as external/;
+/** What esbuild advises those who call it, which authors do not, of a package that it does not find. */
+const FOR_CALLERS =
+  /^You can mark the path "(?:(@[^/"]+\/[^/"]+|[^@./"][^/"]*)[^"]*)?.*" as external/;
 
 export function messagesOf(
   messages: readonly (EsbuildMessage | PartialMessage)[],
@@ -16,11 +17,18 @@ export function messagesOf(
   return messages.map(({ text, location, notes }) => ({
     text: text ?? "",
     place: placeOf(location, root),
-    notes: (notes ?? []).filter((note) => !FOR_CALLERS.test(note.text ?? "")).map((note) => ({
-      text: note.text ?? "",
-      place: placeOf(note.location, root),
-    })),
+    notes: (notes ?? []).flatMap((note) => {
+      const advice = forAuthors(note.text ?? "");
+      return advice === undefined ? [] : [{ text: advice, place: placeOf(note.location, root) }];
+    }),
   }));
+}
+
+function forAuthors(note: string): string | undefined {
+  const forCallers = FOR_CALLERS.exec(note);
+  if (!forCallers) return note;
+  const [, name] = forCallers;
+  return name && `Is it installed? \`npm install ${name}\` does that.`;
 }
 
 function placeOf(location: Partial<Location> | null | undefined, root: string): Place | undefined {
