@@ -241,6 +241,13 @@ def test_nothing_but_failures_where_nobody_listens():
     assert set(load.failures) == {"no connection"}
 
 
+def test_a_server_that_has_gone_is_not_waited_for():
+    """However much time there would be."""
+    load = generate(plan("http://127.0.0.1:1", is_once=True, seconds=600), lambda _: None)
+    assert load.sent == 0
+    assert not load.was_stopped
+
+
 def test_a_generator_ends_with_whoever_started_it(moody):
     """In good order: what it has seen is told."""
     with subprocess.Popen(

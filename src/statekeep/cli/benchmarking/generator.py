@@ -33,6 +33,8 @@ from statekeep.client.nouns.proofs import proof_of
 _ANSWER_SECONDS_MAX: Final = 20
 _PROGRESS_SECONDS: Final = 0.2
 _RECONNECT_SECONDS: Final = 0.1
+_REFUSED_MAX: Final = 30
+"""Connections in a row that do not come about: three seconds, and whoever was there is gone."""
 
 
 class Run:
@@ -221,12 +223,15 @@ class Generator:
     async def _keep_busy(self, connection: Connection | None) -> None:
         if connection is not None:
             await self._use(connection)
-        while self._run.goes_on:
+        refused = 0
+        while self._run.goes_on and refused < _REFUSED_MAX:
             connection = await self._connect()
             if connection is None:
+                refused += 1
                 self._run.fail("no connection")
                 await asyncio.sleep(_RECONNECT_SECONDS)
             else:
+                refused = 0
                 await self._use(connection)
 
     async def _use(self, connection: Connection) -> None:
