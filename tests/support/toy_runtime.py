@@ -19,6 +19,7 @@ from statekeep.domain.errors import (
     InvalidCode,
     MachineError,
     NotFound,
+    StatekeepError,
     UpgradeFailed,
 )
 from statekeep.domain.event import Delivery, Event
@@ -77,6 +78,7 @@ class ToyRuntime:
         self.gate = asyncio.Event()
         self.gate.set()
         self.stepping = asyncio.Event()
+        self.stepping_at_once: set[asyncio.Task[None]] = set()
         self.requests: list[HttpRequest] = []
         self.responded: list[tuple[VersionId, InstanceId, bytes]] = []
         self.http_answer: HttpAnswer | Exception | None = None
@@ -197,6 +199,26 @@ class ToyRuntime:
             if isinstance(outcome, Stepped):
                 state = msgspec.json.decode(outcome.macrosteps[-1].snapshot)
         return outcomes
+
+    def step_at_once(
+        self,
+        version: MachineVersion,
+        standing: Standing,
+        delivery: Delivery,
+        then: Callable[[Outcome], None],
+    ) -> bool:
+        async def step() -> None:
+            outcome: Outcome
+            try:
+                [outcome] = await self.step(version, standing, [delivery])
+            except StatekeepError as error:
+                outcome = Failed(error)
+            then(outcome)
+
+        task = asyncio.get_running_loop().create_task(step())
+        self.stepping_at_once.add(task)
+        task.add_done_callback(self.stepping_at_once.discard)
+        return True
 
     def perform(self, version: MachineVersion, instance_id: InstanceId, revision: int) -> None:
         self.performed.append((instance_id, revision))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -76,8 +77,12 @@ class SlowStore(MemoryStore):
             self.upgrade_over.set()
         return changed
 
-    def commit(self, commit: Commit) -> asyncio.Future[None]:
+    def commit(
+        self, commit: Commit, on_done: Callable[[asyncio.Future[None]], None] | None = None
+    ) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
+        if on_done is not None:
+            future.add_done_callback(on_done)
         self.waiting.append((commit, future))
         if not self.is_slow:
             self.release()
@@ -259,6 +264,14 @@ class World:
     def sending(self, type_, **options):
         """The same, under way."""
         return asyncio.ensure_future(self.send(type_, **options))
+
+    async def logs(self, *events, name=NAME):
+        """Wait until a reader sees that the machine took exactly these."""
+        for _ in range(10_000):
+            if (seen := await self.log(name)) == [*events]:
+                return
+            await asyncio.sleep(0)
+        assert seen == [*events]
 
     async def log(self, name=NAME):
         """Events the machine took, as a reader sees them."""

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from statekeep.application.creation import INITIALIZATION, Creation
 from statekeep.application.machines import find_machine
 from statekeep.application.messages import Messages
-from statekeep.application.resident import Letter, Resident
+from statekeep.application.resident import Answer, FirstRequest, Letter, Resident
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.domain.access import AuthContext, require_scope
@@ -122,23 +122,21 @@ class Instances:
         gets the first one's answer and delivers nothing. Raises NotFound, RejectedByMachineAuthorizer, InvalidState (paused), MachineError, TooLarge,
         IdempotencyMismatch and Overloaded; in each case nothing changed.
         """
-        if idempotency_key is None:
-            answer = self.post_event(caller, machine, instance, event, trace)
-            if answer is not None:
-                return await answer
+        answer: asyncio.Future[InstanceView] = self._loop.create_future()
+        if idempotency_key is None and self.post_event(
+            caller, machine, instance, event, answer, trace
+        ):
+            return await answer
         organization_id = require_scope(caller, "events.write")
         self._require_no_drain()
         resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         if trace is not None:
             trace.about(resident.key, event.type)
-        letter = Letter(
-            Delivery(event, Origin.CLIENT, caller.claims), self._loop.create_future(), trace=trace
-        )
+        letter = Letter(Delivery(event, Origin.CLIENT, caller.claims), answer, trace=trace)
         if idempotency_key is not None:
-            return await self._send_once(resident, letter, idempotency_key)
+            return await self._send_once(resident, letter, idempotency_key, answer)
         self._turns.post(resident, letter)
-        assert letter.answer is not None
-        return await letter.answer
+        return await answer
 
     def post_event(
         self,
@@ -146,21 +144,21 @@ class Instances:
         machine: MachineName,
         instance: InstanceName,
         event: Event,
+        answer: Answer,
         trace: EventTrace | None = None,
-    ) -> asyncio.Future[InstanceView] | None:
-        """`send_event` to an instance that is in memory, without waiting: the future is its answer. None, and nothing done, where it is not."""
+    ) -> bool:
+        """`send_event` to an instance that is in memory, without waiting: `answer` is told later. False, and nothing done, where it is not."""
         organization_id = require_scope(caller, "events.write")
         self._require_no_drain()
         resident = self._residents.at_hand(InstanceKey(organization_id, machine, instance))
         if resident is None or resident.void_because is not None:
-            return None
-        answer: asyncio.Future[InstanceView] = self._loop.create_future()
+            return False
         letter = Letter(Delivery(event, Origin.CLIENT, caller.claims), answer)
         if trace is not None:
             letter.trace = trace
             trace.about(resident.key, event.type)
         self._turns.post(resident, letter)
-        return answer
+        return True
 
     async def create(
         self,
@@ -178,17 +176,14 @@ class Instances:
         """
         organization_id = require_scope(caller, "instances.write")
         self._require_no_drain()
-        letter = Letter(
-            Delivery(INITIALIZATION, Origin.CREATION, caller.claims),
-            self._loop.create_future(),
-            trace=trace,
-        )
+        answer: asyncio.Future[InstanceView] = self._loop.create_future()
+        delivery = Delivery(INITIALIZATION, Origin.CREATION, caller.claims)
+        letter = Letter(delivery, answer, trace=trace)
         key = InstanceKey(organization_id, machine, instance)
         if trace is not None:
             trace.about(key, INITIALIZATION.type)
         await self._creation.create(key, version_id, context, letter)
-        assert letter.answer is not None
-        return await letter.answer
+        return await answer
 
     async def read(
         self, caller: AuthContext, machine: MachineName, instance: InstanceName
@@ -468,19 +463,20 @@ class Instances:
         if self._is_draining:
             raise Overloaded("the server is shutting down", retry_after_seconds=2)
 
-    async def _send_once(self, resident: Resident, letter: Letter, key: str) -> InstanceView:
+    async def _send_once(
+        self, resident: Resident, letter: Letter, key: str, answer: asyncio.Future[InstanceView]
+    ) -> InstanceView:
         """Deliver the letter unless its key was used before; then give the first answer."""
         letter.key = key
         letter.body_hash = hashlib.sha256(letter.delivery.event.json).digest()
         first = resident.keys_under_way.get(key)
-        assert letter.answer is not None
         if first is None:
-            resident.keys_under_way[key] = letter
+            resident.keys_under_way[key] = FirstRequest(letter.body_hash, answer)
             try:
                 used = await self._store.find_key(resident.id, key, now_ms=self._clock.now_ms())
                 if used is None:
                     self._turns.post(resident, letter)
-                    return await letter.answer
+                    return await answer
                 _require_same(used.body_hash, letter.body_hash)
                 view = await self._first_answer(resident, used.answer)
             except BaseException as error:
@@ -490,16 +486,15 @@ class Instances:
                     if isinstance(error, StatekeepError)
                     else Overloaded("the first request with this key was given up")
                 )
-                if not letter.answer.cancelled():
+                if not answer.cancelled():
                     # There may be nobody else.
-                    letter.answer.exception()
+                    answer.exception()
                 raise
             finally:
                 del resident.keys_under_way[key]
             letter.reply(view)
             return view
         _require_same(first.body_hash, letter.body_hash)
-        assert first.answer is not None
         return await asyncio.shield(first.answer)
 
     async def _first_answer(self, resident: Resident, answer: bytes | None) -> InstanceView:

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from statekeep.domain.errors import StatekeepError
 from statekeep.domain.event import Delivery, Origin
@@ -31,6 +31,22 @@ from statekeep.ports.runtime import Standing
 from statekeep.ports.tracing import EventTrace, Stage
 
 _FROM_ELSEWHERE: Final = (Origin.TIMER, Origin.CREATION, Origin.MESSAGE)
+
+
+class Answer(Protocol):
+    """Where the outcome of an event goes, once. A future is one."""
+
+    def done(self) -> bool:
+        """Has it gone there?"""
+        ...
+
+    def set_result(self, result: InstanceView, /) -> None:
+        """The state that the event led to."""
+        ...
+
+    def set_exception(self, exception: StatekeepError, /) -> None:
+        """Why nothing came of it, or nobody knows what."""
+        ...
 
 
 class Letter:
@@ -54,7 +70,7 @@ class Letter:
     def __init__(
         self,
         delivery: Delivery,
-        answer: asyncio.Future[InstanceView] | None = None,
+        answer: Answer | None = None,
         *,
         key: str | None = None,
         body_hash: bytes = b"",
@@ -120,6 +136,13 @@ class Letter:
         if self.on_handled is not None:
             on_handled, self.on_handled = self.on_handled, None
             on_handled(error)
+
+
+class FirstRequest(NamedTuple):
+    """The first request with an idempotency key, while it is under way: what it asked for, and what it comes to."""
+
+    body_hash: bytes
+    answer: asyncio.Future[InstanceView]
 
 
 class UpgradeOrder:
@@ -237,7 +260,8 @@ class Resident:
         self.waiters: list[Waiter] = []
         self.settle_deadline = math.inf
         """Loop time; infinite while nothing has to settle."""
-        self.turn: asyncio.Task[None] | None = None
+        self.turn: asyncio.Future[None] | None = None
+        """Done when the turn has ended, or has become a longer one."""
         self.wake: asyncio.Event | None = None
         self.committing: deque[asyncio.Future[None]] = deque()
         self.has_to_recover = False
@@ -250,7 +274,7 @@ class Resident:
         """Loop time before which no upgrade is tried."""
         self.order: UpgradeOrder | None = None
         """To be carried out as soon as the instance is settled, or else put off."""
-        self.keys_under_way: dict[str, Letter] = {}
+        self.keys_under_way: dict[str, FirstRequest] = {}
         self.index_entries: IndexEntries = NO_INDEX_ENTRIES
         """Of the head."""
         self.reindexing = 0
@@ -308,6 +332,17 @@ class Resident:
     def size_bytes(self) -> int:
         """Roughly what it takes in memory."""
         return 1500 + len(self.snapshot) + len(self.view.view) + 250 * len(self.timers)
+
+    @property
+    def is_plain(self) -> bool:
+        """Is nothing to be done for it, or to be waited for, but what is in its mailbox?"""
+        return (
+            self.status is InstanceStatus.RUNNING
+            and self.void_because is None
+            and self.desired_version is None
+            and self.order is None
+            and not (self.due or self.live or self.owed or self.committed_due or self.waiters)
+        )
 
     def head(self) -> Standing:
         """The newest revision, for stepping on."""

@@ -20,6 +20,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from statekeep import crash_points
@@ -48,7 +49,7 @@ from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import InstanceId, OrganizationId
 from statekeep.domain.step import Effects, Failed, Ignored, Later, Outcome, Refused, Stepped
 from statekeep.domain.timer import NO_TIMER_CHANGES, TimerChanges
-from statekeep.domain.turn import TS_STEP_MS, CommitDraft, Published, lost_child_delivery
+from statekeep.domain.turn import TS_STEP_MS, CommitDraft, lost_child_delivery
 from statekeep.ports.author_log import AuthorLog
 from statekeep.ports.clock import Clock
 from statekeep.ports.metrics import EventOutcome, Metrics
@@ -70,7 +71,9 @@ class Batch(NamedTuple):
     accepted: Sequence[tuple[Letter, InstanceView]]
     followers: Sequence[Letter]
     """Letters that changed nothing and are answered with what the others came to."""
-    published: Sequence[Published]
+    view: InstanceView
+    is_silent: bool
+    """Is it no transition, so that nobody is told?"""
     snapshot: bytes
     due: tuple[str, ...]
     effects: Effects
@@ -116,6 +119,8 @@ class Turns:
         self._tracer = tracer
         self._loop = asyncio.get_running_loop()
         self._background: set[asyncio.Future[None]] = set()
+        self._beginning: list[Resident] = []
+        """Residents whose turns begin in the next turn of the event loop."""
         self.on_left: Callable[[Resident], None] = lambda _: None
         """Hears of residents that were void and are forgotten now."""
         self.under_way: set[Resident] = set()
@@ -156,11 +161,13 @@ class Turns:
 
     def ensure_turn(self, resident: Resident) -> None:
         """Let the instance look at what is new. Nothing where it is void."""
-        if resident.is_void:
+        if resident.void_because is not None:
             return
         if resident.turn is None:
-            self.under_way.add(resident)
-            resident.turn = self._loop.create_task(self._turn(resident))
+            self._take_turn(resident)
+            if not self._beginning:
+                self._loop.call_soon(self._begin_turns)
+            self._beginning.append(resident)
         else:
             resident.wake_up()
 
@@ -168,10 +175,8 @@ class Turns:
         """Take the initial macrostep of an instance that does not exist yet, and go on as after any other."""
 
         letter.posted_at = self._loop.time()
-        letter.reached(Stage.COMMIT)
-        self.under_way.add(resident)
-        first = self._take(resident, [letter], [outcome], new)
-        resident.turn = self._loop.create_task(self._turn(resident, first))
+        self._take_turn(resident)
+        self._on_decided(resident, letter, outcome, new)
 
     def refuse(self, resident: Resident, letter: Letter, outcome: Outcome) -> None:
         """The initial macrostep did not come about: tell why."""
@@ -212,6 +217,96 @@ class Turns:
             resident.settle_deadline = -math.inf
             resident.wake_up()
 
+    # Short turns: nearly all. The same as below without a task, for one event of an instance about which there is nothing else to do
+
+    def _take_turn(self, resident: Resident) -> None:
+        self.under_way.add(resident)
+        resident.turn = self._loop.create_future()
+
+    def _begin_turns(self) -> None:
+        beginning, self._beginning = self._beginning, []
+        for resident in beginning:
+            try:
+                is_short = self._is_asked_at_once(resident)
+            except Exception as error:
+                self._on_broken(resident, error)
+                is_short = False
+            if not is_short:
+                self._lengthen(resident)
+
+    def _is_asked_at_once(self, resident: Resident) -> bool:
+        """Is the host asked about the one event that waits? What arrives together goes to the host together, and not on this way."""
+        mailbox = resident.mailbox
+        is_full = len(resident.committing) >= PIPELINED_BURSTS_MAX
+        if len(mailbox) != 1 or is_full or not resident.is_plain:
+            return False
+        letter = mailbox[0]
+        delivery = letter.delivery
+        if delivery.timer_seq is not None and delivery.timer_seq not in resident.timers:
+            return False
+        then = partial(self._on_decided, resident, letter)
+        if not self._runtime.step_at_once(resident.version, resident.head(), delivery, then):
+            return False
+        mailbox.popleft()
+        if self._tracer is not None:
+            letter.reached(Stage.HOST)
+        return True
+
+    def _on_decided(
+        self, resident: Resident, letter: Letter, outcome: Outcome, new: NewInstance | None = None
+    ) -> None:
+        first = None
+        try:
+            if self._tracer is not None:
+                letter.reached(Stage.COMMIT)
+            if resident.void_because is not None:
+                self._give_up(resident, letter, resident.void_because)
+            elif not self._is_committed_at_once(resident, letter, outcome, new):
+                first = self._take(resident, [letter], [outcome], new)
+        except Exception as error:
+            self._on_broken(resident, error)
+            self._give_up(resident, letter, _internal_error())
+        if first is not None or resident.mailbox or not resident.is_plain:
+            self._lengthen(resident, first)
+        else:
+            turn = resident.turn
+            self._end_turn(resident)
+            if turn is not None:
+                turn.set_result(None)
+
+    def _is_committed_at_once(
+        self, resident: Resident, letter: Letter, outcome: Outcome, new: NewInstance | None
+    ) -> bool:
+        if type(outcome) is not Stepped or outcome.has_children:
+            return False
+        draft = self._draft(resident)
+        try:
+            view = draft.add(letter.delivery, outcome, now_ms=self._clock.now_ms())
+        except StatekeepError:
+            return False
+        self._submit_draft(resident, draft, [(letter, view)], (), new)
+        return True
+
+    def _lengthen(
+        self, resident: Resident, first: Coroutine[None, None, None] | None = None
+    ) -> None:
+        """Go on in a task."""
+        short, resident.turn = resident.turn, self._loop.create_task(self._turn(resident, first))
+        assert short is not None
+        short.set_result(None)
+
+    def _end_turn(self, resident: Resident) -> None:
+        resident.turn = None
+        self.under_way.discard(resident)
+        if resident.void_because is not None:
+            self._leave(resident)
+
+    def _on_broken(self, resident: Resident, error: Exception) -> None:
+        _log.error("the turn of an instance failed", exc_info=error)
+        self.void(resident, _internal_error())
+
+    # Long turns
+
     async def _turn(
         self, resident: Resident, first: Coroutine[None, None, None] | None = None
     ) -> None:
@@ -219,14 +314,10 @@ class Turns:
             if first is not None:
                 await first
             await self.run_turn(resident)
-        except Exception:
-            _log.exception("the turn of an instance failed")
-            self.void(resident, StatekeepError("an internal error ended the instance's turn"))
+        except Exception as error:
+            self._on_broken(resident, error)
         finally:
-            resident.turn = None
-            self.under_way.discard(resident)
-            if resident.is_void:
-                self._leave(resident)
+            self._end_turn(resident)
 
     # Deciding
 
@@ -315,14 +406,14 @@ class Turns:
             decided.upgraded,
             decided.event,
             decided.index_entries,
-            now_ms=round(self._clock.now_ms(), 3),
+            now_ms=self._clock.now_ms(),
         )
         commit = draft.commit()._replace(upgraded_to=decided.target.id)
         self._move_head(resident, draft)
         resident.head_version = decided.target
-        published, timers = draft.published, commit.timers
+        timers, target = commit.timers, decided.target
         batch = Batch(
-            (), (), published, draft.snapshot, (), Effects.NONE, timers, True, decided.target
+            (), (), draft.view, False, draft.snapshot, (), Effects.NONE, timers, True, target
         )
         await asyncio.wait([self._submit(resident, commit, batch)])
 
@@ -354,7 +445,7 @@ class Turns:
         try:
             await self._take_burst(resident, burst, outcomes, new)
         except BaseException:
-            reason = StatekeepError("an internal error ended the instance's turn")
+            reason = _internal_error()
             for letter in burst:
                 self._give_up(resident, letter, reason)
             raise
@@ -370,7 +461,7 @@ class Turns:
         draft = self._draft(resident)
         accepted: list[tuple[Letter, InstanceView]] = []
         followers: list[Letter] = []
-        now_ms = round(self._clock.now_ms(), 3)
+        now_ms = self._clock.now_ms()
         for n, (letter, outcome) in enumerate(zip(burst, outcomes, strict=True)):
             if isinstance(outcome, Stepped):
                 try:
@@ -428,6 +519,20 @@ class Turns:
         followers: Sequence[Letter],
         new: NewInstance | None,
     ) -> None:
+        committing = self._submit_draft(resident, draft, accepted, followers, new)
+        if draft.effects is Effects.CHILDREN or draft.live:
+            await asyncio.wait([committing])
+            if draft.effects is Effects.CHILDREN and not resident.is_void:
+                await self._perform_children(resident)
+
+    def _submit_draft(
+        self,
+        resident: Resident,
+        draft: CommitDraft,
+        accepted: Sequence[tuple[Letter, InstanceView]],
+        followers: Sequence[Letter],
+        new: NewInstance | None,
+    ) -> asyncio.Future[None]:
         is_settled = not draft.due and draft.effects is not Effects.CHILDREN
         keys = self._keys(accepted, is_settled)
         unanswered = self._unanswered(resident, draft.due)
@@ -441,18 +546,15 @@ class Turns:
         batch = Batch(
             accepted,
             followers,
-            draft.published,
+            draft.view,
+            draft.is_silent,
             draft.snapshot,
             commit.due,
             draft.effects,
             commit.timers,
             is_settled,
         )
-        committing = self._submit(resident, commit, batch)
-        if draft.effects is Effects.CHILDREN or draft.live:
-            await asyncio.wait([committing])
-            if draft.effects is Effects.CHILDREN and not resident.is_void:
-                await self._perform_children(resident)
+        return self._submit(resident, commit, batch)
 
     def _move_head(self, resident: Resident, draft: CommitDraft) -> None:
         resident.head_revision = draft.revision
@@ -466,23 +568,23 @@ class Turns:
         resident.live = draft.live
 
     def _submit(self, resident: Resident, commit: Commit, batch: Batch) -> asyncio.Future[None]:
-        committing = self._store.commit(commit)
+        committing = self._store.commit(commit, partial(self._on_committed, resident, batch))
         resident.committing.append(committing)
-        committing.add_done_callback(
-            lambda done: self._on_committed(resident, batch, done.exception())
-        )
         return committing
 
-    def _on_committed(self, resident: Resident, batch: Batch, error: BaseException | None) -> None:
+    def _on_committed(
+        self, resident: Resident, batch: Batch, committing: asyncio.Future[None]
+    ) -> None:
         resident.committing.popleft()
-        if error is not None or resident.is_void:
+        error = committing.exception()
+        if error is not None or resident.void_because is not None:
             self._on_commit_failed(resident, batch, error)
             return
         crash_points.reach(crash_points.AFTER_COMMIT_BEFORE_EFFECTS)
         if batch.upgraded_to is not None:
             self._change_version(resident, batch.upgraded_to)
         resident.snapshot = batch.snapshot
-        resident.view = batch.published[-1].view
+        resident.view = batch.view
         resident.committed_due = batch.due
         if abs(len(batch.snapshot) - resident.weighed_bytes) > _GROWTH_BYTES:
             self._on_growth(resident)
@@ -524,10 +626,10 @@ class Turns:
                 tracer.caused(causes[-1], resident.id, batch.timers.set)
 
     def _publish(self, resident: Resident, batch: Batch) -> None:
+        if batch.is_silent:
+            return
         try:
-            if not all(is_silent for _, is_silent in batch.published):
-                revision = batch.published[-1].view.revision
-                self._notifier.publish(InstanceChanged(resident.id, revision))
+            self._notifier.publish(InstanceChanged(resident.id, batch.view.revision))
         except Exception:
             # The transition stands: its effects and its answers must not be lost with the news of it.
             _log.exception("subscribers could not be told of a transition")
@@ -613,7 +715,10 @@ class Turns:
     def _keys(
         self, accepted: Sequence[tuple[Letter, InstanceView]], is_settled: bool
     ) -> tuple[KeyUse, ...]:
-        if all(letter.key is None for letter, _ in accepted):
+        for letter, _ in accepted:
+            if letter.key is not None:
+                break
+        else:
             return ()
         expires_at = self._clock.now_ms() + _KEYS_KEPT_MS
         return tuple(
@@ -778,7 +883,7 @@ class Turns:
         self, resident: Resident, snapshot: bytes, view: bytes, due: tuple[str, ...]
     ) -> None:
         revision = resident.head_revision + 1
-        ts = max(round(self._clock.now_ms(), 3), round(resident.head_ts + TS_STEP_MS, 3))
+        ts = max(self._clock.now_ms(), round(resident.head_ts + TS_STEP_MS, 3))
         entry = JournalEntry(revision, ts, Origin.HOUSEKEEPING, b"null", snapshot)
         commit = Commit(
             resident.id,
@@ -789,8 +894,8 @@ class Turns:
             resident.next_timer_seq,
         )
         resident.head_revision, resident.head_ts, resident.head_snapshot = revision, ts, snapshot
-        published = [Published(InstanceView(revision, ts, view), is_silent=True)]
-        batch = Batch((), (), published, snapshot, due, Effects.NONE, NO_TIMER_CHANGES, True)
+        seen = InstanceView(revision, ts, view)
+        batch = Batch((), (), seen, True, snapshot, due, Effects.NONE, NO_TIMER_CHANGES, True)
         await asyncio.wait([self._submit(resident, commit, batch)])
 
     def _answer(self, resident: Resident, letter: Letter) -> None:
@@ -893,6 +998,10 @@ def _not_stored(error: BaseException) -> Overloaded:
         return Overloaded(message)
     _log.error("a transition could not be stored", exc_info=error)
     return NotStored(message)
+
+
+def _internal_error() -> StatekeepError:
+    return StatekeepError("an internal error ended the instance's turn")
 
 
 def _refusal() -> RejectedByMachineAuthorizer:

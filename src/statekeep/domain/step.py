@@ -48,6 +48,11 @@ class Stepped(NamedTuple):
     effects: Effects = Effects.NONE
     is_done: bool = False
 
+    @property
+    def has_children(self) -> bool:
+        """Do children live after it, or are there some to be started, stopped or sent to?"""
+        return bool(self.due or self.live) or self.effects is Effects.CHILDREN
+
 
 class Refused(NamedTuple):
     """`allowWrite` did not answer true: nothing changed."""

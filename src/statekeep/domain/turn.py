@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.event import Delivery, Event, LostChild, Origin, Receipt
@@ -13,17 +12,17 @@ from statekeep.domain.message import Address
 from statekeep.domain.migration import Upgraded, timer_changes, timer_moves
 from statekeep.domain.names import InstanceId
 from statekeep.domain.step import Effects, Macrostep, Stepped
-from statekeep.domain.timer import SetTimer, Timer, TimerChanges, TimerOp, apply_timer_ops
+from statekeep.domain.timer import (
+    NO_TIMER_CHANGES,
+    SetTimer,
+    Timer,
+    TimerChanges,
+    TimerOp,
+    apply_timer_ops,
+)
 
 TS_STEP_MS = 0.001
 """Two entries of an instance are at least this far apart, whatever the clock says: `ts` grows strictly (SPEC 2)."""
-
-
-class Published(NamedTuple):
-    """A view that becomes visible with its commit. A silent one is no transition: nobody is told."""
-
-    view: InstanceView
-    is_silent: bool
 
 
 _INSIDE = frozenset((Origin.CHILD, Origin.SELF, Origin.LOST_CHILD))
@@ -66,7 +65,10 @@ class CommitDraft:
         self.live = 0
         self.effects = Effects.NONE
         self.snapshot = b""
-        self.published: list[Published] = []
+        self.view = InstanceView(revision, ts, b"")
+        """After the newest entry."""
+        self.is_silent = True
+        """Has there been no transition, so that nobody is to be told?"""
         self._entries: list[JournalEntry] = []
         self._timers_set: dict[int, Timer] = {}
         self._timers_removed: list[int] = []
@@ -99,7 +101,7 @@ class CommitDraft:
         self.live = stepped.live
         if stepped.effects is not Effects.NONE and self.effects is not Effects.CHILDREN:
             self.effects = stepped.effects
-        return self.published[-1].view
+        return self.view
 
     def upgrade(
         self, upgraded: Upgraded, event: bytes, index_entries: IndexEntries, *, now_ms: float
@@ -128,14 +130,19 @@ class CommitDraft:
             self._instance_id,
             self._base_revision,
             tuple(self._entries),
-            (*self.due, *unanswered),
-            TimerChanges(tuple(self._timers_set.values()), tuple(self._timers_removed)),
+            (*self.due, *unanswered) if unanswered else self.due,
+            self._timer_changes(),
             self.next_timer_seq,
             keys,
             new,
             tuple(self._received),
             None if before is after else index_changes(before, after),
         )
+
+    def _timer_changes(self) -> TimerChanges:
+        if not self._timers_set and not self._timers_removed:
+            return NO_TIMER_CHANGES
+        return TimerChanges(tuple(self._timers_set.values()), tuple(self._timers_removed))
 
     def _add_macrostep(self, delivery: Delivery, macrostep: Macrostep, now_ms: float) -> None:
         self.revision += 1
@@ -149,8 +156,8 @@ class CommitDraft:
             if delivery.lost_child is None:
                 origin = Origin.SELF
         self._entries.append(JournalEntry(self.revision, self.ts, origin, event, self.snapshot))
-        view = InstanceView(self.revision, self.ts, macrostep.view)
-        self.published.append(Published(view, macrostep.is_silent))
+        self.view = InstanceView(self.revision, self.ts, macrostep.view)
+        self.is_silent = self.is_silent and macrostep.is_silent
 
     def _bury(self, dead: Timer) -> None:
         if dead.seq in self.timers:

@@ -10,7 +10,7 @@ class Clock(Protocol):
     """The time of day. It may jump, as real clocks do."""
 
     def now_ms(self) -> float:
-        """Milliseconds since the epoch, with fractions."""
+        """Milliseconds since the epoch, to the microsecond: no finer, so that what is written reads as what it was (SPEC 2)."""
         ...
 
 

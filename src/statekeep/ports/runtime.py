@@ -167,6 +167,19 @@ class Runtime(Protocol):
         """
         ...
 
+    def step_at_once(
+        self,
+        version: MachineVersion,
+        standing: Standing,
+        delivery: Delivery,
+        then: Callable[[Outcome], None],
+    ) -> bool:
+        """`step` for one delivery, without a coroutine: `then` is called with its outcome, once, after this has returned.
+
+        False, and nothing asked, where something would have to be waited for first. What `step` raises is an outcome here, too.
+        """
+        ...
+
     def perform(self, version: MachineVersion, instance_id: InstanceId, revision: int) -> None:
         """What was decided up to `revision` is durable: perform it. Nobody waits for it; a dead host means that it is lost."""
         ...

@@ -11,7 +11,7 @@ Overloaded where there is no room on the disk; nothing is then written, and read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -119,8 +119,13 @@ class InstanceStore(Protocol):
         """The same by number."""
         ...
 
-    def commit(self, commit: Commit) -> asyncio.Future[None]:
+    def commit(
+        self, commit: Commit, on_done: Callable[[asyncio.Future[None]], None] | None = None
+    ) -> asyncio.Future[None]:
         """Write everything in `commit` in one transaction, together with whatever else waits (group commit).
+
+        `on_done` is given the future once it is done and `commit` has returned: sooner, where that can be, than the future's own callbacks, which
+        come a turn of the event loop later.
 
         The call itself takes the commit's place in line: of two commits the one passed first is written first, and awaited results
         come in that order. Done means durable. Raises AlreadyExists where a new instance's key is taken, and ConflictingRevision where

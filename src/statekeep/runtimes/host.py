@@ -43,6 +43,22 @@ class HostObserver(Protocol):
         ...
 
 
+class Answered(Protocol):
+    """Where the answers to a request go, once. A future is one."""
+
+    def done(self) -> bool:
+        """Does nobody wait for them any more?"""
+        ...
+
+    def set_result(self, result: list[HostFrame], /) -> None:
+        """All of them."""
+        ...
+
+    def set_exception(self, exception: HostDied, /) -> None:
+        """The host ended before."""
+        ...
+
+
 class Call:
     """A request that is under way. `frames` collects its answers, as many as `expects`."""
 
@@ -54,7 +70,7 @@ class Call:
         sent_at: float,
         is_use: bool,
         may_wait: bool,
-        answered: asyncio.Future[list[HostFrame]],
+        answered: Answered,
     ) -> None:
         self.expects = expects
         self.sent_at = sent_at
@@ -124,6 +140,19 @@ class Host:
         if not self.is_alive:
             answered.set_exception(HostDied(self.process.reason))
             return answered
+        self.ask_for(answered, request, expects=expects, is_use=is_use, may_wait=may_wait)
+        return answered
+
+    def ask_for(
+        self,
+        answered: Answered,
+        request: bytes,
+        *,
+        expects: int = 1,
+        is_use: bool = True,
+        may_wait: bool = False,
+    ) -> None:
+        """The same of a host that is alive, for anything that is told at once when the answers are there, and does not raise."""
         request_id = self._next_id
         self._next_id += 1
         now = self._loop.time()
@@ -133,7 +162,6 @@ class Host:
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(self._step_timeout, self._check)
         self.process.send(b'{"id":%d,%b}\n' % (request_id, request))
-        return answered
 
     def tell(self, request: bytes) -> None:
         """Send a request that is not answered."""

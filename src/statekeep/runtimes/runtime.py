@@ -44,6 +44,7 @@ from statekeep.ports.runtime import (
     VersionFacts,
 )
 from statekeep.runtimes import http_protocol, protocol
+from statekeep.runtimes.direct import DirectStep
 from statekeep.runtimes.host import Host
 from statekeep.runtimes.http_questions import HttpQuestions, PendingAnswer
 from statekeep.runtimes.pool import Pool
@@ -83,6 +84,7 @@ class HostRuntime:
         """Versions that could not be loaded for it, and until when (loop time) they are not asked again."""
         self._undone: dict[InstanceId, tuple[Host, int]] = {}
         """Hosts that owe effects, and up to which revision: a later step may have decided more before the first was performed."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def inspect(self, organization_id: OrganizationId, code: bytes) -> VersionFacts:
         loaded = await self.pool.inspect(_unpublished(organization_id), code)
@@ -199,11 +201,30 @@ class HostRuntime:
         self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]
     ) -> Sequence[Outcome]:
         if version.id in self._careful:
-            return await self._step_carefully(version, standing, deliveries)
+            return await self.step_carefully(version, standing, deliveries)
         host = self.pool.warm(version.id) or await self.pool.host(version)
         with contextlib.suppress(HostDied):
             return await self._step_on(host, standing, deliveries)
-        return await self._step_carefully(version, standing, deliveries)
+        return await self.step_carefully(version, standing, deliveries)
+
+    def step_at_once(
+        self,
+        version: MachineVersion,
+        standing: Standing,
+        delivery: Delivery,
+        then: Callable[[Outcome], None],
+    ) -> bool:
+        host = self.pool.warm(version.id)
+        if (
+            host is None
+            or host.sessions.get(standing.instance_id) != standing.revision
+            or version.id in self._careful
+            or not host.is_alive
+        ):
+            return False
+        request = protocol.on(standing, protocol.step((delivery,)), with_snapshot=False)
+        host.ask_for(DirectStep(self, host, version, standing, delivery, then), request)
+        return True
 
     def perform(self, version: MachineVersion, instance_id: InstanceId, revision: int) -> None:
         host = self._owing(instance_id, revision)
@@ -360,7 +381,26 @@ class HostRuntime:
                         raise _blamed(death) from death
         raise Overloaded("the machine's host keeps dying", retry_after_seconds=5)
 
-    async def _step_carefully(
+    # Stepping, of direct.py
+
+    def direct_outcome(
+        self, host: Host, standing: Standing, frames: list[HostFrame]
+    ) -> Outcome | None:
+        frame = frames[-1]
+        if frame.need is not None:
+            host.sessions.pop(standing.instance_id, None)
+            return None
+        _raise_if_failed(frame)
+        outcome = _outcome(frame, 0)
+        if isinstance(outcome, Stepped):
+            self._note(host, standing.instance_id, standing.revision, (outcome,))
+        return outcome
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def step_carefully(
         self, version: MachineVersion, standing: Standing, deliveries: Sequence[Delivery]
     ) -> Sequence[Outcome]:
         """Deliver one by one, so that it shows which of them is to blame."""

@@ -70,7 +70,7 @@ class Situation:
         ]
         reading = read_instance(
             draft.snapshot,
-            draft.published[-1].view.view,
+            draft.view.view,
             timers=timers.values(),
             now_ms=now_ms,
             sent=(

@@ -128,7 +128,7 @@ async def test_a_turn_that_is_under_way_keeps_what_was_changed(world):
     await sending
     await until(lambda: list(world.resident().timers) == [2])
     assert in_store(world) == world.resident().timers
-    assert await world.log() == ["SET", "SET", "SET", "dong"]
+    await world.logs("SET", "SET", "SET", "dong")
 
 
 async def test_a_living_timer_is_no_dead_letter(world):

@@ -30,7 +30,8 @@ async def stored_and_not_told(world):
     """A creation that is in the store while its creator is told so only when the second future is done."""
     told = asyncio.get_running_loop().create_future()
 
-    def commit(commit):
+    def commit(commit, on_done):
+        told.add_done_callback(on_done)
         world.store._apply(commit)
         return told
 
@@ -165,7 +166,7 @@ async def test_more_than_a_mailbox_waits_for_a_paused_instance(world, monkeypatc
     await until(lambda: len(world.resident().held) == 3)
     await set_status(world, InstanceStatus.RUNNING)
     await answering(sending)
-    assert await world.log() == ["SPAWN", "answer", "answer", "answer"]
+    await world.logs("SPAWN", "answer", "answer", "answer")
 
 
 async def test_a_key_repeated_while_it_is_looked_up(world):

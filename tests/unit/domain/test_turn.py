@@ -66,7 +66,7 @@ def test_a_silent_macrostep_is_housekeeping():
     d = draft()
     d.add(GO, Stepped((Macrostep(None, b"1", b"{}", is_silent=True),)), now_ms=200)
     assert d.commit().entries[0].origin is Origin.HOUSEKEEPING
-    assert d.published[0].is_silent
+    assert d.is_silent
 
 
 def test_the_event_of_a_lost_child_comes_from_the_host():

@@ -10,6 +10,7 @@ What must stay true: a request that arrives whole in one read costs a few attrib
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, cast
 
@@ -64,6 +65,7 @@ class BoundedProtocol(OneWriteProtocol):
         "_cycle_before",
         "_deadline",
         "_head_bytes",
+        "_idle_since",
         "_messages",
         "_phase",
     )
@@ -72,6 +74,8 @@ class BoundedProtocol(OneWriteProtocol):
     head_seconds: ClassVar[float] = limits.HEAD_TIMEOUT.total_seconds()
     body_seconds: ClassVar[float] = limits.BODY_STALL_TIMEOUT.total_seconds()
     _warned_at: ClassVar[float] = float("-inf")
+    _defaults: ClassVar[tuple[object, bytes]] = (None, b"")
+    """The headers that uvicorn gives to every answer, a new list each second, and how they are written."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, or turn the connection down."""
@@ -83,6 +87,7 @@ class BoundedProtocol(OneWriteProtocol):
         self._body_bytes = 0
         self._bodiless_bytes = 0
         self._began_at = 0.0
+        self._idle_since = 0.0
         self._body_bytes_before = 0
         self._deadline: asyncio.TimerHandle | None = None
         if len(self.connections) > self.connections_max:
@@ -152,18 +157,40 @@ class BoundedProtocol(OneWriteProtocol):
             return
         self.message_ended()
         super().on_message_complete()
-        if self.timeout_keep_alive_task is None and self._is_idle():
-            self._await_request(self.timeout_keep_alive)
+        if self._is_idle():
+            self._rest()
+
+    def on_response_complete(self) -> None:
+        """The next request may be waited for."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
+
+    def reply_written(self) -> None:
+        """The same for an answer that went past uvicorn. A timer that runs goes on running: it looks by itself whether anything happened."""
+        if self.pipeline:
+            self.on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if not self._raw.is_closing():
+            self.flow.resume_reading()
+            self._rest()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection on which nothing happens. Once a message has begun its deadline counts."""
         self.timeout_keep_alive_task = None
-        if self._is_idle():
+        if not self._is_idle():
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if self._messages and left > 0:
+            self._await_request(left)
+        else:
             super().timeout_keep_alive_handler()
 
     def message_began(self) -> None:
         """To be called when a head begins."""
-        self._unset_keepalive_if_required()
+        if not self._messages:
+            # The first request may be waited for longer than others.
+            self._unset_keepalive_if_required()
         self._phase = _HEAD
         self._messages += 1
         self._cycle_before = self.cycle
@@ -195,15 +222,14 @@ class BoundedProtocol(OneWriteProtocol):
 
     def write_reply(self, reply: Reply, *, keep_alive: bool) -> None:
         """Write an answer in one piece. Whether the connection stays open is said, and not done."""
-        head = [_STATUS_LINES[reply.status]]
-        for name, value in self.server_state.default_headers:
-            head += (name, b": ", value, b"\r\n")
-        for name, value in reply.headers:
-            head += (name, b": ", value, b"\r\n")
-        if not keep_alive:
-            head.append(b"connection: close\r\n")
-        head += (b"\r\n", reply.body)
-        self._joining.transport.write(b"".join(head))
+        defaults = self.server_state.default_headers
+        known, lines = BoundedProtocol._defaults
+        if defaults is not known:
+            lines = _lines_of(defaults)
+            BoundedProtocol._defaults = (defaults, lines)
+        close = b"" if keep_alive else b"connection: close\r\n"
+        status, own = _STATUS_LINES[reply.status], _lines_of(reply.headers)
+        self._raw.write(b"%b%b%b%b\r\n%b" % (status, lines, own, close, reply.body))
         if type(self.app) is HotRoutes:
             self.app.responses[reply.status] += 1
 
@@ -270,6 +296,11 @@ class BoundedProtocol(OneWriteProtocol):
             seconds, self.timeout_keep_alive_handler
         )
 
+    def _rest(self) -> None:
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._await_request(self.timeout_keep_alive)
+
     def _is_idle(self) -> bool:
         cycle = cast(Any, self.cycle)
         return (
@@ -312,7 +343,7 @@ class BoundedProtocol(OneWriteProtocol):
         self.write_reply(reply, keep_alive=False)
         self._unset_keepalive_if_required()
         self.flow.resume_reading()
-        _Lingering(self._joining.transport, self, self.loop)
+        _Lingering(self._raw, self, self.loop)
 
     def _turn_down(self) -> None:
         now = self.loop.time()
@@ -375,3 +406,7 @@ def _head_too_large() -> Refused:
 
 def _url_too_long() -> Refused:
     return Refused(414, "too-large", f"the URL is longer than {limits.URL_BYTES_MAX} bytes")
+
+
+def _lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])

@@ -7,7 +7,6 @@ itself. Every other request takes the usual way, and so does one that turns out 
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -36,7 +35,7 @@ class ExpressProtocol(BoundedProtocol):
         self.head_arrived()
         headers = dict(self.headers)
         if self._is_express(headers):
-            cycle = ExpressCycle(headers, keep_alive=self.parser.should_keep_alive())
+            cycle = ExpressCycle(self, headers, keep_alive=self.parser.should_keep_alive())
             self.cycle = cast(RequestResponseCycle, cycle)
         else:
             self._take_usual_way()
@@ -60,14 +59,13 @@ class ExpressProtocol(BoundedProtocol):
         self.message_ended()
         app = cast(HotRoutes, self.app)
         try:
-            answer = app.post_event(self.url.decode("ascii"), cycle.headers, bytes(cycle.body))
+            path, body = self.url.decode("ascii"), bytes(cycle.body)
+            is_posted = app.post_event(path, cycle.headers, body, cycle)
         except Exception as error:
-            self._reply(cycle, app.error_reply(error, cycle.headers))
+            cycle.set_exception(error)
             return
-        if answer is None:
+        if not is_posted:
             self._take_usual_way_after_all(cycle)
-        else:
-            answer.add_done_callback(lambda done: self._answer(cycle, done))
 
     def _is_express(self, headers: dict[bytes, bytes]) -> bool:
         length = headers.get(b"content-length", b"")
@@ -101,33 +99,37 @@ class ExpressProtocol(BoundedProtocol):
         self.cycle.body += cycle.body
         super().on_message_complete()
 
-    def _answer(self, cycle: ExpressCycle, done: asyncio.Future[InstanceView]) -> None:
-        app = cast(HotRoutes, self.app)
-        error = done.exception()
-        if error is None:
-            self._reply(cycle, app.view_reply(done.result(), cycle.headers))
-        else:
-            self._reply(cycle, app.error_reply(cast(Exception, error), cycle.headers))
-
-    def _reply(self, cycle: ExpressCycle, reply: Reply) -> None:
+    def reply(self, cycle: ExpressCycle, reply: Reply) -> None:
+        """Answer an express request."""
         cycle.response_complete = True
         if cycle.disconnected:
             return
         self.write_reply(reply, keep_alive=cycle.keep_alive)
         if not cycle.keep_alive:
             self.transport.close()
-        self.on_response_complete()
+        self.reply_written()
 
 
 class ExpressCycle:
-    """An express request under way, with what uvicorn's protocol looks at in a request of its own."""
+    """An express request under way, with what uvicorn's protocol looks at in a request of its own; and where its answer goes."""
 
     response_started: ClassVar = False
     """What there is of an answer is written at once."""
 
-    __slots__ = ("body", "disconnected", "headers", "keep_alive", "more_body", "response_complete")
+    __slots__ = (
+        "_protocol",
+        "body",
+        "disconnected",
+        "headers",
+        "keep_alive",
+        "more_body",
+        "response_complete",
+    )
 
-    def __init__(self, headers: dict[bytes, bytes], *, keep_alive: bool) -> None:
+    def __init__(
+        self, protocol: ExpressProtocol, headers: dict[bytes, bytes], *, keep_alive: bool
+    ) -> None:
+        self._protocol = protocol
         self.headers = headers
         self.keep_alive = keep_alive
         self.body = bytearray()
@@ -142,3 +144,19 @@ class ExpressCycle:
 
     def set(self) -> None:
         """Nobody waits for parts."""
+
+    # application.resident.Answer
+
+    def done(self) -> bool:
+        """Is it answered?"""
+        return self.response_complete
+
+    def set_result(self, view: InstanceView, /) -> None:
+        """Answer with a state."""
+        app = cast(HotRoutes, self._protocol.app)
+        self._protocol.reply(self, app.view_reply(view, self.headers))
+
+    def set_exception(self, error: Exception, /) -> None:
+        """Answer with an error."""
+        app = cast(HotRoutes, self._protocol.app)
+        self._protocol.reply(self, app.error_reply(error, self.headers))

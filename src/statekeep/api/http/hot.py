@@ -23,8 +23,9 @@ from statekeep.api.realtime.hub import Hub
 from statekeep.application.authenticate import Authenticator
 from statekeep.application.instances import Instances
 from statekeep.application.rate_limits import RateLimits
+from statekeep.application.resident import Answer
 from statekeep.domain.access import AuthContext
-from statekeep.domain.errors import InvalidParameter
+from statekeep.domain.errors import InvalidParameter, StatekeepError
 from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.limits import IDEMPOTENCY_KEY_LENGTH_MAX, REQUEST_BYTES_MAX
@@ -96,36 +97,42 @@ class HotRoutes:
         return count
 
     def post_event(
-        self, path: str, headers: dict[bytes, bytes], body: bytes
-    ) -> asyncio.Future[InstanceView] | None:
-        """Send the event of a whole request to /machines/M/i/I/events at once; the future is its answer.
+        self, path: str, headers: dict[bytes, bytes], body: bytes, answer: Answer
+    ) -> bool:
+        """Send the event of a whole request to /machines/M/i/I/events at once; `answer` is told later what came of it.
 
-        None, and nothing done, where there is something to wait for first, or the path is another. Raises what is wrong with the request.
+        False, and nothing done, where there is something to wait for first, or the path is another. Raises what is wrong with the request.
         """
         segments = path.split("/")
-        if self._answering("POST", segments) != self._send_event:
-            return None
+        if len(segments) != 6 or segments[1] != "machines" or segments[3] != "i":
+            return False
         caller = known_caller(headers, self._authenticator, self._rate_limits)
         if caller is None:
-            return None
+            return False
         if self._tracer is not None:
-            return self._post_traced(self._tracer, caller, segments, headers, body)
-        return self._post(caller, segments, body, None)
+            return self._post_traced(self._tracer, caller, segments, headers, body, answer)
+        return self._post(caller, segments, body, answer, None)
 
     def _post(
-        self, caller: AuthContext, segments: list[str], body: bytes, trace: EventTrace | None
-    ) -> asyncio.Future[InstanceView] | None:
-        answer = self._instances.post_event(
+        self,
+        caller: AuthContext,
+        segments: list[str],
+        body: bytes,
+        answer: Answer,
+        trace: EventTrace | None,
+    ) -> bool:
+        is_posted = self._instances.post_event(
             caller,
             machine_in_path(segments[2]),
             instance_in_path(segments[4]),
             event_of(_read_event(body)),
+            answer,
             trace,
         )
-        if answer is None:
+        if not is_posted:
             # It will come again, by the other way.
             self._rate_limits.give_back(caller)
-        return answer
+        return is_posted
 
     def _post_traced(
         self,
@@ -134,28 +141,18 @@ class HotRoutes:
         segments: list[str],
         headers: dict[bytes, bytes],
         body: bytes,
-    ) -> asyncio.Future[InstanceView] | None:
+        answer: Answer,
+    ) -> bool:
         trace = _trace(tracer, _EVENTS, headers)
+        if trace is not None:
+            answer = _TracedAnswer(answer, trace, self._errors)
         try:
-            answer = self._post(caller, segments, body, trace)
+            return self._post(caller, segments, body, answer, trace)
         except Exception as error:
             if trace is not None:
                 trace.failed(error)
                 trace.ended(self._errors.status_of(error))
             raise
-        if answer is not None and trace is not None:
-            self._end_trace_after(trace, answer)
-        return answer
-
-    def _end_trace_after(self, trace: EventTrace, answer: asyncio.Future[InstanceView]) -> None:
-        """End it once the answer, which is written in the next turn of the loop, is written."""
-
-        def end(done: asyncio.Future[InstanceView]) -> None:
-            error = done.exception()
-            status = 200 if error is None else self._errors.status_of(error)
-            done.get_loop().call_soon(trace.ended, status)
-
-        answer.add_done_callback(end)
 
     def view_reply(self, view: InstanceView, headers: dict[bytes, bytes]) -> Reply:
         """A state as the answer to a request, with these headers, that changed something."""
@@ -276,6 +273,31 @@ class HotRoutes:
             None if version_id is None else VersionId(version_id),
             trace,
         )
+
+
+class _TracedAnswer:
+    """An answer, and a trace that ends once it is written and whoever gave it has told the trace of it."""
+
+    __slots__ = ("_answer", "_errors", "_trace")
+
+    def __init__(self, answer: Answer, trace: EventTrace, errors: ErrorAnswers) -> None:
+        self._answer = answer
+        self._trace = trace
+        self._errors = errors
+
+    def done(self) -> bool:
+        return self._answer.done()
+
+    def set_result(self, result: InstanceView, /) -> None:
+        self._answer.set_result(result)
+        self._end(200)
+
+    def set_exception(self, exception: StatekeepError, /) -> None:
+        self._answer.set_exception(exception)
+        self._end(self._errors.status_of(exception))
+
+    def _end(self, status: int) -> None:
+        asyncio.get_running_loop().call_soon(self._trace.ended, status)
 
 
 def _trace(tracer: Tracer, route: str, headers: dict[bytes, bytes]) -> EventTrace | None:

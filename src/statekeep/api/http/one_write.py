@@ -19,10 +19,11 @@ _INFORMATIONAL: Final = b"HTTP/1.1 1"
 class OneWriteProtocol(HttpToolsProtocol):
     """For `uvicorn.Config(http=...)`."""
 
-    __slots__ = ("_joining",)
+    __slots__ = ("_joining", "_raw")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Have everything that uvicorn writes pass through a transport that joins."""
+        self._raw = transport
         self._joining = JoiningTransport(transport)
         super().connection_made(cast(asyncio.Transport, self._joining))
 
@@ -33,7 +34,7 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """What a WebSocket writes waits for nothing."""
-        self.transport = self._joining.transport
+        self.transport = self._raw
         super().handle_websocket_upgrade()
 
 
@@ -66,6 +67,10 @@ class JoiningTransport:
         """Close once everything is written."""
         self.flush()
         self.transport.close()
+
+    def is_closing(self) -> bool:
+        """Asked of every request, and so not left to what follows."""
+        return self.transport.is_closing()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.transport, name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from statekeep.domain.commit import Commit, NewInstance
@@ -102,8 +102,12 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
             current_selectors=await self.current_selectors(stored.created.machine_id),
         )
 
-    def commit(self, commit: Commit) -> asyncio.Future[None]:
+    def commit(
+        self, commit: Commit, on_done: Callable[[asyncio.Future[None]], None] | None = None
+    ) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
+        if on_done is not None:
+            future.add_done_callback(on_done)
         try:
             self._apply(commit)
         except (AlreadyExists, ConflictingRevision, NotFound) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -98,8 +98,10 @@ class SqliteInstances(InstanceStore):
     async def claim_by_id(self, instance_id: InstanceId) -> ClaimedInstance | None:
         return self._database.read(lambda connection: _claim(connection, instance_id))
 
-    def commit(self, commit: Commit) -> asyncio.Future[None]:
-        return self._database.writer.enqueue(commit)
+    def commit(
+        self, commit: Commit, on_done: Callable[[asyncio.Future[None]], None] | None = None
+    ) -> asyncio.Future[None]:
+        return self._database.writer.enqueue(commit, on_done)
 
     async def set_status(self, instance_id: InstanceId, status: InstanceStatus) -> None:
         await self._change("set_status", instance_id=instance_id, status=status.value)

@@ -21,6 +21,9 @@ from statekeep.storage.sqlite.transaction import CommitUncertain, Failed, Transa
 
 Result = TypeVar("Result")
 Chore = Callable[[], None]
+OnDone = Callable[[asyncio.Future[Any]], None]
+_End = tuple[asyncio.Future[Any], OnDone | None]
+"""How a write ends: who waits for it, and who is called at once."""
 
 
 class _Written(NamedTuple):
@@ -47,7 +50,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._thread: Final = ThreadPoolExecutor(1, "statekeep-writer")
         self._writes: list[Write] = []
-        self._futures: list[asyncio.Future[Any]] = []
+        self._ends: list[_End] = []
         self._chores: list[Chore] = []
         self._has_long_work = False
         self._is_scheduled = False
@@ -60,11 +63,11 @@ class Writer:
         """Writes that no transaction has begun with."""
         return len(self._writes)
 
-    def enqueue(self, write: Write) -> asyncio.Future[Any]:
-        """Put a write into the next batch. The future has its result once that is durable."""
+    def enqueue(self, write: Write, on_done: OnDone | None = None) -> asyncio.Future[Any]:
+        """Put a write into the next batch. The future has its result once that is durable; `on_done` is called with it at once then."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self._writes.append(write)
-        self._futures.append(future)
+        self._ends.append((future, on_done))
         if not self._is_scheduled:
             self._schedule()
         return future
@@ -105,12 +108,12 @@ class Writer:
 
     def _flush_writes(self) -> None:
         batch, self._writes = self._writes, []
-        futures, self._futures = self._futures, []
+        ends, self._ends = self._ends, []
         is_long, self._has_long_work = self._has_long_work, False
         if self._pace.is_inline and not is_long:
-            self._complete(futures, self._write(batch))
+            self._complete(ends, self._write(batch))
         else:
-            self._hand_over(partial(self._write, batch), partial(self._complete, futures))
+            self._hand_over(partial(self._write, batch), partial(self._complete, ends))
 
     def _write(self, batch: Sequence[Write]) -> _Written:
         """Runs on the loop or on the thread."""
@@ -125,11 +128,11 @@ class Writer:
             results = [Failed(error)] * len(batch)
         return _Written(results, time.perf_counter() - begun)
 
-    def _complete(self, futures: Sequence[asyncio.Future[Any]], written: _Written) -> None:
+    def _complete(self, ends: Sequence[_End], written: _Written) -> None:
         self._pace.observe(written.seconds)
-        self._metrics.batch_writes.observe(len(futures))
+        self._metrics.batch_writes.observe(len(ends))
         self._metrics.commit_seconds.observe(written.seconds)
-        for future, result in zip(futures, written.results, strict=True):
+        for (future, on_done), result in zip(ends, written.results, strict=True):
             if type(result) is Failed:
                 self._metrics.writes_failed += 1
             if future.done():
@@ -138,7 +141,17 @@ class Writer:
                 future.set_exception(result.error)
             else:
                 future.set_result(result)
+            if on_done is not None:
+                self._call(on_done, future)
         self.after_batch()
+
+    def _call(self, on_done: OnDone, future: asyncio.Future[Any]) -> None:
+        """What one of a batch does with its result is nothing to the others."""
+        try:
+            on_done(future)
+        except Exception as error:
+            context = {"message": "what follows a write failed", "exception": error}
+            self._loop.call_exception_handler(context)
 
     def _hand_over(self, job: Callable[[], Result], done: Callable[[Result], None]) -> None:
         self._is_thread_busy = True
