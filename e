@@ -1,1 +1,0 @@
-smply: --machine is missing: smply machines get --help has an example.
