@@ -336,3 +336,16 @@ def test_connections_are_bounded() -> None:
         with connection(served.url) as late:
             late.sendall(event(served))
             assert read_answer(late).status == 200
+
+
+def test_a_connection_is_idle_from_its_last_answer_on() -> None:
+    """However many requests there were before: then it is closed."""
+    with serving_api(keep_alive_seconds=1) as served, connection(served.url) as connected:
+        began = time.monotonic()
+        while time.monotonic() < began + 1.5:
+            connected.sendall(event(served))
+            assert read_answer(connected).status == 200
+            answered = time.monotonic()
+            time.sleep(0.1)
+        assert is_closed(connected)
+        assert time.monotonic() - answered > 0.9

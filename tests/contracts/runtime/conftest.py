@@ -90,7 +90,7 @@ class Bench:
         instance_id = InstanceId(number)
         json = msgspec.json.encode(context)
         outcome = await self.runtime.create(version, instance_id, NAME, json, auth)
-        self._remember(instance_id, 0, outcome)
+        self.remember(instance_id, 0, outcome)
         return outcome
 
     async def step(
@@ -101,10 +101,11 @@ class Bench:
         outcomes = list(await self.runtime.step(version, standing, deliveries))
         revision = standing.revision
         for outcome in outcomes:
-            revision = self._remember(InstanceId(number), revision, outcome)
+            revision = self.remember(InstanceId(number), revision, outcome)
         return outcomes
 
-    def _remember(self, instance_id: InstanceId, revision: int, outcome: Outcome) -> int:
+    def remember(self, instance_id: InstanceId, revision: int, outcome: Outcome) -> int:
+        """Let the instance stand where the outcome of a step from `revision` left it."""
         if isinstance(outcome, Stepped):
             revision += len(outcome.macrosteps)
             snapshot = outcome.macrosteps[-1].snapshot

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from statekeep.domain.errors import (
+    HostTakenDown,
     InvalidCode,
     InvalidParameter,
     MachineError,
@@ -17,11 +18,13 @@ from statekeep.domain.errors import (
     TooLarge,
 )
 from statekeep.domain.event import Delivery, Event, Origin
+from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import InstanceId, OrganizationId
-from statekeep.domain.step import Effects, Failed, Ignored, Later, Refused, Stepped
+from statekeep.domain.step import Effects, Failed, Ignored, Later, Outcome, Refused, Stepped
 from statekeep.domain.turn import lost_child_delivery
 from statekeep.ports.runtime import HostLost
-from tests.contracts.runtime.conftest import ME, Bench, sent, view_of
+from statekeep.runtimes import protocol
+from tests.contracts.runtime.conftest import ME, STEP_TIMEOUT_SECONDS, Bench, sent, view_of
 
 MACHINE = """
 import { assign, createMachine, fromPromise, sendTo } from "npm:xstate@5";
@@ -314,6 +317,96 @@ async def test_a_snapshot_can_be_taken_between_steps(bench: Bench) -> None:
     await bench.created(version)
     saved = await bench.runtime.save(version, InstanceId(1))
     assert saved.snapshot == bench.standing[InstanceId(1)].snapshot
+
+
+# At once
+
+
+async def at_once(bench: Bench, version: MachineVersion, delivery: Delivery) -> Outcome | None:
+    """The outcome of a delivery to the first instance, where it could be asked for at once."""
+    told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    standing = bench.standing[InstanceId(1)]
+    if not bench.runtime.step_at_once(version, standing, delivery, told.set_result):
+        return None
+    assert not told.done()
+    outcome = await asyncio.wait_for(told, 10 * STEP_TIMEOUT_SECONDS)
+    bench.remember(InstanceId(1), standing.revision, outcome)
+    return outcome
+
+
+async def test_a_step_at_once(bench: Bench) -> None:
+    """It comes to what any step comes to, and what may be performed is performed."""
+    version = bench.version(MACHINE)
+    await bench.created(version)
+    counted = await at_once(bench, version, sent("count"))
+    assert counted is not None
+    assert view_of(counted)["publicContext"] == {"n": 1}
+    assert isinstance(await at_once(bench, version, sent("secret")), Refused)
+    thrown = await at_once(bench, version, sent("throw"))
+    assert isinstance(thrown, Failed)
+    assert "its words" in thrown.error.message
+    logged = await at_once(bench, version, sent("log"))
+    assert isinstance(logged, Stepped)
+    bench.runtime.perform(version, InstanceId(1), 3)
+    await until(lambda: bench.listener.logs)
+
+
+async def test_only_a_host_that_holds_the_instance_is_asked_at_once(bench: Bench) -> None:
+    """Without one there would be something to wait for."""
+    version, other = bench.version(MACHINE), bench.version(MACHINE)
+    await bench.created(version)
+    standing = bench.standing[InstanceId(1)]
+    told: list[Outcome] = []
+    for asked, stands in ((other, standing), (version, standing._replace(revision=7))):
+        assert not bench.runtime.step_at_once(asked, stands, sent("count"), told.append)
+    await at_once(bench, version, sent("count"))
+    assert told == []
+
+
+async def test_a_host_that_has_forgotten_is_told_at_once(bench: Bench) -> None:
+    """What the server believes of its memory may be wrong."""
+    version = bench.version(MACHINE)
+    await bench.created(version)
+    host = bench.runtime.pool.warm(version.id)
+    assert host is not None
+    host.tell(protocol.discard(1))
+    counted = await at_once(bench, version, sent("count"))
+    assert counted is not None
+    assert view_of(counted)["publicContext"] == {"n": 1}
+
+
+@pytest.mark.parametrize(("kind", "is_to_blame"), [("count", False), ("die", True)])
+async def test_a_host_that_dies_of_a_step_at_once(
+    bench: Bench, kind: str, is_to_blame: bool
+) -> None:
+    """The event is asked again of a new one, carefully: it fails where that dies of it, too."""
+    version = bench.version(MACHINE)
+    await bench.created(version)
+    host = bench.runtime.pool.warm(version.id)
+    assert host is not None
+    assert host.process.pid is not None
+    asking = asyncio.ensure_future(at_once(bench, version, sent(kind)))
+    await asyncio.sleep(0)
+    if not is_to_blame:
+        os.kill(host.process.pid, signal.SIGSTOP)
+        os.kill(host.process.pid, signal.SIGKILL)
+    outcome = await asking
+    assert outcome is not None
+    if is_to_blame:
+        assert isinstance(outcome, Failed)
+        assert isinstance(outcome.error, HostTakenDown)
+    else:
+        assert view_of(outcome)["publicContext"] == {"n": 1}
+
+
+async def test_nonsense_is_no_answer_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits hears so, though it is no error that anybody expects."""
+    version = bench.version(MACHINE)
+    await bench.created(version)
+    monkeypatch.setattr(protocol, "outcome_of", lambda frame: 1 / 0)
+    failed = await at_once(bench, version, sent("count"))
+    assert isinstance(failed, Failed)
+    assert not isinstance(failed.error, MachineError)
 
 
 # Dying

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from types import NoneType
 
 import pytest
 
@@ -47,6 +49,31 @@ async def test_a_new_instance_can_be_claimed_by_name_and_by_number(store, ground
     )
     assert await store.claim(ground.key("one")) == expected
     assert await store.claim_by_id(instance_id) == expected
+
+
+async def test_whoever_commits_hears_of_each_by_itself(store, ground):
+    """In the order of the commits, also of one that fails, and whatever another makes of what it hears."""
+    ids = [store.new_instance_id() for _ in range(3)]
+    heard: list[int] = []
+
+    def hear(n: int, done: asyncio.Future[None]) -> None:
+        heard.append(n)
+        assert done.done()
+        assert isinstance(done.exception(), AlreadyExists if n == 1 else NoneType)
+        if n == 0:
+            raise ZeroDivisionError
+
+    ignored: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: ignored.append(context))
+    commits = [
+        store.commit(ground.creation(instance_id, name), partial(hear, n))
+        for n, (instance_id, name) in enumerate(zip(ids, ("a", "a", "b"), strict=True))
+    ]
+    assert heard == []
+    await asyncio.wait(commits)
+    await asyncio.sleep(0)
+    assert heard == [0, 1, 2]
+    assert len(ignored) == 1
 
 
 async def test_what_does_not_exist_cannot_be_claimed(store, ground):
