@@ -518,9 +518,9 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
-def back_up(data_dir: Path, file: Path) -> int:
-    """Copy the database of a server, which may be running, and return the size of the copy in bytes. Raises BackupFailed."""
-    return sqlite_backup.back_up(data_dir, file)
+def back_up(data_dir: Path, file: Path, *, overwrite: bool) -> int:
+    """Copy the database of a server, which may be running, and return the size of the copy in bytes. Raises BackupFailed, also where the file exists and may not be replaced."""
+    return sqlite_backup.back_up(data_dir, file, overwrite=overwrite)
 
 
 def sign_in_link(data_dir: Path, email: EmailAddress | None, url: str | None) -> str:

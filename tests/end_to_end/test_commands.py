@@ -304,7 +304,9 @@ def test_migrations_are_written_tried_made_and_used(
     assert "upgradeState" in stub.out
     assert smply("migrations", "stub", *path, "--output", str(tmp_path / "stub.ts")).code == 0
     assert (tmp_path / "stub.ts").read_text().rstrip() == stub.out.rstrip()
-    assert smply("migrations", "stub", *path, "--output", str(tmp_path / "stub.ts")).code == 1
+    again = ("migrations", "stub", *path, "--output", str(tmp_path / "stub.ts"))
+    assert smply(*again).code == 1
+    assert smply(*again, "--overwrite").code == 0
     radius = smply.expect("machine-versions", "blast-radius", "-m", "toggler", "-v", renamed)
     assert radius["instances"] >= 1
     again = ("machine-versions", "create", "-m", "toggler", "-r", "2.0.1")

@@ -150,7 +150,7 @@ def test_an_export_under_load_is_of_one_moment(
         try:
             await_that(lambda: bool(seen(source)), "something is counted")
             for _ in range(4):
-                command(source.data_dir, "export", "--output", str(file))
+                command(source.data_dir, "export", "--output", str(file), "--overwrite")
                 require_one_moment(lines_of(file))
         finally:
             is_over.set()

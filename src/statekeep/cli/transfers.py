@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final, Literal, cast
 from statekeep.cli.api import as_json, connected
 from statekeep.cli.globals import GlobalOptions
 from statekeep.cli.output import CommandFailed, say
+from statekeep.cli.output_files import require_free
 from statekeep.cli.progress import byte_progress
 
 _PIECE_BYTES: Final = 256 * 1024
@@ -29,8 +30,11 @@ def export_to(
     *,
     machine: str | None,
     journal: Literal["all", "newest"],
+    overwrite: bool,
 ) -> None:
-    """Write an export, whole or not at all where it is a file. Raises CommandFailed."""
+    """Write an export, whole or not at all where it is a file, which must not exist unless it may be replaced. Raises CommandFailed."""
+    if output != _STANDARD:
+        require_free(output, overwrite=overwrite)
     with connected(options) as api, _writing(output) as file, byte_progress("Exported") as count:
         pieces = api.transfers.export(machine_name=machine, journal=journal)
         lines = _copy(pieces, file, count)

@@ -128,6 +128,24 @@ async def test_what_is_there_is_not_written_over(opened, tmp_path):
     assert (tmp_path / "copy.db").read_text() == "precious"
 
 
+async def test_what_may_be_replaced_is(opened, tmp_path):
+    """By a whole copy; but never a database with a log of its own, such as that of a server that runs."""
+    copy, log = tmp_path / "copy.db", tmp_path / "copy.db-wal"
+    copy.write_text("stale")
+    log.write_text("log")
+    with pytest.raises(BackupFailed, match="may be in use"):
+        back_up(tmp_path / "data", copy, overwrite=True)
+    with pytest.raises(BackupFailed, match="may be in use"):
+        back_up(tmp_path / "data", tmp_path / "data" / DATABASE_FILE_NAME, overwrite=True)
+    assert copy.read_text() == "stale"
+    log.unlink()
+    assert back_up(tmp_path / "data", copy, overwrite=True) > 0
+    _, ground, ids = opened
+    other = await restored(tmp_path, copy)
+    assert (await other.claim(ground.key("i3"))).id == ids[3]
+    await other.close()
+
+
 async def test_what_failed_leaves_nothing(opened, tmp_path, monkeypatch):
     """And says why; what a backup that was killed has left does not matter."""
     with pytest.raises(BackupFailed, match="no database"):

@@ -15,6 +15,7 @@ from statekeep.cli.globals import NOTHING, NOTHING_T, Globals, GlobalsWithoutT
 from statekeep.cli.nouns import examples, noun
 from statekeep.cli.options import NO_CODE, Code, Machine, TargetVersion
 from statekeep.cli.output import CommandFailed, Misused, say, show
+from statekeep.cli.output_files import Overwrite, require_free
 from statekeep.cli.progress import item_progress
 from statekeep.cli.selection import ALL, Selection
 
@@ -137,9 +138,12 @@ def write_stub(
     output: Annotated[
         Path | None, Parameter(metavar="FILE", help="File to write, which must not exist.")
     ] = None,
+    overwrite: Overwrite = False,
     options: GlobalsWithoutT = NOTHING_T,
 ) -> None:
     """Write a migration to begin with, in TypeScript: it keeps the states that both versions have, and throws for the others."""
+    if output is not None:
+        require_free(output, overwrite=overwrite)
     with connected(options) as api:
         stub = api.machine_version_migrations.get_stub(
             machine, from_machine_version_id=from_, to_machine_version_id=to
@@ -148,7 +152,6 @@ def write_stub(
         say(stub.rstrip("\n"))
         return
     try:
-        with output.open("x", encoding="utf-8") as file:
-            file.write(stub)
+        output.write_text(stub, encoding="utf-8")
     except OSError as error:
         raise CommandFailed(f"cannot write {output}: {error.strerror}") from error

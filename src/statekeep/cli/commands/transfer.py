@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from statekeep.cli.globals import NOTHING, NOTHING_O, Globals, GlobalsWithoutO
+from statekeep.cli.output_files import Overwrite
 
 _STANDARD = Path("-")
 
@@ -19,6 +20,7 @@ def export(
         Path, Parameter(alias="-o", metavar="FILE", allow_leading_hyphen=True)
     ] = _STANDARD,
     journal: Literal["all", "newest"] = "all",
+    overwrite: Overwrite = False,
     options: GlobalsWithoutO = NOTHING_O,
 ) -> None:
     """Write an organization, or one of its machines, as lines of JSON, as it is at this moment. The server goes on meanwhile.
@@ -30,13 +32,13 @@ def export(
     machine
         Only this machine.
     output
-        File to write, gzipped where its name ends in .gz; - is standard output.
+        File to write, which must not exist, gzipped where its name ends in .gz; - is standard output.
     journal
         Whole histories, or only the newest entry of each, which is the state.
     """
     from statekeep.cli.transfers import export_to
 
-    export_to(output, options, machine=machine, journal=journal)
+    export_to(output, options, machine=machine, journal=journal, overwrite=overwrite)
 
 
 def import_(

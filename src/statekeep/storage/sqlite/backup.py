@@ -19,14 +19,13 @@ PAGES_AT_ONCE: Final = 4_096
 """16 MB, after which Ctrl-C is heard."""
 
 
-def back_up(directory: Path, file: Path) -> int:
+def back_up(directory: Path, file: Path, *, overwrite: bool = False) -> int:
     """Copy the database in `directory` to `file`, which only its owner may read; returns its size in bytes.
 
-    Everything that was durable before the call is in the copy, which has been checked and is itself durable. Where anything goes wrong there is no `file`.
-    Raises BackupFailed: there is no database or no room, or `file` exists.
+    Everything that was durable before the call is in the copy, which has been checked and is itself durable. Where anything goes wrong there is no `file`, or the one of before.
+    Raises BackupFailed: there is no database or no room, or `file` exists and may not be replaced.
     """
-    if file.exists():
-        raise BackupFailed(f"{file} exists already: choose another name, or move it away")
+    _require_free(file, overwrite=overwrite)
     database = directory / DATABASE_FILE_NAME
     if not database.exists():
         raise BackupFailed(f"there is no database in {directory}: name the server's --data-dir")
@@ -46,6 +45,19 @@ def back_up(directory: Path, file: Path) -> int:
     except OSError as error:
         raise BackupFailed(f"cannot write {file}: {error.strerror}") from error
     return file.stat().st_size
+
+
+def _require_free(file: Path, *, overwrite: bool) -> None:
+    if not file.exists():
+        return
+    if not overwrite:
+        raise BackupFailed(f"{file} exists already: choose another name, or move it away")
+    # SQLite would take the log of the database that is replaced for the copy's own. A server has one as long as it runs.
+    for log in (file.with_name(file.name + suffix) for suffix in ("-wal", "-journal")):
+        if log.exists():
+            raise BackupFailed(
+                f"{file} may be in use, since there is {log}: choose another name, or move both away"
+            )
 
 
 def _create_private(path: Path) -> None:
