@@ -304,9 +304,9 @@ def test_migrations_are_written_tried_made_and_used(
     assert "upgradeState" in stub.out
     assert smply("migrations", "stub", *path, "--output", str(tmp_path / "stub.ts")).code == 0
     assert (tmp_path / "stub.ts").read_text().rstrip() == stub.out.rstrip()
-    again = ("migrations", "stub", *path, "--output", str(tmp_path / "stub.ts"))
-    assert smply(*again).code == 1
-    assert smply(*again, "--overwrite").code == 0
+    kept = ("migrations", "stub", *path, "--output", str(tmp_path / "stub.ts"))
+    assert smply(*kept).code == 1
+    assert smply(*kept, "--overwrite").code == 0
     radius = smply.expect("machine-versions", "blast-radius", "-m", "toggler", "-v", renamed)
     assert radius["instances"] >= 1
     again = ("machine-versions", "create", "-m", "toggler", "-r", "2.0.1")
@@ -562,10 +562,25 @@ def test_organizations_are_made_and_chosen(smply, server, tmp_path):
     offline = CommandLine(tmp_path)
     assert offline("orgs", "default", "get").out == "No default organization set.\n"
     assert offline("orgs", "default", "set").code == 2
+    nobody = offline("orgs", "default", "set", "--org", made["orgId"])
+    assert nobody.code == 1
+    assert "nobody is signed in" in nobody.err
+    assert offline("login", "-u", server.url, "--token", "-", stdin=server.token).code == 0
     assert offline("orgs", "default", "set", "--org", made["orgId"]).code == 0
     assert offline("orgs", "default", "get").out == made["orgId"] + "\n"
     assert (tmp_path / ".smply" / "default-org").read_text() == made["orgId"]
+    wrong = offline("orgs", "default", "set", "--org", "org_of_others")
+    assert wrong.code == 1
+    assert "not a member of this organization, org_of_others: statekeep orgs list" in wrong.err
+    assert offline("orgs", "default", "get").out == made["orgId"] + "\n"
+    assert offline.expect("machines", "list") == []
     assert smply.expect("machines", "list", "-o", made["orgId"]) == []
+    offline.home.joinpath(".smply", "default-org").write_text("org_left")
+    left = offline("machines", "list")
+    assert left.code == 1
+    assert 'org_left, which is the default of profile "default": choose one' in left.err
+    assert offline.expect("orgs", "list")
+    assert offline("whoami").code == 0
     several = CommandLine(tmp_path, SMPLY_TOKEN=server.token, SMPLY_API_URL=server.url)
     assert "name one with --org or SMPLY_ORG" in several("machines", "list").err
 

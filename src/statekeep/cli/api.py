@@ -15,6 +15,7 @@ from statekeep.cli.output import Columns, CommandFailed, Row, show_pages
 
 if TYPE_CHECKING:
     from statekeep.client import Client
+    from statekeep.client.errors import ApiError
     from statekeep.client.models import Page
 
 _SILENCE_SECONDS: Final = 120
@@ -29,15 +30,20 @@ def connected(
     *,
     token: str | None = None,
     act_as: Mapping[str, Any] | None = None,
+    as_person: bool = False,
     silence_seconds: float = _SILENCE_SECONDS,
 ) -> Iterator[Client]:
     """A client for the server that the options mean. Whatever it raises while the context lasts becomes a CommandFailed.
 
-    `token` asks in place of whoever is signed in; `act_as` is an auth context to ask with on their behalf.
+    `token` asks in place of whoever is signed in; `act_as` is an auth context to ask with on their behalf. `as_person` is for what is
+    theirs in any organization: none is named then, so that who has left the default one can still look for another, or log out.
     """
     target = find_target(options)
-    asking = target if token is None else replace(target, token=token)
-    with client_for(asking, act_as=act_as, silence_seconds=silence_seconds) as client:
+    if token is not None:
+        target = replace(target, token=token)
+    if as_person:
+        target = replace(target, organization=None)
+    with client_for(target, act_as=act_as, silence_seconds=silence_seconds) as client:
         yield client
 
 
@@ -81,6 +87,8 @@ def _told_of_errors(target: Target) -> Iterator[None]:
         raise CommandFailed(
             f"you are a member of several organizations, which statekeep orgs list has: {_how_to_choose(target)}"
         ) from error
+    except errors.MissingOrgError as error:
+        raise CommandFailed(_not_a_member(target, error)) from error
     except errors.NotConnectedError as error:
         raise CommandFailed(f"{error}: is the server running? --api-url names another") from error
     except errors.ApiError as error:
@@ -92,6 +100,17 @@ def _how_to_sign_in(target: Target) -> str | None:
         return None
     option = "" if target.profile == "default" else f" --profile {target.profile}"
     return f"sign in again with statekeep login{option}"
+
+
+def _not_a_member(target: Target, error: ApiError) -> str:
+    if target.organization is None:
+        return str(error)
+    if not target.has_default_organization:
+        return f"{error}, {target.organization}: statekeep orgs list has yours"
+    return (
+        f'{error}, {target.organization}, which is the default of profile "{target.profile}":'
+        " choose one of statekeep orgs list with statekeep orgs default set --org ORG"
+    )
 
 
 def _how_to_choose(target: Target) -> str:

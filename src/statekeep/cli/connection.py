@@ -27,6 +27,8 @@ class Target:
     token: str | None = None
     """None is nobody."""
     organization: str | None = None
+    has_default_organization: bool = False
+    """The organization was not named, but chosen for the profile at some time."""
     profile: str | None = None
     is_near: bool = False
     """On this machine, by its data folder: no proxy of the environment may get between."""
@@ -43,7 +45,7 @@ def find_target(options: GlobalOptions, profiles: Profiles | None = None) -> Tar
         return _told(options, options.access_token, profiles)
     if options.data_dir is not None:
         return _local(options, options.data_dir)
-    name = _profile_name(options, profiles)
+    name = find_profile(options, profiles)
     session = profiles.session(name) if name else None
     is_local = not options.profile and (_LOCAL_FOLDER / "credentials.json").exists()
     if name and session:
@@ -66,13 +68,11 @@ def find_url(options: GlobalOptions, profiles: Profiles | None = None) -> str:
     return _checked(options.api_url or (session and session.api_url) or LOCAL_URL)
 
 
-def _told(options: GlobalOptions, token: str, profiles: Profiles) -> Target:
-    """With a token of its own a command is about that token's organization, not about the one that was chosen for a profile."""
-    return Target(url=find_url(options, profiles), token=token, organization=options.org or None)
+def find_profile(options: GlobalOptions, profiles: Profiles) -> str | None:
+    """The profile to take: the one that was named, or the one in use, or one of the same server.
 
-
-def _profile_name(options: GlobalOptions, profiles: Profiles) -> str | None:
-    """The profile to take: the one that was named, or the one in use, or one of the same server."""
+    Raises CommandFailed where there is none of the name that was said.
+    """
     if options.profile:
         profiles.require(options.profile)
         return options.profile
@@ -82,6 +82,11 @@ def _profile_name(options: GlobalOptions, profiles: Profiles) -> str | None:
     url = _checked(options.api_url)
     candidates = (in_use, *(name for name in profiles.names() if name != in_use))
     return next((name for name in candidates if _is_of(profiles.session(name), url)), None)
+
+
+def _told(options: GlobalOptions, token: str, profiles: Profiles) -> Target:
+    """With a token of its own a command is about that token's organization, not about the one that was chosen for a profile."""
+    return Target(url=find_url(options, profiles), token=token, organization=options.org or None)
 
 
 def _is_of(session: Session | None, url: str) -> bool:
@@ -98,10 +103,12 @@ def _signed_in(options: GlobalOptions, name: str, session: Session, profiles: Pr
     if profiles.is_open_to_others(name):
         path = profiles.credentials_file(name)
         warn(f"{path} can be read by others: chmod 600 {path}")
+    chosen = profiles.organization(name)
     return Target(
         url=url,
         token=session.access_token,
-        organization=options.org or profiles.organization(name),
+        organization=options.org or chosen,
+        has_default_organization=bool(chosen and not options.org),
         profile=name,
     )
 

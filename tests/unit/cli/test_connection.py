@@ -48,7 +48,11 @@ def target(profiles, **options) -> Target:
 def test_the_profile_in_use_counts_where_nothing_is_said(signed_in):
     """With the organization that was chosen in it."""
     assert target(signed_in) == Target(
-        url=PRODUCTION, token="produced", organization="org_1", profile="default"
+        url=PRODUCTION,
+        token="produced",
+        organization="org_1",
+        has_default_organization=True,
+        profile="default",
     )
     signed_in.use("staging")
     assert target(signed_in) == Target(url=STAGING, token="staged", profile="staging")
@@ -57,7 +61,8 @@ def test_the_profile_in_use_counts_where_nothing_is_said(signed_in):
 
 def test_an_organization_that_is_named_counts_more(signed_in):
     """For this command."""
-    assert target(signed_in, org="org_2").organization == "org_2"
+    named = target(signed_in, org="org_2")
+    assert (named.organization, named.has_default_organization) == ("org_2", False)
 
 
 def test_a_token_that_is_named_counts_more(signed_in):

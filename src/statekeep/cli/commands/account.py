@@ -80,7 +80,8 @@ def logout(*, options: Globals = NOTHING) -> None:
     name = options.profile or profiles.in_use()
     profiles.require(name)
     # Of the profile, whatever a variable says: another token is not what is to be ended.
-    with connected(GlobalOptions(profile=name, api_url=options.api_url)) as api:
+    whose = GlobalOptions(profile=name, api_url=options.api_url)
+    with connected(whose, as_person=True) as api:
         try:
             api.sessions.end_current()
         except UnauthenticatedError:
@@ -93,7 +94,7 @@ def whoami(*, options: Globals = NOTHING) -> None:
     """Print the current user."""
     from statekeep.cli.api import connected
 
-    with connected(options) as api:
+    with connected(options, as_person=True) as api:
         person = api.me.get()
     profiles = Profiles()
     chosen = options.org or profiles.organization(options.profile or profiles.in_use())

@@ -63,7 +63,7 @@ def accept(
     options: Globals = NOTHING,
 ) -> None:
     """Accept an invitation to an organization."""
-    with connected(options) as api:
+    with connected(options, as_person=True) as api:
         accepted = api.invitations.accept(_code(invitation))
     tell("Invitation accepted. You are now a member of the organization.")
     show(as_json(accepted), options.format)

@@ -25,7 +25,7 @@ def list_sessions(*, options: Globals = NOTHING) -> None:
         "expiresAt": "Ends",
         "isCurrent": "This one",
     }
-    with connected(options) as api:
+    with connected(options, as_person=True) as api:
         show_list(options, api.sessions.list().pages(), columns)
 
 
@@ -38,6 +38,6 @@ def end_session(
     options: Globals = NOTHING,
 ) -> None:
     """End a session: its token is worth nothing from then on. `logout` ends the one that is in use."""
-    with connected(options) as api:
+    with connected(options, as_person=True) as api:
         api.sessions.end(session)
     tell("Ended session")
