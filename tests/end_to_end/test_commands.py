@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import pytest
 
+from statekeep.domain.limits import CODE_GZIPPED_BYTES_MAX
 from tests.support.command_line import CommandLine
 from tests.support.ledger import await_that
 from tests.support.server import RunningServer, server_process
@@ -162,6 +163,39 @@ def test_code_that_cannot_be_built_makes_no_machine(smply, tmp_path):
     assert "broken.ts:1:" in outcome.err
     assert "createMachine({;" in outcome.err
     assert smply("machines", "get", "-m", "broken").code == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (f"// {os.urandom(CODE_GZIPPED_BYTES_MAX).hex()}", "MiB"),
+        ("export default {};", "not an XState machine"),
+    ],
+    ids=["too-much", "no-machine"],
+)
+def test_code_that_the_server_refuses_makes_no_machine(smply, tmp_path, code, reason):
+    """Where only the server has looked at it. The same command, with other code, is not told that there is one."""
+    (tmp_path / "refused.js").write_text(code + "\n")
+    create = ("machines", "create", "-m", "refused", "--js", str(tmp_path / "refused.js"), "-s")
+    outcome = smply(*create)
+    assert outcome.code == 1
+    assert reason in outcome.err
+    assert smply("machines", "get", "-m", "refused").code == 1
+    assert reason in smply(*create).err
+
+
+def test_a_machine_that_cannot_be_taken_back_is_told(smply, tmp_path):
+    """A key may be allowed to make machines and not to delete them."""
+    made = smply("keys", "create", "-n", "deployer", "-u", "ci")
+    key = json.loads(made.out.partition("\n")[2])
+    signing = ("tokens", "generate", "-k", key["id"], "-s", key["key"], "-c", "{}")
+    token = smply(*signing).out.strip()
+    (tmp_path / "no.js").write_text("export default {};\n")
+    create = ("machines", "create", "-m", "left", "--js", str(tmp_path / "no.js"), "-s")
+    outcome = smply(*create, "-t", token)
+    assert outcome.code == 1
+    assert "machine-versions create --machine left" in outcome.err
+    assert smply("machines", "delete", "-m", "left", "--yes").code == 0
 
 
 def test_versions_are_made_from_any_kind_of_file(smply, version, sources, tmp_path):

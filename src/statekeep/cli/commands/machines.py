@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from statekeep.cli.api import as_json, connected, show_list
 from statekeep.cli.building import build_machine
@@ -19,6 +21,9 @@ from statekeep.cli.options import (
     VersionReference,
 )
 from statekeep.cli.output import CommandFailed, show, tell
+
+if TYPE_CHECKING:
+    from statekeep.client import Client
 
 app = noun("machines")
 
@@ -79,16 +84,41 @@ def create_machine(
     with connected(options) as api:
         api.machines.create(machine, indexes=index_selectors or index)
         if built is not None:
-            output["currentVersion"] = as_json(
-                api.machine_versions.create(
-                    machine,
-                    built,
-                    client_info=version_reference,
-                    make_current=True,
-                    index_selectors=index_selectors,
+            with _taken_back(api, machine):
+                output["currentVersion"] = as_json(
+                    api.machine_versions.create(
+                        machine,
+                        built,
+                        client_info=version_reference,
+                        make_current=True,
+                        index_selectors=index_selectors,
+                    )
                 )
-            )
     show(output, options.format)
+
+
+@contextmanager
+def _taken_back(api: Client, machine: str) -> Iterator[None]:
+    """A machine that was just made is deleted where its first version is refused, so that the same command can be typed again.
+
+    Raises CommandFailed, and says so, where it is still there: nothing is known of a version whose answer was lost.
+    """
+    from statekeep.client.errors import ApiError, InvalidParameterError, TooLargeError
+
+    try:
+        yield
+    except (InvalidParameterError, TooLargeError) as refusal:
+        try:
+            api.machines.dangerously.delete(machine, danger_data_will_be_deleted_forever=True)
+        except ApiError:
+            raise CommandFailed(f"{refusal}. {_made(machine)}") from refusal
+        raise
+    except ApiError as error:
+        raise CommandFailed(f"{error}. {_made(machine)}") from error
+
+
+def _made(machine: str) -> str:
+    return f"The machine was made: add a version with statekeep machine-versions create --machine {machine}"
 
 
 @app.command(name="delete", help_epilogue=examples("statekeep machines delete --machine toggler"))
