@@ -24,7 +24,7 @@ def build_machine(code: CodeOptions, *, skip_validation: bool = False) -> bytes:
 
     module = _module(code, Kind.MACHINE)
     if not skip_validation:
-        _inspect(module)
+        _inspect(module, code.file)
     return gzip.compress(module, mtime=0)
 
 
@@ -32,7 +32,7 @@ def validate(code: CodeOptions) -> None:
     """Raises as `build_machine` does, and nothing more."""
     from statekeep.bundling import Kind
 
-    _inspect(_module(code, Kind.MACHINE))
+    _inspect(_module(code, Kind.MACHINE), code.file)
 
 
 def build_migration(code: CodeOptions) -> bytes:
@@ -40,16 +40,16 @@ def build_migration(code: CodeOptions) -> bytes:
     from statekeep.bundling import Kind, inspect_migration
 
     module = _module(code, Kind.MIGRATION)
-    with _told_of_refusal(), busy("Checking the migration"):
+    with _told_of_refusal(code.file), busy("Checking the migration"):
         _relay(_await(inspect_migration(module)))
     return gzip.compress(module, mtime=0)
 
 
-def _inspect(module: bytes) -> None:
+def _inspect(module: bytes, file: Path) -> None:
     """Raises CommandFailed with the reason where a server would refuse the code of a machine."""
     from statekeep.bundling import inspect_machine
 
-    with _told_of_refusal(), busy("Checking the bundle"):
+    with _told_of_refusal(file), busy("Checking the bundle"):
         facts = _await(inspect_machine(module))
     _relay(facts.output)
 
@@ -58,13 +58,10 @@ def _module(code: CodeOptions, kind: Kind) -> bytes:
     """The module, as a server keeps it."""
     from statekeep.bundling import Dialect
 
-    code.require_one()
+    file = code.file
     if code.js is not None:
-        return _read(code.js)
-    if code.node is not None:
-        return _bundle(code.node, Dialect.NODE, kind)
-    assert code.deno is not None
-    return _bundle(code.deno, Dialect.DENO, kind)
+        return _read(file)
+    return _bundle(file, Dialect.DENO if code.node is None else Dialect.NODE, kind)
 
 
 def _read(path: Path) -> bytes:
@@ -107,7 +104,7 @@ def _relay(lines: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _told_of_refusal() -> Iterator[None]:
+def _told_of_refusal(file: Path) -> Iterator[None]:
     from statekeep.domain.errors import InvalidCode
 
     try:
@@ -115,4 +112,4 @@ def _told_of_refusal() -> Iterator[None]:
     except InvalidCode as error:
         stack = getattr(error, "stack", None)
         where = f"\n{stack}" if stack else ""
-        raise CommandFailed(f"no server would take this bundle: {error}{where}") from error
+        raise CommandFailed(f"no server would take the bundle of {file}: {error}{where}") from error

@@ -132,10 +132,13 @@ class CodeOptions:
         """Was any of them given?"""
         return any((self.js, self.node, self.deno))
 
-    def require_one(self) -> None:
-        """Raises Misused unless exactly one was given."""
-        if [self.js, self.node, self.deno].count(None) != 2:
+    @property
+    def file(self) -> Path:
+        """The one that was given. Raises Misused unless it is exactly one."""
+        given = [path for path in (self.js, self.node, self.deno) if path is not None]
+        if len(given) != 1:
             raise Misused("exactly one of --js, --node and --deno must be specified")
+        return given[0]
 
 
 NO_CODE: Final = CodeOptions()
