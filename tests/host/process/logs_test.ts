@@ -181,6 +181,36 @@ for (const major of [4, 5] as const) {
   });
 }
 
+/** The author's frames, and no others. */
+const AT_BROKEN =
+  /broken guard\n +at broken \(machine\.js:2:\d+\)\n +at \w+ \(machine\.js:4:\d+\)$/;
+
+for (const major of [4, 5] as const) {
+  Deno.test(`a child machine whose guard throws is told with the author's part of the stack, too, XState ${major}`, async () => {
+    await using host = await HostProcess.start(
+      `import { createMachine, sendTo } from "xstate";
+      function broken() { throw new TypeError("broken guard"); }
+      const child = createMachine({ predictableActionArguments: true, on: {
+        go: { ${major === 4 ? "cond" : "guard"}: () => broken(), actions: () => {} },
+      } });
+      export default createMachine({ predictableActionArguments: true, invoke: { id: "child", src: child },
+        on: { go: { actions: sendTo("child", { type: "go" }) } } });
+      export const allowRead = () => true, allowWrite = () => true;`,
+      { xstate: major },
+    );
+    await host.create(1);
+    await host.perform(1, 1);
+    await host.one(1, 1, "go");
+    await host.perform(1, 2);
+    if (major === 5) {
+      const { event, h } = await host.event("xstate.error.actor.child");
+      assert.match(event.error.stack, AT_BROKEN);
+      await host.one(1, 2, { event, h });
+    }
+    assert.match(await host.logs(1), AT_BROKEN);
+  });
+}
+
 Deno.test("errors that are printed show the author's part of the stack, too", async () => {
   await using host = await HostProcess.start(module(`
     function broken() { throw new TypeError("inner"); }

@@ -2,7 +2,7 @@
  * JSON of what author code made: events on their way to the journal.
  */
 
-import { HostError } from "./errors.ts";
+import { errorText, HostError } from "./errors.ts";
 import type { JsonBounds, MachineEvent } from "./frames.ts";
 import { exceedsBytes, isNestedDeeper, stringify } from "./natives.ts";
 
@@ -39,8 +39,8 @@ export function eventText(
 
 function plainError(_key: string, value: unknown): unknown {
   if (!(value instanceof Error)) return value;
-  const { name, message, stack } = value;
-  return { ...value, name, message, stack };
+  const { name, message } = value;
+  return { ...value, name, message, stack: errorText(value) };
 }
 
 function plain(value: unknown, above: unknown[]): unknown {

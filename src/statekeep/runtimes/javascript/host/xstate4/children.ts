@@ -11,6 +11,7 @@ import { isInstanceSource } from "../persistent.ts";
 import { CountingClock } from "./clock.ts";
 import { adopt, OwnInterpreter } from "./copies.ts";
 import { definitionOf } from "./definition.ts";
+import { noteErrorsOfGuards } from "./guards.ts";
 import {
   type ActorRef,
   type Behavior,
@@ -172,6 +173,7 @@ prototype.spawnMachine = function (machine: Machine, options: SpawnOptions = {})
     refuseInstances(machine);
     // It may be of another copy than its parent: whatever it spawns has to find a service, too.
     adopt(machine);
+    noteErrorsOfGuards(machine);
   }
   const actor = original.spawnMachine.call(this, machine, options);
   if (root === undefined) return actor;

@@ -6,8 +6,12 @@ import { type Guard, notingErrors } from "../guards.ts";
 import { allNodes } from "./definition.ts";
 import { isFunction, isObject, type Machine } from "./types.ts";
 
-/** Changes `machine`, once. */
+const noted = new WeakSet<Machine>();
+
+/** Changes `machine`, once however often it is asked: a child's is met whenever one is made. */
 export function noteErrorsOfGuards(machine: Machine): void {
+  if (noted.has(machine)) return;
+  noted.add(machine);
   for (const node of allNodes(machine)) {
     for (const { cond } of node.transitions) {
       // Guards by name are among the options, too, where XState looks first.

@@ -20,24 +20,28 @@ interface BuiltIn {
   guards?: unknown[];
 }
 
-/** Changes `machine`, once. */
+const noted = new WeakSet<Machine>();
+
+/** Changes `machine`, once however often it is asked: a child's is met whenever one is made. */
 export function noteErrorsOfGuards(machine: Machine): void {
+  if (noted.has(machine)) return;
+  noted.add(machine);
   for (const node of machine.idMap.values()) {
     const { transitions, always = [] } = node as Node;
     for (const transition of [...[...transitions.values()].flat(), ...always]) {
-      transition.guard = noted(transition.guard);
+      transition.guard = noting(transition.guard);
     }
   }
   const { implementations } = machine;
   implementations.guards = Object.fromEntries(
-    Object.entries(implementations.guards).map(([name, guard]) => [name, noted(guard)]),
+    Object.entries(implementations.guards).map(([name, guard]) => [name, noting(guard)]),
   );
 }
 
-function noted(guard: unknown): unknown {
+function noting(guard: unknown): unknown {
   if (typeof guard !== "function") return guard;
   if (!isBuiltIn(guard)) return notingErrors(guard as Guard);
-  if (Array.isArray(guard.guards)) guard.guards = guard.guards.map(noted);
+  if (Array.isArray(guard.guards)) guard.guards = guard.guards.map(noting);
   return guard;
 }
 

@@ -13,13 +13,14 @@ import type { Observation } from "../observation.ts";
 import { childAddress, deciding } from "../persistent.ts";
 import type { AfterTable } from "./after.ts";
 import { isActive, isDue, kindOf, parseContext } from "./children.ts";
+import { noteErrorsOfGuards } from "./guards.ts";
 import type { InitialContext } from "./initial_context.ts";
 import { addressOf } from "./instances.ts";
 import { Recorder } from "./recorder.ts";
 import { restoreSnapshot, startRestored } from "./restore.ts";
 import { Elsewhere, RootActor, Tombstone } from "./root.ts";
 import type { Actor, ExecutableAction, Machine, MachineSnapshot } from "./shapes.ts";
-import { RUNNING } from "./shapes.ts";
+import { isMachineLogic, RUNNING } from "./shapes.ts";
 import { snapshotText } from "./snapshot_text.ts";
 import { ActorSystem } from "./system.ts";
 
@@ -58,7 +59,7 @@ export class XState5Instance implements LiveInstance {
     this.#surroundings = surroundings;
     this.#system = new ActorSystem({
       admits: (source, target, event) => this.#admits(source, target, event),
-      made: (actor) => this.#recorder.adopt(actor),
+      made: (actor) => this.#made(actor),
       took: (actor, transitions) => this.#took(actor, transitions),
       changed: () => this.#isDeaf || surroundings.childrenChanged(),
     });
@@ -245,6 +246,11 @@ export class XState5Instance implements LiveInstance {
     const taken = this.#definition.observation?.taken;
     const decided = this.#recorder.finish(isInitial);
     return taken ? Object.assign(decided, { taken }) : decided;
+  }
+
+  #made(actor: Actor) {
+    this.#recorder.adopt(actor);
+    if (isMachineLogic(actor.logic)) noteErrorsOfGuards(actor.logic);
   }
 
   #took(actor: Actor, transitions: readonly unknown[]) {
