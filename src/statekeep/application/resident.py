@@ -30,6 +30,8 @@ from statekeep.domain.timer import Timer
 from statekeep.ports.runtime import Standing
 from statekeep.ports.tracing import EventTrace, Stage
 
+_RUNNING: Final = InstanceStatus.RUNNING
+"""An enumeration is slow to look a member up, and this is needed for every event."""
 _FROM_ELSEWHERE: Final = (Origin.TIMER, Origin.CREATION, Origin.MESSAGE)
 
 
@@ -337,7 +339,7 @@ class Resident:
     def is_plain(self) -> bool:
         """Is nothing to be done for it, or to be waited for, but what is in its mailbox?"""
         return (
-            self.status is InstanceStatus.RUNNING
+            self.status is _RUNNING
             and self.void_because is None
             and self.desired_version is None
             and self.order is None

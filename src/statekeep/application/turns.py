@@ -60,6 +60,10 @@ from statekeep.ports.tracing import Stage, Tracer
 
 _log = logging.getLogger(__name__)
 
+# An enumeration is slow to look a member up, and these are needed for every event.
+_ACTIONS: Final = Effects.ACTIONS
+_CHILDREN: Final = Effects.CHILDREN
+
 _GROWTH_BYTES: Final = 1024
 """By how much a snapshot may grow or shrink before the resident is weighed again."""
 _KEYS_KEPT_MS: Final = IDEMPOTENCY_KEYS_KEPT_FOR.total_seconds() * 1000
@@ -520,9 +524,9 @@ class Turns:
         new: NewInstance | None,
     ) -> None:
         committing = self._submit_draft(resident, draft, accepted, followers, new)
-        if draft.effects is Effects.CHILDREN or draft.live:
+        if draft.effects is _CHILDREN or draft.live:
             await asyncio.wait([committing])
-            if draft.effects is Effects.CHILDREN and not resident.is_void:
+            if draft.effects is _CHILDREN and not resident.is_void:
                 await self._perform_children(resident)
 
     def _submit_draft(
@@ -533,7 +537,7 @@ class Turns:
         followers: Sequence[Letter],
         new: NewInstance | None,
     ) -> asyncio.Future[None]:
-        is_settled = not draft.due and draft.effects is not Effects.CHILDREN
+        is_settled = not draft.due and draft.effects is not _CHILDREN
         keys = self._keys(accepted, is_settled)
         unanswered = self._unanswered(resident, draft.due)
         commit = draft.commit(unanswered=unanswered, keys=keys, new=new)
@@ -593,7 +597,7 @@ class Turns:
             self._trace_commit(self._tracer, resident, batch)
         if batch.timers.set or batch.timers.removed:
             self._on_timers(resident.key.organization_id, resident.id, batch.timers)
-        if batch.effects is Effects.ACTIONS:
+        if batch.effects is _ACTIONS:
             self._runtime.perform(resident.version, resident.id, resident.view.revision)
             crash_points.reach(crash_points.AMID_EFFECTS)
         self._tell(resident, batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from statekeep.domain.errors import StatekeepError
 from statekeep.domain.timer import TimerOp
@@ -17,6 +17,10 @@ class Effects(Enum):
     """Something that involves no child: nobody has to wait for it."""
     CHILDREN = "children"
     """Children are started, stopped or sent to: the next event has to wait for it."""
+
+
+_CHILDREN: Final = Effects.CHILDREN
+"""An enumeration is slow to look a member up."""
 
 
 class Macrostep(NamedTuple):
@@ -51,7 +55,7 @@ class Stepped(NamedTuple):
     @property
     def has_children(self) -> bool:
         """Do children live after it, or are there some to be started, stopped or sent to?"""
-        return bool(self.due or self.live) or self.effects is Effects.CHILDREN
+        return bool(self.due or self.live) or self.effects is _CHILDREN
 
 
 class Refused(NamedTuple):

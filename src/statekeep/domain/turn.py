@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from statekeep.domain.commit import Commit, JournalEntry, KeyUse, NewInstance
 from statekeep.domain.event import Delivery, Event, LostChild, Origin, Receipt
@@ -24,6 +25,10 @@ from statekeep.domain.timer import (
 TS_STEP_MS = 0.001
 """Two entries of an instance are at least this far apart, whatever the clock says: `ts` grows strictly (SPEC 2)."""
 
+
+# An enumeration is slow to look a member up, and these are needed for every event.
+_NO_EFFECTS: Final = Effects.NONE
+_NO_VIEW: Final = InstanceView(0, 0.0, b"")
 
 _INSIDE = frozenset((Origin.CHILD, Origin.SELF, Origin.LOST_CHILD))
 """Where an event comes of the one before: it is part of what that led to."""
@@ -63,9 +68,9 @@ class CommitDraft:
         """The index entries of a snapshot. None where there is nothing to index; raises where a bound is exceeded."""
         self.due: tuple[str, ...] = ()
         self.live = 0
-        self.effects = Effects.NONE
+        self.effects = _NO_EFFECTS
         self.snapshot = b""
-        self.view = InstanceView(revision, ts, b"")
+        self.view = _NO_VIEW
         """After the newest entry."""
         self.is_silent = True
         """Has there been no transition, so that nobody is to be told?"""
@@ -99,7 +104,7 @@ class CommitDraft:
         self.index_entries = entries
         self.due = stepped.due
         self.live = stepped.live
-        if stepped.effects is not Effects.NONE and self.effects is not Effects.CHILDREN:
+        if stepped.effects is not _NO_EFFECTS and self.effects is not Effects.CHILDREN:
             self.effects = stepped.effects
         return self.view
 

@@ -56,6 +56,8 @@ Answer = TypeVar("Answer")
 Kept = TypeVar("Kept")
 
 _NO_REVISION: Final = -1
+_NO_EFFECTS: Final = Effects.NONE
+"""An enumeration is slow to look a member up, and this is needed for every event."""
 _NOBODY: Final = InstanceId(0)
 """No instance has this number."""
 _OUTLINE_RETRIED_AFTER_SECONDS: Final = OUTLINE_RETRIED_AFTER.total_seconds()
@@ -476,7 +478,7 @@ class HostRuntime:
                 continue
             revision += len(outcome.macrosteps)
             host.note_children(instance_id, outcome.live)
-            if outcome.effects is not Effects.NONE:
+            if outcome.effects is not _NO_EFFECTS:
                 host.undone.add(instance_id)
                 self._undone[instance_id] = (host, revision)
         if revision:
