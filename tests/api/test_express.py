@@ -81,6 +81,14 @@ def ask(served: Served, asked: bytes) -> tuple[int, dict[str, str], bytes]:
         (OPEN, "/machines/door/events", None),
         (OPEN, "/machines//i//events", None),
         (OPEN, EVENTS, "forged"),
+        (b'{"slug":"front"}', "/machines/door", None),
+        (b'{"slug":"n/o"}', "/machines/door", None),
+        (b'{"slug":"back","machineVersionId":"ver_none"}', "/machines/door", None),
+        (b'{"slug":"back"}', "/machines/nowhere", None),
+        (b'{"slug":"back"}', "/machines/", None),
+        (b"nonsense", "/machines/door", None),
+        (b'{"slug":"front"}', "/machines/door", "forged"),
+        (b'{"slug":"front"}', "/machines/door?x=/", None),
     ],
 )
 def test_both_ways_answer_alike(served: Served, body: bytes, path: str, token: str | None) -> None:
@@ -109,14 +117,15 @@ def test_a_connection_is_kept(served: Served) -> None:
 def test_requests_sent_ahead_are_answered_in_order(served: Served) -> None:
     """Pipelined requests of both ways."""
     asked = [
-        request(served),
+        request(served, b'{"slug":"new"}', path="/machines/door"),
+        request(served, path="/machines/door/i/new/events"),
         request(served, path="/machines/door/i/nowhere/events"),
         request(served, OPEN, "idempotency-key: k"),
         request(served),
     ]
     with connection(served) as connected:
         connected.sendall(b"".join(asked))
-        assert [read_answer(connected)[0] for _ in asked] == [200, 404, 200, 200]
+        assert [read_answer(connected)[0] for _ in asked] == [200, 200, 404, 200, 200]
 
 
 def test_a_request_may_come_in_pieces(served: Served) -> None:

@@ -60,13 +60,19 @@ class Creation:
         await self.finished(key)
         decided = self._under_way[key] = self._loop.create_future()
         try:
-            if await self._residents.find(key) is not None:
+            if await self._is_there(key):
                 raise AlreadyExists(f"instance {key.name} exists already")
             resident = self._new_resident(key, version, selectors)
             await self._begin(resident, context, letter, parent, decided)
         except BaseException:
             self._decide(key, decided)
             raise
+
+    async def _is_there(self, key: InstanceKey) -> bool:
+        if self._residents.at_hand(key) is not None:
+            # It may be void, and gone.
+            return await self._residents.find(key) is not None
+        return await self._store.claim(key) is not None
 
     async def finished(self, key: InstanceKey) -> None:
         """Wait until no instance of that name is being made."""

@@ -46,7 +46,7 @@ class Answer(Protocol):
         """The state that the event led to."""
         ...
 
-    def set_exception(self, exception: StatekeepError, /) -> None:
+    def set_exception(self, exception: BaseException, /) -> None:
         """Why nothing came of it, or nobody knows what."""
         ...
 

@@ -1,6 +1,6 @@
 """Events past the framework: uvicorn's HTTP protocol, with a short way for the request that nearly all requests are.
 
-uvicorn parses every request. One that sends an event, in one piece, from a caller that is known, to an instance in memory then goes to the
+uvicorn parses every request. One that sends an event, in one piece, from a caller that is known, to an instance in memory, or that makes an instance, then goes to the
 use case at once, and its answer to the socket: without the scope, the task and the messages of ASGI, which cost more than the event
 itself. Every other request takes the usual way, and so does one that turns out to be of another kind only when it has arrived.
 """
@@ -60,7 +60,7 @@ class ExpressProtocol(BoundedProtocol):
         app = cast(HotRoutes, self.app)
         try:
             path, body = self.url.decode("ascii"), bytes(cycle.body)
-            is_posted = app.post_event(path, cycle.headers, body, cycle)
+            is_posted = app.post(path, cycle.headers, body, cycle)
         except Exception as error:
             cycle.set_exception(error)
             return
@@ -71,13 +71,14 @@ class ExpressProtocol(BoundedProtocol):
         length = headers.get(b"content-length", b"")
         last = cast("RequestResponseCycle | None", self.cycle)
         return (
-            self.url.endswith(b"/events")
+            (self.url.endswith(b"/events") or self.url.count(b"/") == 2)
             and self.parser.get_method() == b"POST"
             and length.isdigit()
             and len(length) < 6
             and int(length) <= BODY_BYTES_MAX
             and b"idempotency-key" not in headers
             and b"%" not in self.url
+            and b"?" not in self.url
             and self.url.isascii()
             and (last is None or last.response_complete)
             and not self.expect_100_continue
@@ -156,7 +157,7 @@ class ExpressCycle:
         app = cast(HotRoutes, self._protocol.app)
         self._protocol.reply(self, app.view_reply(view, self.headers))
 
-    def set_exception(self, error: Exception, /) -> None:
+    def set_exception(self, error: BaseException, /) -> None:
         """Answer with an error."""
         app = cast(HotRoutes, self._protocol.app)
-        self._protocol.reply(self, app.error_reply(error, self.headers))
+        self._protocol.reply(self, app.error_reply(cast(Exception, error), self.headers))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,7 +26,7 @@ from statekeep.application.instances import Instances
 from statekeep.application.rate_limits import RateLimits
 from statekeep.application.resident import Answer
 from statekeep.domain.access import AuthContext
-from statekeep.domain.errors import InvalidParameter, StatekeepError
+from statekeep.domain.errors import InvalidParameter, Overloaded
 from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.limits import IDEMPOTENCY_KEY_LENGTH_MAX, REQUEST_BYTES_MAX
@@ -75,6 +76,7 @@ class HotRoutes:
         self._cors = cors
         self._any_origin = cors.always
         self._tracer = tracer
+        self._creating: set[asyncio.Task[InstanceView]] = set()
         self.responses = (metrics or Metrics()).http_responses
         """By status. Whoever sends an answer counts it: the protocol those that go past ASGI, this all others."""
 
@@ -96,24 +98,36 @@ class HotRoutes:
 
         return count
 
-    def post_event(
-        self, path: str, headers: dict[bytes, bytes], body: bytes, answer: Answer
-    ) -> bool:
-        """Send the event of a whole request to /machines/M/i/I/events at once; `answer` is told later what came of it.
+    def post(self, path: str, headers: dict[bytes, bytes], body: bytes, answer: Answer) -> bool:
+        """Do at once what a whole POST to /machines/M/i/I/events or /machines/M asks for; `answer` is told later what came of it.
 
-        False, and nothing done, where there is something to wait for first, or the path is another. Raises what is wrong with the request.
+        False, and nothing done, where there is something to wait for before its order among others is known, or the path is another. Raises what is wrong with the request.
         """
         segments = path.split("/")
-        if len(segments) != 6 or segments[1] != "machines" or segments[3] != "i":
+        if segments[1] != "machines":
+            return False
+        count = len(segments)
+        is_event = count == 6 and segments[3] == "i" and segments[5] == "events"
+        if not is_event and count != 3:
             return False
         caller = known_caller(headers, self._authenticator, self._rate_limits)
         if caller is None:
             return False
-        if self._tracer is not None:
-            return self._post_traced(self._tracer, caller, segments, headers, body, answer)
-        return self._post(caller, segments, body, answer, None)
+        post, route = (self._post_event, _EVENTS) if is_event else (self._post_creation, _CREATIONS)
+        if self._tracer is None:
+            return post(caller, segments, body, answer, None)
+        trace = _trace(self._tracer, route, headers)
+        if trace is not None:
+            answer = _TracedAnswer(answer, trace, self._errors)
+        try:
+            return post(caller, segments, body, answer, trace)
+        except Exception as error:
+            if trace is not None:
+                trace.failed(error)
+                trace.ended(self._errors.status_of(error))
+            raise
 
-    def _post(
+    def _post_event(
         self,
         caller: AuthContext,
         segments: list[str],
@@ -134,25 +148,35 @@ class HotRoutes:
             self._rate_limits.give_back(caller)
         return is_posted
 
-    def _post_traced(
+    def _post_creation(
         self,
-        tracer: Tracer,
         caller: AuthContext,
         segments: list[str],
-        headers: dict[bytes, bytes],
         body: bytes,
         answer: Answer,
+        trace: EventTrace | None,
     ) -> bool:
-        trace = _trace(tracer, _EVENTS, headers)
+        creating = asyncio.get_running_loop().create_task(
+            self._create_instance(caller, segments, body, trace)
+        )
+        self._creating.add(creating)
+        creating.add_done_callback(partial(self._pass_on, answer, trace))
+        return True
+
+    def _pass_on(
+        self, answer: Answer, trace: EventTrace | None, creating: asyncio.Task[InstanceView]
+    ) -> None:
+        self._creating.discard(creating)
+        if creating.cancelled():
+            answer.set_exception(Overloaded("the server is shutting down", retry_after_seconds=2))
+            return
+        error = creating.exception()
+        if error is None:
+            answer.set_result(creating.result())
+            return
         if trace is not None:
-            answer = _TracedAnswer(answer, trace, self._errors)
-        try:
-            return self._post(caller, segments, body, answer, trace)
-        except Exception as error:
-            if trace is not None:
-                trace.failed(error)
-                trace.ended(self._errors.status_of(error))
-            raise
+            trace.failed(error)
+        answer.set_exception(error)
 
     def view_reply(self, view: InstanceView, headers: dict[bytes, bytes]) -> Reply:
         """A state as the answer to a request, with these headers, that changed something."""
@@ -261,8 +285,13 @@ class HotRoutes:
         receive: Receive,
         trace: EventTrace | None,
     ) -> InstanceView:
-        machine = machine_in_path(segments[2])
         body = await read_body(headers, receive, bytes_max=REQUEST_BYTES_MAX)
+        return await self._create_instance(caller, segments, body, trace)
+
+    async def _create_instance(
+        self, caller: AuthContext, segments: list[str], body: bytes, trace: EventTrace | None
+    ) -> InstanceView:
+        machine = machine_in_path(segments[2])
         creation = _read_creation(body)
         version_id = creation.machine_version_id
         return await self._instances.create(
@@ -292,7 +321,7 @@ class _TracedAnswer:
         self._answer.set_result(result)
         self._end(200)
 
-    def set_exception(self, exception: StatekeepError, /) -> None:
+    def set_exception(self, exception: BaseException, /) -> None:
         self._answer.set_exception(exception)
         self._end(self._errors.status_of(exception))
 

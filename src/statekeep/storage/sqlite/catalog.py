@@ -114,8 +114,11 @@ class SqliteCatalog(SqlitePeople, SqliteProviders, SqliteMigrations, Catalog):
         )
 
     async def machine(self, organization_id: OrganizationId, name: MachineName) -> Machine | None:
-        row = self._read("machine", organization_id=organization_id, name=name)
-        return None if row is None else machine_of(*row)
+        def read() -> Machine | None:
+            row = self._read("machine", organization_id=organization_id, name=name)
+            return None if row is None else machine_of(*row)
+
+        return self._database.keep((organization_id, name), read)
 
     async def list_machines(
         self, organization_id: OrganizationId, *, cursor: str | None
@@ -190,8 +193,11 @@ class SqliteCatalog(SqlitePeople, SqliteProviders, SqliteMigrations, Catalog):
         await self._database.write(create, is_long=True)
 
     async def version(self, version_id: VersionId) -> MachineVersion | None:
-        row = self._read("version", version_id=version_id)
-        return None if row is None else version_of(*row)
+        def read() -> MachineVersion | None:
+            row = self._read("version", version_id=version_id)
+            return None if row is None else version_of(*row)
+
+        return self._database.keep(version_id, read)
 
     async def version_code(self, version_id: VersionId) -> bytes | None:
         def read(connection: apsw.Connection) -> bytes | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +32,9 @@ from statekeep.storage.sqlite.writer import Writer
 _log = structlog.get_logger(__name__)
 
 EXIT_STATUS_FATAL: Final = 70
+
+_KEPT_MAX: Final = 1_000
+"""Machines and versions that need not be read again. Then all are."""
 
 Result = TypeVar("Result")
 Row = tuple[Any, ...]
@@ -61,6 +64,8 @@ class Database:
         self._metrics = metrics
         self._resources = ExitStack()
         self._writer: Writer | None = None
+        self._kept: dict[Hashable, Any] = {}
+        self._kept_since = 0
 
     async def open(self) -> None:
         """Raises StoreBusy or StoreTooNew, with nothing left open."""
@@ -130,6 +135,19 @@ class Database:
         """The first row, read at once. All rows are fetched, so that no reading transaction stays open."""
         rows = self._reading.execute(query, parameters).fetchall()
         return rows[0] if rows else None
+
+    def keep(self, key: Hashable, read: Callable[[], Result]) -> Result:
+        """What `read` finds, without reading it again until something else than commits was written: for what no commit changes.
+
+        Whoever wrote it was not told so before, thus nobody can tell it from what was read a moment earlier.
+        """
+        if self._kept_since != self.writer.changes or len(self._kept) >= _KEPT_MAX:
+            self._kept_since = self.writer.changes
+            self._kept.clear()
+        found: Result | None = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = read()
+        return found
 
     def read(self, work: Callable[[apsw.Connection], Result]) -> Result:
         """Several small reads of one state of the database, at once."""

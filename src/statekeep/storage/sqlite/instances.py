@@ -89,11 +89,11 @@ class SqliteInstances(InstanceStore):
         return InstanceId(next(self._instance_ids))
 
     async def claim(self, key: InstanceKey) -> ClaimedInstance | None:
-        def read(connection: apsw.Connection) -> ClaimedInstance | None:
-            found = connection.execute(_INSTANCE_ID, key).get
-            return None if found is None else _claim(connection, found)
-
-        return self._database.read(read)
+        # Numbers are not used again, so this need not be read in one state with the rest. Whoever makes an instance nearly always finds none.
+        found = self._database.read_row(_INSTANCE_ID, key)
+        if found is None:
+            return None
+        return await self.claim_by_id(InstanceId(found[0]))
 
     async def claim_by_id(self, instance_id: InstanceId) -> ClaimedInstance | None:
         return self._database.read(lambda connection: _claim(connection, instance_id))

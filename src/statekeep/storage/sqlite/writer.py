@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import apsw
 
+from statekeep.domain.commit import Commit
 from statekeep.ports.metrics import Metrics
 from statekeep.storage.sqlite.pace import Pace
 from statekeep.storage.sqlite.transaction import CommitUncertain, Failed, Transactions, Write
@@ -53,10 +54,13 @@ class Writer:
         self._ends: list[_End] = []
         self._chores: list[Chore] = []
         self._has_long_work = False
+        self._has_other_work = False
         self._is_scheduled = False
         self._is_thread_busy = False
         self._is_closed = False
         self._broken: CommitUncertain | None = None
+        self.changes = 0
+        """Batches that were written with anything but commits in them."""
 
     @property
     def waiting(self) -> int:
@@ -67,6 +71,8 @@ class Writer:
         """Put a write into the next batch. The future has its result once that is durable; `on_done` is called with it at once then."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self._writes.append(write)
+        if type(write) is not Commit:
+            self._has_other_work = True
         self._ends.append((future, on_done))
         if not self._is_scheduled:
             self._schedule()
@@ -110,10 +116,12 @@ class Writer:
         batch, self._writes = self._writes, []
         ends, self._ends = self._ends, []
         is_long, self._has_long_work = self._has_long_work, False
+        complete = partial(self._complete, ends, self._has_other_work)
+        self._has_other_work = False
         if self._pace.is_inline and not is_long:
-            self._complete(ends, self._write(batch))
+            complete(self._write(batch))
         else:
-            self._hand_over(partial(self._write, batch), partial(self._complete, ends))
+            self._hand_over(partial(self._write, batch), complete)
 
     def _write(self, batch: Sequence[Write]) -> _Written:
         """Runs on the loop or on the thread."""
@@ -128,7 +136,8 @@ class Writer:
             results = [Failed(error)] * len(batch)
         return _Written(results, time.perf_counter() - begun)
 
-    def _complete(self, ends: Sequence[_End], written: _Written) -> None:
+    def _complete(self, ends: Sequence[_End], is_change: bool, written: _Written) -> None:
+        self.changes += is_change
         self._pace.observe(written.seconds)
         self._metrics.batch_writes.observe(len(ends))
         self._metrics.commit_seconds.observe(written.seconds)
