@@ -201,6 +201,28 @@ def test_a_file_that_is_missing_is_waited_for(folder):
         session.hear("deployed")
 
 
+def test_a_session_that_was_ended_elsewhere_is_begun_anew_by_the_next_start(folder):
+    """And that is what is said, by commands that have the same file as their only way in, too: they cannot sign in again."""
+    with developing(folder, "lamp.ts") as session, session.client() as api:
+        ended = session.credentials["token"]
+        api.sessions.end_current()
+        session.hear("was ended elsewhere: start statekeep dev again")
+        assert session.process.wait(SECONDS_MAX) == 1
+    with developing(folder, "lamp.ts") as session:
+        (folder / "old").mkdir()
+        save(folder / "old/credentials.json", json.dumps({**session.credentials, "token": ended}))
+        asked = subprocess.run(
+            [*COMMAND, "machines", "list", "--data-dir", "old"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert asked.returncode == 1
+        assert "does not take the token in old/credentials.json" in asked.stderr
+        assert "Restart the server" in asked.stderr
+
+
 def test_each_file_is_a_machine_of_its_own(folder):
     """What only one of them is made of deploys that one."""
     save(folder / "fan.js", SOURCE.replace("./greeting.ts", "./fan_words.js"))

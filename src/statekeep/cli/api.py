@@ -81,8 +81,7 @@ def _told_of_errors(target: Target) -> Iterator[None]:
     try:
         yield
     except errors.UnauthenticatedError as error:
-        advice = _how_to_sign_in(target)
-        raise CommandFailed(f"{error}: {advice}" if advice else str(error)) from error
+        raise CommandFailed(_not_known(target, error)) from error
     except errors.OrgHeaderRequiredError as error:
         raise CommandFailed(
             f"you are a member of several organizations, which statekeep orgs list has: {_how_to_choose(target)}"
@@ -95,11 +94,16 @@ def _told_of_errors(target: Target) -> Iterator[None]:
         raise CommandFailed(str(error)) from error
 
 
-def _how_to_sign_in(target: Target) -> str | None:
+def _not_known(target: Target, error: ApiError) -> str:
+    if target.credentials_file is not None:
+        return (
+            f"{target.url} does not take the token in {target.credentials_file}: its session was ended, or another server answers there."
+            " Restart the server, and it writes another"
+        )
     if target.profile is None:
-        return None
+        return str(error)
     option = "" if target.profile == "default" else f" --profile {target.profile}"
-    return f"sign in again with statekeep login{option}"
+    return f"{error}: sign in again with statekeep login{option}"
 
 
 def _not_a_member(target: Target, error: ApiError) -> str:

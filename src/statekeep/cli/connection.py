@@ -30,6 +30,8 @@ class Target:
     has_default_organization: bool = False
     """The organization was not named, but chosen for the profile at some time."""
     profile: str | None = None
+    credentials_file: Path | None = None
+    """Of a server on this machine, which the token is from."""
     is_near: bool = False
     """On this machine, by its data folder: no proxy of the environment may get between."""
 
@@ -114,17 +116,18 @@ def _signed_in(options: GlobalOptions, name: str, session: Session, profiles: Pr
 
 
 def _local(options: GlobalOptions, folder: Path) -> Target:
-    credentials = _credentials(folder)
+    path = folder / "credentials.json"
+    credentials = _credentials(path)
     return Target(
         url=_checked(options.api_url or credentials["apiUrl"]),
         token=credentials["token"],
         organization=options.org or credentials["orgId"],
+        credentials_file=path,
         is_near=not options.api_url,
     )
 
 
-def _credentials(folder: Path) -> dict[str, str]:
-    path = folder / "credentials.json"
+def _credentials(path: Path) -> dict[str, str]:
     advice = (
         "name the server's folder with --data-dir, or the server with --api-url and --access-token"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -95,9 +96,15 @@ def test_a_session_written_for_smply_goes_where_it_is_sent(profiles):
 
 def test_a_server_on_this_machine_needs_no_sign_in(profiles, data_dir):
     """Its folder says everything."""
-    local = Target(url="http://127.0.0.1:1234", token="local", organization="org_9", is_near=True)
-    assert target(profiles) == local
-    assert target(profiles, data_dir=data_dir) == local
+    local = target(profiles, data_dir=data_dir)
+    assert local == Target(
+        url="http://127.0.0.1:1234",
+        token="local",
+        organization="org_9",
+        credentials_file=data_dir / "credentials.json",
+        is_near=True,
+    )
+    assert replace(target(profiles), credentials_file=local.credentials_file) == local
     assert target(profiles, org="org_2").organization == "org_2"
 
 

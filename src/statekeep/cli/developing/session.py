@@ -26,7 +26,7 @@ from statekeep.cli.developing.workshop import Workshop
 from statekeep.cli.end_user import end_user_token, kept_key
 from statekeep.cli.output import CommandFailed, complain, tell
 from statekeep.client import AsyncClient
-from statekeep.client.errors import ApiError
+from statekeep.client.errors import ApiError, UnauthenticatedError
 from statekeep.system import SystemClock
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _LOG_INTERVAL_SECONDS: Final = 0.25
 _ANSWER_SECONDS_MAX: Final = 120
+_ENDED_ELSEWHERE: Final = "the session in credentials.json, with which this asks its own server, was ended elsewhere: start statekeep dev again, and it begins another"
 
 
 class DevSession:
@@ -71,6 +72,8 @@ class DevSession:
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._until_closed(info))
+        except UnauthenticatedError:
+            self._end_server(_ENDED_ELSEWHERE)
         except (CommandFailed, ApiError) as error:
             self._end_server(str(error))
         except Exception:
