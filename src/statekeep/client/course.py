@@ -42,4 +42,5 @@ class Course(Generic[T]):
         try:
             yield
         except ApiError as error:
-            self._resume = partial(self._steps.throw, error)
+            # How a step was taken is the same for all: what is of use to a reader are their own lines and the operation's.
+            self._resume = partial(self._steps.throw, error.with_traceback(None))

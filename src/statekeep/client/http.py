@@ -43,19 +43,19 @@ def words(transmission: Transmission) -> dict[str, Any]:
 
 @contextmanager
 def api_errors(url: str) -> Iterator[None]:
-    """What httpx raises for a connection becomes an error of ours."""
+    """What httpx raises for a connection becomes an error of ours, which says why: dozens of frames of theirs would say no more."""
     try:
         yield
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
-        raise ClientError(f"this cannot be sent: {error}") from error
+        raise ClientError(f"this cannot be sent: {error}") from None
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise NotConnectedError(f"no connection to {_origin(url)}: {_reason(error)}") from error
+        raise NotConnectedError(f"no connection to {_origin(url)}: {_reason(error)}") from None
     except httpx.TransportError as error:
         raise ConnectionFailedError(
             f"the connection to {_origin(url)} failed: {_reason(error)}"
-        ) from error
+        ) from None
     except httpx.DecodingError as error:
-        raise UnreadableAnswerError(f"the answer cannot be read: {error}") from error
+        raise UnreadableAnswerError(f"the answer cannot be read: {error}") from None
 
 
 def _origin(url: str) -> str:

@@ -67,10 +67,10 @@ def dial_errors() -> Iterator[None]:
         retry_after = response.headers.get("retry-after")
         raise error_of(
             response.status_code, bytes(response.body or b""), retry_after=retry_after
-        ) from error
+        ) from None
     except (WebSocketException, OSError) as error:
         reason = str(error) or type(error).__name__
-        raise NotConnectedError(f"no realtime connection: {reason}") from error
+        raise NotConnectedError(f"no realtime connection: {reason}") from None
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def socket_errors() -> Iterator[None]:
     try:
         yield
     except ConnectionClosed as error:
-        raise _of_closed(error) from error
+        raise _of_closed(error) from None
 
 
 def _of_closed(error: ConnectionClosed) -> ApiError:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from statekeep.client.clock import now_seconds
-from statekeep.client.errors import ConnectionFailedError, ServerError
+from statekeep.client.errors import ApiError, ConnectionFailedError, ServerError
 from statekeep.client.models import ExchangedToken
 from statekeep.client.signing import expiry_of, sign
 from statekeep.client.steps import Call, Request, Steps, ask
@@ -141,7 +141,12 @@ def _held(text: str, now: float, ends_at: float | None) -> _Held:
 def _text(token: str | TokenFunction) -> Steps[str]:
     if isinstance(token, str):
         return token
-    text: Any = yield Call(token)
+    try:
+        text: Any = yield Call(token)
+    except ApiError as error:
+        # It has no frames of the function any more (Course.told_of_errors).
+        error.add_note("The function that was asked for a token raised it.")
+        raise
     if not isinstance(text, str):
         raise TypeError(
             f"the token function returned {type(text).__name__}, no str: one that has to be awaited needs an AsyncClient"

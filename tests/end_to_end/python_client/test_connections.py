@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from pathlib import Path
 from signal import SIGKILL
 
@@ -56,3 +57,28 @@ async def test_a_server_that_is_not_there_is_told(shell: str) -> None:
         async with client.following("machine_instances.subscribe", "x", "y") as hear:
             with pytest.raises(errors.NotConnectedError):
                 await hear()
+
+
+async def test_an_error_shows_the_operation_and_not_how_it_was_carried_out(shell: str) -> None:
+    """Whoever did not catch it looks for their own line: frames of the shells, of tenacity and of httpx would be most of the traceback."""
+    url = f"http://127.0.0.1:{free_port()}"
+    async with calling(shell, "token", api_url=url, retry_seconds=0) as client:
+        with pytest.raises(errors.NotConnectedError) as caught:
+            await client.call("machines.get", "x")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "in get\n" in shown
+    assert "tenacity" not in shown
+    assert "httpx" not in shown
+    assert shown.count("/statekeep/client/") <= 8
+
+
+async def test_what_a_token_function_raises_is_told_to_be_its_own(shell: str) -> None:
+    """It may be the client's error, when the function asks another server."""
+
+    def token() -> str:
+        raise errors.NotFoundError("no such user")
+
+    async with calling(shell, token, api_url=f"http://127.0.0.1:{free_port()}") as client:
+        with pytest.raises(errors.NotFoundError) as caught:
+            await client.call("machines.get", "x")
+    assert caught.value.__notes__ == ["The function that was asked for a token raised it."]
