@@ -26,6 +26,7 @@ from statekeep.storage.sqlite.store import SqliteStore
 
 COMMITS_AT_ONCE: Final = 20_000
 """Written in one transaction: names come in no order, so that each transaction touches most pages of what is ordered by name."""
+EVENT: Final = b'{"type":"touch"}'
 INSTANCES_PER_OWNER: Final = 20
 _SPREAD: Final = 0x9E3779B97F4A7C15
 """Odd, so that multiplying by it gives each number another one, in no order."""
@@ -85,6 +86,34 @@ async def _fill(
         for some in _portions(numbers):
             made = [store.commit(_creation(store, sample, number, due_at)) for number in some]
             await asyncio.gather(*made)
+    finally:
+        await store.close()
+
+
+def lengthen(data_dir: Path, organization_id: str, machine: str, number: int, entries: int) -> None:
+    """Let the journal of an instance have so many entries, as if events without effect had come in."""
+    key = InstanceKey(
+        OrganizationId(organization_id), MachineName(machine), InstanceName(name_of(number))
+    )
+    uvloop.run(_lengthen(data_dir, key, entries))
+
+
+async def _lengthen(data_dir: Path, key: InstanceKey, entries: int) -> None:
+    store = SqliteStore(data_dir)
+    await store.open()
+    try:
+        instance = await store.claim(key)
+        assert instance is not None
+        for some in _portions(range(instance.revision, entries)):
+            made = tuple(
+                JournalEntry(
+                    before + 1, instance.ts + before, Origin.CLIENT, EVENT, instance.snapshot
+                )
+                for before in some
+            )
+            await store.commit(
+                Commit(instance.id, some[0], made, next_timer_seq=instance.next_timer_seq)
+            )
     finally:
         await store.close()
 

@@ -1,6 +1,7 @@
 """What many instances and many timers cost: a server with stores of a thousand to a million instances.
 
     python benchmarks/scaling.py instances [--sizes 1000,10000,100000,1000000] [--directory DIR] [--json]
+    python benchmarks/scaling.py journal [--sizes 1000,10000,100000,1000000] [--directory DIR] [--json]
     python benchmarks/scaling.py timers [--pending 1000000] [--due 100000] [--rate 100] [--directory DIR] [--json]
     python benchmarks/scaling.py check [--sizes 1000] [--directory DIR]
 
@@ -9,6 +10,7 @@ rest are committed to the store by this script while no server runs, in the same
 
 - `instances`: for each size, bytes on the disk; the time from the start of the process until it says that it is ready; memory (PSS) at rest, after 20,000 events to random instances and after reading a
   thousand; events to instances that nobody has touched since the start, and to the same ones again; pages of lists and of an index. Before a start the kernel is made to forget the file, so that the first touch of a page comes from the disk.
+- `journal`: one instance with so many entries: the start, the first event to it and those after, and pages of its transitions.
 - `timers`: the same start and memory with so many timers that are due in a day. Then so many more are due within one minute, each an `after` of another instance, while events go to other instances at a
   steady rate. Lateness is from when a timer was due to the time of its journal entry, which is taken once the host has answered; times of events are from when each should have been sent.
 """
@@ -184,6 +186,14 @@ class Shop(NamedTuple):
     def file_bytes(self) -> int:
         return (self.data_dir / DATABASE_FILE_NAME).stat().st_size
 
+    def row(self, query: str) -> tuple[Any, ...]:
+        """The first row of a query to the database, beside whatever server there is."""
+        file = str(self.data_dir / DATABASE_FILE_NAME)
+        connection = apsw.Connection(file, flags=apsw.SQLITE_OPEN_READONLY)
+        rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
+        connection.close()
+        return rows[0]
+
     def forget(self) -> None:
         """Let nothing of the database be in the kernel's memory."""
         file = os.open(self.data_dir / DATABASE_FILE_NAME, os.O_RDONLY)
@@ -298,15 +308,41 @@ def _lists(shop: Shop, admin: Connection, size: int) -> dict[str, Any]:
 
 def _middle(shop: Shop) -> str:
     """The cursor of the page in the middle of all instances."""
-    connection = apsw.Connection(
-        str(shop.data_dir / DATABASE_FILE_NAME), flags=apsw.SQLITE_OPEN_READONLY
-    )
-    query = "SELECT min(id), max(id), machine_id FROM instances"
-    first, last, machine_id = connection.execute(query).fetchone()
-    connection.close()
-    page = page_of([((first + last) // 2, None)] * ROWS_MAX, f"instances of {machine_id}")
+    first, last, machine_id = shop.row("SELECT min(id), max(id), machine_id FROM instances")
+    return _cursor((first + last) // 2, f"instances of {machine_id}")
+
+
+def _cursor(number: int, listing: str) -> str:
+    page = page_of([(number, None)] * ROWS_MAX, listing)
     assert page.cursor is not None
     return page.cursor
+
+
+def measure_journal(sizes: Sequence[int], folder: Path) -> list[dict[str, Any]]:
+    """A row for each size. There is one instance, whose journal grows from size to size."""
+    shop, results = open_shop(folder), []
+    for size in sizes:
+        filling.lengthen(shop.data_dir, shop.organization_id, "order", 0, size)
+        row: dict[str, Any] = {"entries": size}
+        shop.forget()
+        with serving(shop.data_dir) as server:
+            row["start s"] = round(server.ready_after_seconds, 2)
+            user = server.connection(shop.token)
+            # That starts the host as well.
+            row["first event ms"] = round(user.touch(0), 1)
+            row["event ms"] = _spread([user.touch(0) for _ in range(COLD_EVENTS)])
+            admin = server.connection(_credentials(shop.data_dir)["token"])
+            path = f"/machines/order/i/{filling.name_of(0)}/events"
+            middle, instance = shop.row("SELECT max(id) / 2, max(instance_id) FROM journal")
+            cursor = quote(_cursor(middle, f"transitions of {instance}"))
+            row["first page ms"] = _spread([admin.get(path) for _ in range(PAGES)])
+            row["middle page ms"] = _spread(
+                [admin.get(f"{path}?cursor={cursor}") for _ in range(PAGES)]
+            )
+            row["memory MiB"] = server.memory_mb()["server"]
+        results.append(row)
+        print(json.dumps(row), file=sys.stderr, flush=True)
+    return results
 
 
 def _send_many(server: Server, token: str, numbers: Sequence[int]) -> None:
@@ -426,7 +462,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["instances", "timers", "check"])
+    parser.add_argument("what", choices=["instances", "journal", "timers", "check"])
     parser.add_argument("--sizes", default="1000,10000,100000,1000000")
     parser.add_argument("--pending", type=int, default=1_000_000)
     parser.add_argument("--due", type=int, default=100_000)
@@ -443,6 +479,8 @@ def main() -> None:
         result: Any
         if options.what == "instances":
             result = measure_instances(sizes, folder)
+        elif options.what == "journal":
+            result = measure_journal(sizes, folder)
         else:
             result = measure_timers(options.pending, options.due, options.rate, folder)
     if options.json:
