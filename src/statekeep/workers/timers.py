@@ -13,6 +13,7 @@ import asyncio
 import heapq
 import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -31,12 +32,21 @@ _log = logging.getLogger(__name__)
 WINDOW_MS: Final = 60_000.0
 """How far ahead of the clock timers are held in memory."""
 PAGE_TIMERS: Final = 1_000
+NEAR_MS: Final = 10_000.0
+"""What is further ahead is read without hurry."""
+REST_AFTER_PAGE: Final = 4
+"""How many times as long as such a page took, processor and disk are left to others before the next."""
 HEAP_TIMERS_MAX: Final = 100_000
 """Timers in memory; a crowd due at once is taken in several helpings."""
 STALE_TIMERS_MAX: Final = 10_000
 """Cancelled timers in the heap, beyond as many as there are living ones, before it is made anew."""
 FIRED_AT_ONCE: Final = BURST_EVENTS_MAX
 """Timers delivered before others get the event loop."""
+
+
+def rest_after(page_seconds: float, *, ahead_ms: float) -> float:
+    """Seconds to leave to others after a page that took so long and reached so far ahead of the clock."""
+    return REST_AFTER_PAGE * page_seconds if ahead_ms > NEAR_MS else 0.0
 
 
 class TimerService:
@@ -144,6 +154,7 @@ class TimerService:
             self._is_full = len(self._heap) >= HEAP_TIMERS_MAX
             if self._is_full:
                 return
+            begun = time.perf_counter()
             page = await self._read(until)
             for timer in page:
                 self._hold(timer.due_at, timer.organization_id, timer.instance_id, timer.seq)
@@ -153,6 +164,10 @@ class TimerService:
             )
             self._horizon = self._last_read.due_at
             self._changed.set()
+            if not is_last:
+                took = time.perf_counter() - begun
+                ahead_ms = self._horizon - self._clock.now_ms()
+                await asyncio.sleep(rest_after(took, ahead_ms=ahead_ms))
 
     async def _read(self, until: float) -> Sequence[DueTimer]:
         self._reading_until = until

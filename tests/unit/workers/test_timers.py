@@ -203,6 +203,13 @@ async def test_what_is_held_fires_while_more_is_read(world):
     may_return.set()
 
 
+def test_what_is_far_ahead_is_read_without_hurry():
+    """Most of the time is left to others, unless what is read next may be due soon."""
+    assert timers_module.rest_after(0.02, ahead_ms=30_000) == pytest.approx(0.08)
+    assert timers_module.rest_after(0.02, ahead_ms=5_000) == 0
+    assert timers_module.rest_after(0.02, ahead_ms=-1) == 0
+
+
 async def test_a_timer_whose_instance_cannot_be_read_fires_later(world):
     """A store that fails while a timer is due costs time, not the timer."""
     watch = Watch(world)
