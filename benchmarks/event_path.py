@@ -123,6 +123,7 @@ class Phase(NamedTuple):
         return f"c={self.connections} over {self.instances:,}"
 
 
+CREATIONS = "creations c=32"
 PHASES = [Phase(1, INSTANCES), Phase(1, 1), Phase(32, INSTANCES), Phase(32, 1)]
 
 
@@ -250,10 +251,12 @@ def free_port() -> int:
 
 
 def creations(script: Path, target: Target, seconds: int, run: int) -> Load:
-    """Instances made by 32 connections."""
-    assert target.token is not None
-    body = f'{{"slug":"c{run}-%d"}}'
-    return _wrk(script, target.url, 32, seconds, ["/machines/toggle", "-1", body, target.token])
+    """Instances made by 32 connections. The peer makes one where an event finds none."""
+    if target.token is None:
+        arguments = [f"/machines/toggle/i/c{run}-%d", "-1", EVENT]
+    else:
+        arguments = ["/machines/toggle", "-1", f'{{"slug":"c{run}-%d"}}', target.token]
+    return _wrk(script, target.url, 32, seconds, arguments)
 
 
 def bare_commits(folder: Path, batch: int, seconds: float) -> Load:
@@ -322,8 +325,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                     loads.setdefault(name, {}).setdefault(str(phase), []).append(load)
                     if is_hot:
                         lost += max(0, load.requests - (hot_count(ours) - counted))
-            created = creations(script, ours, options.seconds, run)
-            loads["statekeep"].setdefault("creations c=32", []).append(created)
+            for name in targets.keys() - {"echo"}:
+                created = creations(script, targets[name], options.seconds, run)
+                loads[name].setdefault(CREATIONS, []).append(created)
             for batch in (1, 32):
                 done = bare_commits(folder / f"bare-{run}-{batch}", batch, options.seconds)
                 loads.setdefault("commits", {}).setdefault(f"batches of {batch}", []).append(done)
@@ -331,10 +335,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     events = sum(
         load.requests
         for phase, runs in loads["statekeep"].items()
-        if not phase.startswith("creations")
+        if phase != CREATIONS
         for load in runs
     )
-    made = sum(load.requests for load in loads["statekeep"]["creations c=32"])
+    made = sum(load.requests for load in loads["statekeep"][CREATIONS])
     size = sum(file.stat().st_blocks * 512 for file in (folder / "data").glob("statekeep.db*"))
     return {
         "phases": {
@@ -389,6 +393,7 @@ def ratios(result: dict[str, Any]) -> dict[str, float]:
         found |= {
             "of the peer, c=32 over many": ours[many]["rps"] / theirs[many]["rps"],
             "of the peer, hot": ours[hot]["rps"] / theirs[hot]["rps"],
+            "of the peer, creations": ours[CREATIONS]["rps"] / theirs[CREATIONS]["rps"],
             "p50 of one connection, of the peer's": ours[one]["p50_ms"] / theirs[one]["p50_ms"],
             "p99 at c=32, of the peer's": ours[many]["p99_ms"] / theirs[many]["p99_ms"],
         }
