@@ -120,6 +120,7 @@ def test_a_colleague_is_invited_joins_and_leaves(owner, server, operator, tmp_pa
     gone = bob("whoami")
     assert gone.code == 1
     assert "sign in again with statekeep login --profile work" in gone.err
+    assert gone.err.count("sign in") == 1
     out = bob("logout")
     assert (out.code, out.err) == (0, "The session was over already\nLogged out\n")
     assert bob("whoami").code == 1

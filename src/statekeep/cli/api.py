@@ -103,7 +103,8 @@ def _not_known(target: Target, error: ApiError) -> str:
     if target.profile is None:
         return str(error)
     option = "" if target.profile == "default" else f" --profile {target.profile}"
-    return f"{error}: sign in again with statekeep login{option}"
+    what = str(error).removesuffix(": sign in again")
+    return f"{what}: sign in again with statekeep login{option}"
 
 
 def _not_a_member(target: Target, error: ApiError) -> str:
