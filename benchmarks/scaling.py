@@ -244,18 +244,17 @@ def _deploy(admin: Connection, code: str) -> str:
 
 def measure_instances(sizes: Sequence[int], folder: Path) -> list[dict[str, Any]]:
     """A row for each size. The store is filled further from size to size."""
-    shop = open_shop(folder)
-    empty_bytes, made, results = shop.file_bytes(), 1, []
+    shop, made, results = open_shop(folder), 1, []
     for size in sizes:
-        begun = time.perf_counter()
+        bytes_before, begun = shop.file_bytes(), time.perf_counter()
         shop.fill(range(made, size))
-        made = size
         row: dict[str, Any] = {
             "instances": size,
             "filled s": round(time.perf_counter() - begun, 1),
-            "disk bytes each": round((shop.file_bytes() - empty_bytes) / size),
+            "disk bytes each": round((shop.file_bytes() - bytes_before) / (size - made)),
             "start s, empty": round(shop.empty_start_seconds, 2),
         }
+        made = size
         shop.forget()
         with serving(shop.data_dir) as server:
             row |= _with_server(shop, server, size)
