@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
@@ -389,9 +390,10 @@ class Instances:
         """Take no more events, and let what runs finish. After the timeout whoever waits gets the newest state."""
         self._is_draining = True
         for timeout in (timeout_seconds, _LAST_CHANCE_SECONDS):
-            turns = [resident.turn for resident in self._turns.under_way if resident.turn]
-            if turns:
-                await asyncio.wait(turns, timeout=timeout)
+            ends = [_end_of_turn(resident) for resident in self._turns.under_way]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await asyncio.gather(*ends)
             self._turns.lapse_all()
 
     # Inside
@@ -505,6 +507,12 @@ class Instances:
 
 _LAST_CHANCE_SECONDS: Final = 2.0
 """For answers and last commits, once waiting for children is over."""
+
+
+async def _end_of_turn(resident: Resident) -> None:
+    """Also where it becomes a longer one."""
+    while resident.turn is not None:
+        await asyncio.wait([resident.turn])
 
 
 def _require_same(first: bytes, second: bytes) -> None:

@@ -437,6 +437,23 @@ async def test_draining_refuses_the_new_and_ends_the_old(world):
     assert [entry.due for entry in world.store.commits][-1] == ("x",)
 
 
+async def test_draining_gives_an_event_that_is_with_its_host_the_whole_time(world):
+    """What begins as a short turn and becomes a longer one is waited for to its end, as is the child that it starts."""
+    await world.create()
+    world.runtime.gate.clear()
+    sending = world.sending("SPAWN", id="x")
+    await world.runtime.stepping.wait()
+    draining = asyncio.ensure_future(world.instances.drain(60))
+    world.runtime.gate.set()
+    await until(lambda: world.resident().wake)
+    # Whoever drains has heard that the short turn is over when these are done.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    world.runtime.child_answers(world.resident().id, "x")
+    assert log_of(await sending) == ["SPAWN", "answer"]
+    await draining
+
+
 async def test_housekeeping_is_no_transition(world):
     """A due list that became empty without an event is written down, and shows in no list."""
     await world.create()
