@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from statekeep.api.http.express import ExpressProtocol
 from tests.support.serving import Served, serving_api
 
 EVENTS = "/machines/door/i/front/events"
@@ -153,6 +155,68 @@ def test_a_client_that_leaves_harms_nobody(served: Served) -> None:
     with connection(served) as connected:
         connected.sendall(request(served))
     assert ask(served, request(served))[0] == 200
+
+
+def test_a_client_that_is_cut_off_takes_no_answers_along(served: Served) -> None:
+    """Its event waits for the host when what it sent ahead has its connection closed: those whose events come along with it are answered."""
+    with connection(served) as first, connection(served) as cut_off, connection(served) as last:
+        with served.holding_back(lambda: first.sendall(request(served))):
+            broken = request(served, b"", "transfer-encoding: chunked").replace(
+                b"content-length: 0\r\n", b""
+            )
+            cut_off.sendall(request(served) + broken + b"no length\r\n")
+            assert cut_off.recv(1) == b""
+            last.sendall(request(served))
+            # Once this is answered, that has arrived.
+            assert ask(served, request(served, path="/machines/nowhere/i/x/events"))[0] == 404
+        assert read_answer(first)[0] == 200
+        assert read_answer(last)[0] == 200
+
+
+def test_an_upgrade_that_is_sent_ahead_is_no_event(served: Served) -> None:
+    """Whoever asks for another protocol while a request is under way gets the answer to that one, and nothing else."""
+    handshake = f"""GET {EVENTS} HTTP/1.1
+host: here
+connection: upgrade
+upgrade: websocket
+sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==
+sec-websocket-version: 13
+
+"""
+    once = request(served, b'{"event":"once"}')
+    with connection(served) as eager, served.holding_back(lambda: eager.sendall(once)):
+        eager.sendall(handshake.replace("\n", "\r\n").encode())
+        assert ask(served, request(served, path="/machines/nowhere/i/x/events"))[0] == 404
+        served.loop.call_soon_threadsafe(served.runtime.gate.set)
+        status, headers, body = read_answer(eager)
+        assert (status, headers["connection"]) == (200, "close")
+        assert body.count(b'"once"') == 1
+        assert eager.recv(1) == b""
+    assert ask(served, request(served))[2].count(b'"once"') == 1
+
+
+def test_answers_that_nobody_reads_are_bounded() -> None:
+    """The next events of a connection wait until it has read what it was answered."""
+    protocols: list[ExpressProtocol] = []
+
+    class Watched(ExpressProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            protocols.append(self)
+
+    with serving_api(Watched) as served, connection(served) as silent:
+        silent.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        silent.sendall(request(served))
+        assert read_answer(silent)[0] == 200
+        for _ in range(30):
+            answer = ask(served, request(served, b'{"event":"%b"}' % (b"x" * 15_000)))
+
+        def is_handled(event: bytes) -> bool:
+            silent.sendall(request(served, b'{"event":"%b"}' % event))
+            return any(event in ask(served, request(served))[2] for _ in range(10))
+
+        assert not all(is_handled(b"unread-%d." % number) for number in range(60))
+        assert protocols[0].transport.get_write_buffer_size() < 3 * len(answer[2])
 
 
 def test_a_lie_about_the_length_is_not_believed(served: Served) -> None:

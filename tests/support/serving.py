@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import uvicorn
+import uvloop
 
 from statekeep.api.http.cors import Cors
 from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.realtime.connection import RealtimeConnection
 from statekeep.telemetry.opentelemetry import OpenTelemetryTracer
 from tests.support.api import Api, Headers, running_api
+from tests.support.toy_runtime import ToyRuntime
 
 
 class Served(NamedTuple):
-    """Where the API is, and headers of its admin."""
+    """Where the API is, headers of its admin, and the runtime behind it with the loop on which alone it may be touched."""
 
     url: str
     admin: Headers
+    runtime: ToyRuntime
+    loop: asyncio.AbstractEventLoop
+
+    @contextmanager
+    def holding_back(self, send: Callable[[], None]) -> Iterator[None]:
+        """Hosts get no further than the event that `send` sends, until the context ends."""
+        self.loop.call_soon_threadsafe(self.runtime.gate.clear)
+        self.loop.call_soon_threadsafe(self.runtime.stepping.clear)
+        try:
+            send()
+            stepping = self.runtime.stepping.wait()
+            asyncio.run_coroutine_threadsafe(stepping, self.loop).result(timeout=20)
+            yield
+        finally:
+            self.loop.call_soon_threadsafe(self.runtime.gate.set)
 
 
 @contextmanager
@@ -52,13 +69,14 @@ def serving_api(
             serving = asyncio.create_task(server.serve())
             await server.is_listening.wait()
             port = server.servers[0].sockets[0].getsockname()[1]
-            ready.append(Served(f"http://127.0.0.1:{port}", api.admin))
+            loop = asyncio.get_running_loop()
+            ready.append(Served(f"http://127.0.0.1:{port}", api.admin, api.runtime, loop))
             is_settled.set()
             await serving
 
     def run() -> None:
         try:
-            asyncio.run(main())
+            uvloop.run(main())
         finally:
             is_settled.set()
 

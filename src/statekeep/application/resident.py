@@ -36,7 +36,7 @@ _FROM_ELSEWHERE: Final = (Origin.TIMER, Origin.CREATION, Origin.MESSAGE)
 
 
 class Answer(Protocol):
-    """Where the outcome of an event goes, once. A future is one."""
+    """Where the outcome of an event goes, once, without raising: others wait for theirs. A future is one."""
 
     def done(self) -> bool:
         """Has it gone there?"""

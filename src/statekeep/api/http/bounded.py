@@ -125,6 +125,11 @@ class BoundedProtocol(OneWriteProtocol):
 
     def _hand_over(self) -> None:
         """The connection belongs to another protocol from here on: no timer of this one may close it, and nothing keep this one in memory."""
+        cycle = cast(Any, self.cycle)
+        if cycle is not None and not cycle.response_complete:
+            # Its answer would come in the midst of the other protocol.
+            self._refuse(Refused(400, "invalid-parameter", "a request before it is not answered"))
+            return
         self._stop_deadline()
         self._unset_keepalive_if_required()
         self.handle_websocket_upgrade()

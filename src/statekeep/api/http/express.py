@@ -52,11 +52,12 @@ class ExpressProtocol(BoundedProtocol):
     def on_message_complete(self) -> None:
         """An express request has arrived."""
         cycle: Any = self.cycle
-        is_of_this = type(cycle) is ExpressCycle and not cycle.response_complete
+        is_of_this = type(cycle) is ExpressCycle and cycle.more_body
         if not is_of_this or self.declines_upgrade():
             super().on_message_complete()
             return
         self.message_ended()
+        cycle.more_body = False
         app = cast(HotRoutes, self.app)
         try:
             path, body = self.url.decode("ascii"), bytes(cycle.body)
@@ -81,6 +82,8 @@ class ExpressProtocol(BoundedProtocol):
             and b"?" not in self.url
             and self.url.isascii()
             and (last is None or last.response_complete)
+            # The usual way waits until the client has read what it was answered.
+            and not self.flow.write_paused
             and not self.expect_100_continue
             and not self.parser.should_upgrade()
             and self.parser.get_http_version() == "1.1"
@@ -103,7 +106,8 @@ class ExpressProtocol(BoundedProtocol):
     def reply(self, cycle: ExpressCycle, reply: Reply) -> None:
         """Answer an express request."""
         cycle.response_complete = True
-        if cycle.disconnected:
+        if cycle.disconnected or self.transport.is_closing():
+            # uvicorn tells only the last of the requests on a connection that it is lost, and uvloop raises where something is written then.
             return
         self.write_reply(reply, keep_alive=cycle.keep_alive)
         if not cycle.keep_alive:
