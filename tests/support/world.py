@@ -149,11 +149,12 @@ class World:
         residents_max=100,
         hops_max=100,
         tracer=None,
+        clock=None,
     ):
         self.metrics = Metrics(per_machine=True)
         self.runtime = runtime
         self.store = store or SlowStore()
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.recorder = Recorder()
         self.timers = TimerService(self.store, self.clock, retry_after_seconds=0.01)
         self.engine = Engine(

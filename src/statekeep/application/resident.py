@@ -321,6 +321,22 @@ class Resident:
             letter.is_last_word for letter in self.mailbox
         )
 
+    def unanswered(self, due: tuple[str, ...]) -> tuple[str, ...]:
+        """Children that are due by what is durable, not among `due` any more, and whose answer or error event still waits."""
+        if not self.committed_due:
+            return ()
+        letters = [*self.mailbox, *self.held]
+        waiting = {letter.child for letter in letters} | set(self.owed)
+        return tuple(
+            [child for child in self.committed_due if child in waiting and child not in due]
+        )
+
+    def put_order_off(self) -> None:
+        """Whoever wants an upgrade does not wait for children."""
+        order, self.order = self.order, None
+        if order is not None:
+            order.reply(False)
+
     def put_upgrade_off(self, until: float) -> None:
         """Try no upgrade before `until` (loop time)."""
         self.upgrade_not_before = until
@@ -353,6 +369,11 @@ class Resident:
     def committed(self) -> Standing:
         """The newest durable revision, for reading."""
         return Standing(self.id, self.key.name, self.view.revision, self.snapshot)
+
+    async def all_committed(self) -> None:
+        """Wait until every commit that is under way by now is durable or has failed, and what follows from it was done."""
+        if self.committing:
+            await asyncio.wait([self.committing[-1]])
 
     def take_burst(self) -> list[Letter]:
         """The letters that may go to the host in one frame.

@@ -1,4 +1,4 @@
-"""Carrying instances over to the version that is desired for them, as far as it is a question: `turns.py` commits the answer.
+"""Carrying instances over to the version that is desired for them, as far as it is a question: `upgrading.py` commits the answer.
 
 An upgrade comes before the next event of a settled instance. One that fails leaves everything as it was: the event is handled by the old
 version, the author's log says why, and it is tried again with a later event, after a pause that grows.

@@ -18,16 +18,19 @@ from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, MACHINE, NAME, World, log_of, until
 
 
-def with_timers(world):
+async def a_timely_world():
     """Time runs, and timers with it."""
-    clock = SystemClock()
-    world.timers._clock = world.turns._clock = world.instances._clock = clock
-    return world
+    return await World(ToyRuntime(), clock=SystemClock()).set_up()
+
+
+def restarted(world):
+    """Another server on the same store, in the same time."""
+    return world.restarted(ToyRuntime(), clock=world.clock)
 
 
 @pytest.fixture
 async def world():
-    world = with_timers(await World(ToyRuntime()).set_up())
+    world = await a_timely_world()
     await world.timers.start()
     await world.create()
     yield world
@@ -95,10 +98,10 @@ async def test_an_event_before_it_may_cancel_a_timer_that_is_due(world):
 
 async def test_what_was_due_while_nobody_ran_fires_at_the_start():
     """A timer of a server that died fires in the next one, late but once."""
-    first = with_timers(await World(ToyRuntime()).set_up())
+    first = await a_timely_world()
     await first.create()
     await first.send("SET", id="t", delay=1, event="ding")
-    second = with_timers(first.restarted(ToyRuntime()))
+    second = restarted(first)
     watch = Watch(second)
     await second.timers.start()
     await watch.log_becomes(["SET", "ding"])
@@ -116,11 +119,11 @@ async def test_a_crowd_is_taken_in_helpings(world, monkeypatch):
     """More timers than fit in memory all fire."""
     monkeypatch.setattr(timers_module, "HEAP_TIMERS_MAX", 3)
     monkeypatch.setattr(timers_module, "PAGE_TIMERS", 2)
-    first = with_timers(await World(ToyRuntime()).set_up())
+    first = await a_timely_world()
     await first.create()
     for n in range(10):
         await first.send("SET", id=str(n), delay=1, event=f"ding{n}")
-    second = with_timers(first.restarted(ToyRuntime()))
+    second = restarted(first)
     watch = Watch(second)
     await second.timers.start()
     await watch.log_becomes(["SET"] * 10 + [f"ding{n}" for n in range(10)])
@@ -162,7 +165,7 @@ async def test_a_timer_of_a_deleted_instance_is_nothing(world):
 
 async def test_a_timer_set_while_others_are_read_fires():
     """A timer that becomes durable just after the store was asked for the next ones is not overlooked."""
-    world = with_timers(await World(ToyRuntime()).set_up())
+    world = await a_timely_world()
     await world.create()
     has_read, may_return = asyncio.Event(), asyncio.Event()
     read = world.store.timers_due_before
@@ -292,7 +295,7 @@ async def test_more_than_may_wait_is_read_from_the_store_again(monkeypatch):
     """In the order in which it is due, nothing twice."""
     monkeypatch.setattr(crowds, "WAITING_MAX", 4)
     monkeypatch.setattr(crowds, "FIRING_PER_INSTANCE_MAX", 1)
-    world = with_timers(await World(ToyRuntime()).set_up())
+    world = await a_timely_world()
     await world.create()
     for n in range(30):
         await world.send("SET", id=str(n), delay=1, event=f"ding{n}")
@@ -308,7 +311,7 @@ async def test_a_crowd_is_not_read_over_and_over(monkeypatch):
     monkeypatch.setattr(crowds, "WAITING_MAX", 4)
     monkeypatch.setattr(crowds, "FIRING_PER_INSTANCE_MAX", 1)
     monkeypatch.setattr(timers_module, "PAGE_TIMERS", 4)
-    world = with_timers(await World(ToyRuntime()).set_up())
+    world = await a_timely_world()
     await world.create()
     count = 100
     for n in range(count):
