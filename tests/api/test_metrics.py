@@ -74,12 +74,14 @@ def test_events_are_counted_by_what_came_of_them(served, body, status, outcome, 
 
 def test_latencies_are_histograms(served):
     """Cumulative, with a count and a sum in seconds."""
-    ask(served, request(served))
+    # uvloop's time goes in steps of a millisecond, and many an event takes none.
+    for _ in range(100):
+        ask(served, request(served))
     samples = scrape(served)
     name = "statekeep_event_duration_seconds"
     buckets = [value for (first, *_), value in samples.items() if first == f"{name}_bucket"]
     assert buckets == sorted(buckets)
-    assert buckets[-1] == samples[(f"{name}_count",)] >= 1
+    assert buckets[-1] == samples[(f"{name}_count",)] >= 100
     assert 0 < samples[(f"{name}_sum",)] < 60
 
 
