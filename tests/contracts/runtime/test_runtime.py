@@ -399,6 +399,25 @@ async def test_a_host_that_dies_of_a_step_at_once(
         assert view_of(outcome)["publicContext"] == {"n": 1}
 
 
+async def test_of_many_steps_at_once_only_the_one_fails_that_kills_again(bench: Bench) -> None:
+    """Nobody is blamed for the first death: each is asked again by itself, and each hears once."""
+    version = bench.version(MACHINE)
+    told: list[list[Outcome]] = []
+    for number in range(1, 7):
+        await bench.created(version, number)
+        told.append([])
+    for number, outcomes in enumerate(told, 1):
+        delivery = sent("die" if number == 3 else "count")
+        standing = bench.standing[InstanceId(number)]
+        assert bench.runtime.step_at_once(version, standing, delivery, outcomes.append)
+    await until(lambda: all(told))
+    assert [len(outcomes) for outcomes in told] == [1] * 6
+    failed = told.pop(2)[0]
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, HostTakenDown)
+    assert [view_of(outcomes[0])["publicContext"] for outcomes in told] == [{"n": 1}] * 5
+
+
 async def test_nonsense_is_no_answer_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits hears so, though it is no error that anybody expects."""
     version = bench.version(MACHINE)

@@ -454,6 +454,62 @@ async def test_draining_gives_an_event_that_is_with_its_host_the_whole_time(worl
     await draining
 
 
+# While an event is with its host
+
+
+async def begun(world):
+    """An event that the host has not decided yet, and one that waits behind it."""
+    await world.create()
+    world.runtime.gate.clear()
+    sending = world.sending("a")
+    await world.runtime.stepping.wait()
+    behind = world.sending("b")
+    await until(lambda: world.resident().mailbox)
+    return sending, behind
+
+
+async def ended(world, *sendings):
+    """What came of them when the host has decided and nothing is under way any more."""
+    world.runtime.gate.set()
+    results = await asyncio.gather(*sendings, return_exceptions=True)
+    await until(lambda: not world.turns.under_way)
+    return results
+
+
+async def test_an_instance_may_be_deleted_meanwhile(world):
+    """Both events fail at once, nothing is written, and the name is free as soon as the host has decided."""
+    sending, behind = await begun(world)
+    await world.instances.delete(CALLER, MACHINE, NAME)
+    with pytest.raises(NotFound):
+        await behind
+    creating = asyncio.ensure_future(world.create())
+    [error] = await ended(world, sending)
+    assert isinstance(error, NotFound)
+    await creating
+    assert await world.log() == []
+    assert [len(commit.entries) for commit in world.store.commits] == [1, 1]
+
+
+async def test_an_instance_may_be_paused_meanwhile(world):
+    """What the host was asked before counts; what waits behind it is refused."""
+    sending, behind = await begun(world)
+    await set_status(world, InstanceStatus.PAUSED)
+    view, error = await ended(world, sending, behind)
+    assert log_of(view) == ["a"]
+    assert isinstance(error, InvalidState)
+
+
+async def test_an_upgrade_may_be_ordered_meanwhile(world):
+    """It is made between two events, or after them."""
+    target = await world.add_version("ver_2")
+    await world.add_migration("ver_1", "ver_2")
+    sending, behind = await begun(world)
+    upgrading = world.turns.upgrade(world.resident(), target)
+    await ended(world, sending, behind)
+    assert await upgrading
+    assert sorted(await world.log()) == ["a", "b", "upgraded to ver_2"]
+
+
 async def test_housekeeping_is_no_transition(world):
     """A due list that became empty without an event is written down, and shows in no list."""
     await world.create()
