@@ -220,6 +220,28 @@ class TestMachines:
         await store.delete_instance(instance_id)
         await store.delete_machine(ground.machine.id)
 
+    async def test_what_is_read_again_is_as_it_was_written_last(self, store):
+        """Nothing that was found before stands in the way of what somebody was told is written: neither that there is none, nor another one."""
+        ground = await lay_ground(store)
+        name, second = ground.machine.name, a_version(ground.machine, "second")
+        organization_id = ground.machine.organization_id
+
+        async def current():
+            found = await store.machine(organization_id, name)
+            return found and found.current_version and found.current_version.id
+
+        assert await current() == ground.version.id
+        assert await store.version(second.id) is None
+        await store.create_version(second, CODE, make_current=True)
+        assert await store.version(second.id) == second
+        assert await current() == second.id
+        await store.delete_machine(ground.machine.id)
+        assert await store.version(second.id) is None
+        assert await store.machine(organization_id, name) is None
+        await store.create_machine(organization_id, name, (), NOW)
+        assert await current() is None
+        assert await store.machine(organization_id, name) is not None
+
 
 class TestVersions:
     async def test_a_published_version_is_complete(self, store, ground):

@@ -146,7 +146,10 @@ class Database:
             self._kept.clear()
         found: Result | None = self._kept.get(key)
         if found is None:
-            found = self._kept[key] = read()
+            found = read()
+            if found is not None:
+                # Whoever asks for what there is not takes no place from what there is.
+                self._kept[key] = found
         return found
 
     def read(self, work: Callable[[apsw.Connection], Result]) -> Result:
