@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
 
 from statekeep.api.http.express import ExpressProtocol
+from statekeep.api.http.hot import HotRoutes
+from statekeep.api.http.reply import Reply
+from statekeep.domain.instance import InstanceView
 from tests.support.serving import Served, serving_api
 
 EVENTS = "/machines/door/i/front/events"
@@ -227,3 +230,24 @@ def test_a_lie_about_the_length_is_not_believed(served: Served) -> None:
             connected.sendall(asked)
             assert connected.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 413")
     assert ask(served, request(served))[0] == 200
+
+
+def test_an_answer_that_cannot_be_written_ends_its_connection(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing else: whoever was to be answered after it is."""
+    ask(served, request(served))  # from here on the caller is known
+    view_reply = HotRoutes.view_reply
+
+    def break_down(self: HotRoutes, view: InstanceView, headers: dict[bytes, bytes]) -> Reply:
+        if b"x-break" in headers:
+            raise ZeroDivisionError
+        return view_reply(self, view, headers)
+
+    monkeypatch.setattr(HotRoutes, "view_reply", break_down)
+    with connection(served) as broken, connection(served) as other:
+        broken.sendall(request(served, OPEN, "x-break: 1"))
+        other.sendall(request(served))
+        assert read_answer(other)[0] == 200
+        with suppress(ConnectionResetError):
+            assert broken.recv(1) == b""

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final, cast
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from statekeep.api.http.bounded import BoundedProtocol
 from statekeep.api.http.hot import HotRoutes
 from statekeep.api.http.reply import Reply
 from statekeep.domain.instance import InstanceView
+
+_log = structlog.get_logger(__name__)
 
 BODY_BYTES_MAX: Final = 16 * 1024
 """Larger events are rare, and not in a hurry."""
@@ -103,8 +106,19 @@ class ExpressProtocol(BoundedProtocol):
         self.cycle.body += cycle.body
         super().on_message_complete()
 
-    def reply(self, cycle: ExpressCycle, reply: Reply) -> None:
-        """Answer an express request."""
+    def answer(self, cycle: ExpressCycle, outcome: InstanceView | BaseException) -> None:
+        """Answer an express request. Never raises: it is called amid the answers of others, who would hear nothing."""
+        app = cast(HotRoutes, self.app)
+        try:
+            if isinstance(outcome, InstanceView):
+                self._reply(cycle, app.view_reply(outcome, cycle.headers))
+            else:
+                self._reply(cycle, app.error_reply(cast(Exception, outcome), cycle.headers))
+        except Exception:
+            _log.exception("an answer could not be written")
+            self._raw.abort()
+
+    def _reply(self, cycle: ExpressCycle, reply: Reply) -> None:
         cycle.response_complete = True
         if cycle.disconnected or self.transport.is_closing():
             # uvicorn tells only the last of the requests on a connection that it is lost, and uvloop raises where something is written then.
@@ -158,10 +172,8 @@ class ExpressCycle:
 
     def set_result(self, view: InstanceView, /) -> None:
         """Answer with a state."""
-        app = cast(HotRoutes, self._protocol.app)
-        self._protocol.reply(self, app.view_reply(view, self.headers))
+        self._protocol.answer(self, view)
 
     def set_exception(self, error: BaseException, /) -> None:
         """Answer with an error."""
-        app = cast(HotRoutes, self._protocol.app)
-        self._protocol.reply(self, app.error_reply(cast(Exception, error), self.headers))
+        self._protocol.answer(self, error)
