@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from statekeep.domain import limits
 from statekeep.domain.machine import MachineVersion
@@ -16,6 +18,10 @@ from statekeep.runtimes.javascript.launch import DenoLauncher
 from statekeep.runtimes.pool import Pool, PoolSettings
 from statekeep.runtimes.protocol import HostLimits
 from statekeep.runtimes.runtime import HostRuntime
+
+_PREFIX: Final = "statekeep-"
+_FOLDER_BYTES_MAX: Final = 80
+"""Leaves the sockets 20 for their names: systems take 103 (macOS) to 107 bytes of a path (unix(7))."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +58,7 @@ async def running_hosts(
         allow_network=options.allow_network,
     )
     runtime = runtime or HostRuntime()
-    # In the folder for temporary files, since the path of a socket has to be short.
-    with tempfile.TemporaryDirectory(prefix="statekeep-") as sockets:
+    with socket_folder() as sockets:
         runtime.pool = Pool(
             launcher, code_of, runtime, _pool_settings(options), Path(sockets), metrics
         )
@@ -62,6 +67,15 @@ async def running_hosts(
             yield runtime
         finally:
             await runtime.close()
+
+
+def socket_folder() -> tempfile.TemporaryDirectory[str]:
+    """A private folder for the sockets of hosts, whose paths have to be short: among the temporary files, or in /tmp where those lie too deep."""
+    folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
+    if len(os.fsencode(folder.name)) <= _FOLDER_BYTES_MAX:
+        return folder
+    folder.cleanup()
+    return tempfile.TemporaryDirectory(prefix=_PREFIX, dir="/tmp")
 
 
 def _pool_settings(options: HostOptions) -> PoolSettings:
