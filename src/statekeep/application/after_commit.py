@@ -21,7 +21,7 @@ from statekeep.domain.errors import AlreadyExists, NotStored, Overloaded, Statek
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.machine import MachineVersion
 from statekeep.domain.names import InstanceId, OrganizationId
-from statekeep.domain.step import Effects
+from statekeep.domain.step import ACTIONS, Effects
 from statekeep.domain.timer import TimerChanges
 from statekeep.ports.notifier import InstanceChanged, Notifier
 from statekeep.ports.runtime import Runtime
@@ -29,9 +29,6 @@ from statekeep.ports.store import ConflictingRevision
 from statekeep.ports.tracing import Stage, Tracer
 
 _log = logging.getLogger(__name__)
-
-# An enumeration is slow to look a member up, and this is needed for every event.
-_ACTIONS: Final = Effects.ACTIONS
 
 _GROWTH_BYTES: Final = 1024
 """By how much a snapshot may grow or shrink before the resident is weighed again."""
@@ -99,7 +96,7 @@ class AfterCommit:
             self._trace_commit(self._tracer, resident, batch)
         if batch.timers.set or batch.timers.removed:
             self._on_timers(resident.key.organization_id, resident.id, batch.timers)
-        if batch.effects is _ACTIONS:
+        if batch.effects is ACTIONS:
             self._runtime.perform(resident.version, resident.id, resident.view.revision)
             crash_points.reach(crash_points.AMID_EFFECTS)
         self._replies.tell(resident, batch.accepted, batch.followers, batch.is_settled)

@@ -25,14 +25,11 @@ from statekeep.domain.event import Origin
 from statekeep.domain.index import index_changes
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.limits import IDEMPOTENCY_KEYS_KEPT_FOR
-from statekeep.domain.step import Effects
+from statekeep.domain.step import CHILDREN, NO_EFFECTS
 from statekeep.domain.timer import NO_TIMER_CHANGES
 from statekeep.domain.turn import TS_STEP_MS, CommitDraft
 from statekeep.ports.clock import Clock
 from statekeep.ports.store import Store
-
-# An enumeration is slow to look a member up, and this is needed for every event.
-_CHILDREN: Final = Effects.CHILDREN
 
 _KEYS_KEPT_MS: Final = IDEMPOTENCY_KEYS_KEPT_FOR.total_seconds() * 1000
 
@@ -83,7 +80,7 @@ class Committing:
 
         Whoever waits for the future goes on after what follows from the commit, or from its failure.
         """
-        is_settled = not draft.due and draft.effects is not _CHILDREN
+        is_settled = not draft.due and draft.effects is not CHILDREN
         keys = self._keys(accepted, is_settled)
         unanswered = resident.unanswered(draft.due)
         commit = draft.commit(unanswered=unanswered, keys=keys, new=new)
@@ -120,7 +117,7 @@ class Committing:
         resident.head_version = decided.target
         timers, target = commit.timers, decided.target
         batch = Batch(
-            (), (), draft.view, False, draft.snapshot, (), Effects.NONE, timers, True, target
+            (), (), draft.view, False, draft.snapshot, (), NO_EFFECTS, timers, True, target
         )
         return self._submit(resident, commit, batch)
 
@@ -141,7 +138,7 @@ class Committing:
         )
         resident.head_revision, resident.head_ts, resident.head_snapshot = revision, ts, snapshot
         seen = InstanceView(revision, ts, view)
-        batch = Batch((), (), seen, True, snapshot, due, Effects.NONE, NO_TIMER_CHANGES, True)
+        batch = Batch((), (), seen, True, snapshot, due, NO_EFFECTS, NO_TIMER_CHANGES, True)
         return self._submit(resident, commit, batch)
 
     def _submit(self, resident: Resident, commit: Commit, batch: Batch) -> asyncio.Future[None]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from statekeep.application.committing import Committing
 from statekeep.application.replies import Replies, internal_error, mark
@@ -23,14 +22,11 @@ from statekeep.domain.errors import InvalidState, Overloaded, StatekeepError
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import InstanceStatus, InstanceView
 from statekeep.domain.limits import PIPELINED_BURSTS_MAX
-from statekeep.domain.step import Effects, Ignored, Later, Outcome, Refused, Stepped
+from statekeep.domain.step import CHILDREN, Ignored, Later, Outcome, Refused, Stepped
 from statekeep.domain.turn import CommitDraft
 from statekeep.ports.clock import Clock
 from statekeep.ports.runtime import Runtime
 from statekeep.ports.tracing import Stage
-
-# An enumeration is slow to look a member up, and this is needed for every step.
-_CHILDREN: Final = Effects.CHILDREN
 
 
 class Deciding:
@@ -174,9 +170,9 @@ class Deciding:
         new: NewInstance | None,
     ) -> None:
         committing = self._committing.submit_draft(resident, draft, accepted, followers, new)
-        if draft.effects is _CHILDREN or draft.live:
+        if draft.effects is CHILDREN or draft.live:
             await asyncio.wait([committing])
-            if draft.effects is _CHILDREN and not resident.is_void:
+            if draft.effects is CHILDREN and not resident.is_void:
                 await self._settling.perform_children(resident)
 
     async def _lead_back(self, resident: Resident) -> None:

@@ -19,8 +19,10 @@ class Effects(Enum):
     """Children are started, stopped or sent to: the next event has to wait for it."""
 
 
-_CHILDREN: Final = Effects.CHILDREN
-"""An enumeration is slow to look a member up."""
+# An enumeration is slow to look a member up, and these are needed for every event.
+NO_EFFECTS: Final = Effects.NONE
+ACTIONS: Final = Effects.ACTIONS
+CHILDREN: Final = Effects.CHILDREN
 
 
 class Macrostep(NamedTuple):
@@ -49,13 +51,13 @@ class Stepped(NamedTuple):
     timer_ops: tuple[TimerOp, ...] = ()
     due: tuple[str, ...] = ()
     live: int = 0
-    effects: Effects = Effects.NONE
+    effects: Effects = NO_EFFECTS
     is_done: bool = False
 
     @property
     def has_children(self) -> bool:
         """Do children live after it, or are there some to be started, stopped or sent to?"""
-        return bool(self.due or self.live) or self.effects is _CHILDREN
+        return bool(self.due or self.live) or self.effects is CHILDREN
 
 
 class Refused(NamedTuple):

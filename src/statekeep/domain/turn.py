@@ -12,7 +12,7 @@ from statekeep.domain.instance import InstanceView
 from statekeep.domain.message import Address
 from statekeep.domain.migration import Upgraded, timer_changes, timer_moves
 from statekeep.domain.names import InstanceId
-from statekeep.domain.step import Effects, Macrostep, Stepped
+from statekeep.domain.step import CHILDREN, NO_EFFECTS, Macrostep, Stepped
 from statekeep.domain.timer import (
     NO_TIMER_CHANGES,
     SetTimer,
@@ -26,8 +26,6 @@ TS_STEP_MS = 0.001
 """Two entries of an instance are at least this far apart, whatever the clock says: `ts` grows strictly (SPEC 2)."""
 
 
-# An enumeration is slow to look a member up, and these are needed for every event.
-_NO_EFFECTS: Final = Effects.NONE
 _NO_VIEW: Final = InstanceView(0, 0.0, b"")
 
 _INSIDE = frozenset((Origin.CHILD, Origin.SELF, Origin.LOST_CHILD))
@@ -68,7 +66,7 @@ class CommitDraft:
         """The index entries of a snapshot. None where there is nothing to index; raises where a bound is exceeded."""
         self.due: tuple[str, ...] = ()
         self.live = 0
-        self.effects = _NO_EFFECTS
+        self.effects = NO_EFFECTS
         self.snapshot = b""
         self.view = _NO_VIEW
         """After the newest entry."""
@@ -104,7 +102,7 @@ class CommitDraft:
         self.index_entries = entries
         self.due = stepped.due
         self.live = stepped.live
-        if stepped.effects is not _NO_EFFECTS and self.effects is not Effects.CHILDREN:
+        if stepped.effects is not NO_EFFECTS and self.effects is not CHILDREN:
             self.effects = stepped.effects
         return self.view
 

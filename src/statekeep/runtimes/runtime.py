@@ -32,7 +32,15 @@ from statekeep.domain.names import (
     OrganizationId,
     VersionId,
 )
-from statekeep.domain.step import ChildrenState, Effects, Failed, Later, Outcome, Stepped
+from statekeep.domain.step import (
+    CHILDREN,
+    NO_EFFECTS,
+    ChildrenState,
+    Failed,
+    Later,
+    Outcome,
+    Stepped,
+)
 from statekeep.ports.runtime import (
     HostLost,
     Leaving,
@@ -56,8 +64,6 @@ Answer = TypeVar("Answer")
 Kept = TypeVar("Kept")
 
 _NO_REVISION: Final = -1
-_NO_EFFECTS: Final = Effects.NONE
-"""An enumeration is slow to look a member up, and this is needed for every event."""
 _NOBODY: Final = InstanceId(0)
 """No instance has this number."""
 _OUTLINE_RETRIED_AFTER_SECONDS: Final = OUTLINE_RETRIED_AFTER.total_seconds()
@@ -412,7 +418,7 @@ class HostRuntime:
             outcomes.append(outcome)
             if isinstance(outcome, Stepped):
                 standing = _after(standing, outcome)
-                if outcome.effects is Effects.CHILDREN:
+                if outcome.effects is CHILDREN:
                     break
         later = [Later()] * (len(deliveries) - len(outcomes))
         return [*outcomes, *later]
@@ -478,7 +484,7 @@ class HostRuntime:
                 continue
             revision += len(outcome.macrosteps)
             host.note_children(instance_id, outcome.live)
-            if outcome.effects is not _NO_EFFECTS:
+            if outcome.effects is not NO_EFFECTS:
                 host.undone.add(instance_id)
                 self._undone[instance_id] = (host, revision)
         if revision:

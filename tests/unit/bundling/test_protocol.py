@@ -10,8 +10,8 @@ from statekeep.bundling.protocol import MessageFrame, NoteFrame, PlaceFrame, dia
 @pytest.mark.parametrize(
     ("file", "shown"),
     [
-        ("/work/project/src/a.ts", "src/a.ts"),
-        ("/work/other/a.ts", "/work/other/a.ts"),
+        ("/home/ada/project/src/a.ts", "src/a.ts"),
+        ("/home/ada/other/a.ts", "/home/ada/other/a.ts"),
         ("https://example.com/a.ts", "https://example.com/a.ts"),
     ],
 )
@@ -20,7 +20,7 @@ def test_files_are_told_from_the_working_folder(file, shown):
     place = PlaceFrame(file, 1, 2, 3, "text")
     message = MessageFrame("wrong", place, [NoteFrame("see", place), NoteFrame("so")])
 
-    [diagnostic] = diagnostics_of([message], Path("/work/project"))
+    [diagnostic] = diagnostics_of([message], Path("/home/ada/project"))
 
     assert diagnostic.place is not None
     assert diagnostic.place.file == shown

@@ -104,27 +104,21 @@ class HotRoutes:
         False, and nothing done, where there is something to wait for before its order among others is known, or the path is another. Raises what is wrong with the request.
         """
         segments = path.split("/")
-        if segments[1] != "machines":
-            return False
-        count = len(segments)
-        is_event = count == 6 and segments[3] == "i" and segments[5] == "events"
-        if not is_event and count != 3:
+        answering = self._answering("POST", segments)
+        if answering is None or segments[1] != "machines":
             return False
         caller = known_caller(headers, self._authenticator, self._rate_limits)
         if caller is None:
             return False
-        post, route = (self._post_event, _EVENTS) if is_event else (self._post_creation, _CREATIONS)
-        if self._tracer is None:
+        post = self._post_creation if answering == self._create else self._post_event
+        trace = self._trace_of(answering, headers)
+        if trace is None:
             return post(caller, segments, body, answer, None)
-        trace = _trace(self._tracer, route, headers)
-        if trace is not None:
-            answer = _TracedAnswer(answer, trace, self._errors)
         try:
-            return post(caller, segments, body, answer, trace)
+            return post(caller, segments, body, _TracedAnswer(answer, trace, self._errors), trace)
         except Exception as error:
-            if trace is not None:
-                trace.failed(error)
-                trace.ended(self._errors.status_of(error))
+            trace.failed(error)
+            trace.ended(self._errors.status_of(error))
             raise
 
     def _post_event(
