@@ -56,7 +56,11 @@ export class Operations {
     this.#sessions.forget(i);
     const session = new Session(this.#sessionHost, i, name, 0, "", "", parent);
     const result = this.#turns.create(session, context, auth, authorize);
-    if (session.rev > 0) this.#sessions.put(session);
+    if (session.rev > 0) {
+      // Whoever makes thousands seldom goes on with each of them at once.
+      session.sleep();
+      this.#sessions.put(session);
+    }
     this.#outlet.send(resultReply(id, 0, result));
   }
 
