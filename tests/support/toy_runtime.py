@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import cast
 
 import msgspec
@@ -78,7 +78,7 @@ class ToyRuntime:
         self.gate = asyncio.Event()
         self.gate.set()
         self.stepping = asyncio.Event()
-        self.stepping_at_once: set[asyncio.Task[None]] = set()
+        self.asked_at_once: set[asyncio.Task[None]] = set()
         self.requests: list[HttpRequest] = []
         self.responded: list[tuple[VersionId, InstanceId, bytes]] = []
         self.http_answer: HttpAnswer | Exception | None = None
@@ -175,6 +175,18 @@ class ToyRuntime:
             return Failed(MachineError("no such start"))
         return Stepped((_macrostep({"log": [], **given}, is_done=False),))
 
+    def create_at_once(
+        self,
+        version: MachineVersion,
+        instance_id: InstanceId,
+        name: InstanceName,
+        context: bytes,
+        auth: bytes | None,
+        then: Callable[[Outcome], None],
+    ) -> bool:
+        self._tell(then, self.create(version, instance_id, name, context, auth))
+        return True
+
     def done_event(self, version: MachineVersion, child_id: str, output: bytes) -> Event:
         return protocol.done_event(child_id, output, xstate_major=version.xstate_major)
 
@@ -207,18 +219,27 @@ class ToyRuntime:
         delivery: Delivery,
         then: Callable[[Outcome], None],
     ) -> bool:
-        async def step() -> None:
+        async def step() -> Outcome:
+            [outcome] = await self.step(version, standing, [delivery])
+            return outcome
+
+        self._tell(then, step())
+        return True
+
+    def _tell(
+        self, then: Callable[[Outcome], None], deciding: Coroutine[None, None, Outcome]
+    ) -> None:
+        async def tell() -> None:
             outcome: Outcome
             try:
-                [outcome] = await self.step(version, standing, [delivery])
+                outcome = await deciding
             except StatekeepError as error:
                 outcome = Failed(error)
             then(outcome)
 
-        task = asyncio.get_running_loop().create_task(step())
-        self.stepping_at_once.add(task)
-        task.add_done_callback(self.stepping_at_once.discard)
-        return True
+        task = asyncio.get_running_loop().create_task(tell())
+        self.asked_at_once.add(task)
+        task.add_done_callback(self.asked_at_once.discard)
 
     def perform(self, version: MachineVersion, instance_id: InstanceId, revision: int) -> None:
         self.performed.append((instance_id, revision))

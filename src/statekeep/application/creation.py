@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
 
 from statekeep.application.machines import find_machine
 from statekeep.application.resident import Letter, Resident
@@ -58,15 +60,35 @@ class Creation:
         version, selectors = await self._version(key.organization_id, key.machine_name, version_id)
         # Whoever is told that it exists may read it at once: so the first creation has to be durable, or have failed.
         await self.finished(key)
-        decided = self._under_way[key] = self._loop.create_future()
+        birth = self._announce(key)
         try:
             if await self._is_there(key):
                 raise AlreadyExists(f"instance {key.name} exists already")
-            resident = self._new_resident(key, version, selectors)
-            await self._begin(resident, context, letter, parent, decided)
+            await self._begin(birth, version, selectors, context, letter, parent)
         except BaseException:
-            self._decide(key, decided)
+            self._decide(birth)
             raise
+
+    def create_at_once(
+        self, key: InstanceKey, version_id: VersionId | None, context: bytes, letter: Letter
+    ) -> bool:
+        """`create` without waiting, and the letter hears whatever comes of it. False, and nothing done, where there is something to wait for, or wrong."""
+        if key in self._under_way or self._residents.at_hand(key) is not None:
+            return False
+        birthplace = self._store.birthplace(key, version_id)
+        if birthplace is None:
+            return False
+        version, selectors = birthplace
+        birth = self._announce(key)
+        resident = self._new_resident(birth, version, selectors)
+        then = partial(self._on_decided, birth, resident, letter)
+        auth = letter.delivery.auth
+        if not self._runtime.create_at_once(version, birth.id, key.name, context, auth, then):
+            self._decide(birth)
+            return False
+        letter.reached(Stage.HOST)
+        self.newborn[birth.id] = key
+        return True
 
     async def _is_there(self, key: InstanceKey) -> bool:
         if self._residents.at_hand(key) is not None:
@@ -100,55 +122,81 @@ class Creation:
             return version, NO_SELECTORS
         return version, await self._store.current_selectors(machine.id)
 
+    def _announce(self, key: InstanceKey) -> _Birth:
+        birth = _Birth(self._store.new_instance_id(), key, self._loop.create_future())
+        self._under_way[key] = birth.decided
+        self._residents.expect(birth.id, birth.decided)
+        return birth
+
     def _new_resident(
-        self, key: InstanceKey, version: MachineVersion, selectors: Mapping[str, str]
+        self, birth: _Birth, version: MachineVersion, selectors: Mapping[str, str]
     ) -> Resident:
         created_at = datetime_of(self._clock.now_ms())
-        resident = Resident(self._store.new_instance_id(), key, version, created_at)
+        resident = Resident(birth.id, birth.key, version, created_at)
         resident.current_selectors = selectors
         return resident
 
     async def _begin(
         self,
-        resident: Resident,
+        birth: _Birth,
+        version: MachineVersion,
+        selectors: Mapping[str, str],
         context: bytes,
         letter: Letter,
         parent: Parent | None,
-        decided: asyncio.Future[None],
     ) -> None:
-        key, version = resident.key, resident.version
-        new = NewInstance(key, version.machine_id, version.id, resident.created_at)
-        tell = letter.on_handled
-
-        def on_handled(error: StatekeepError | None) -> None:
-            if error is None:
-                self._residents.add(resident)
-            self._decide(key, decided)
-            if tell is not None:
-                tell(error)
-
-        letter.on_handled = on_handled
-        self._residents.expect(resident.id, decided)
-        auth = letter.delivery.auth
+        resident = self._new_resident(birth, version, selectors)
         letter.reached(Stage.HOST)
-        self.newborn[resident.id] = key
+        self.newborn[birth.id] = birth.key
         outcome: Outcome
         try:
             outcome = await self._runtime.create(
-                version, resident.id, key.name, context, auth, parent
+                version, birth.id, birth.key.name, context, letter.delivery.auth, parent
             )
         except MachineError as error:
             outcome = Failed(error)
-        finally:
-            del self.newborn[resident.id]
+        except BaseException:
+            del self.newborn[birth.id]
+            raise
+        self._on_decided(birth, resident, letter, outcome)
+
+    def _on_decided(
+        self, birth: _Birth, resident: Resident, letter: Letter, outcome: Outcome
+    ) -> None:
+        del self.newborn[birth.id]
+        letter.on_handled = partial(self._on_handled, birth, resident, letter.on_handled)
         if isinstance(outcome, Stepped):
+            version = resident.version
+            new = NewInstance(birth.key, version.machine_id, version.id, resident.created_at)
             self._turns.begin(resident, letter, outcome, new)
         else:
             self._turns.refuse(resident, letter, outcome)
 
-    def _decide(self, key: InstanceKey, decided: asyncio.Future[None]) -> None:
+    def _on_handled(
+        self,
+        birth: _Birth,
+        resident: Resident,
+        tell: Callable[[StatekeepError | None], None] | None,
+        error: StatekeepError | None,
+    ) -> None:
+        if error is None:
+            self._residents.add(resident)
+        self._decide(birth)
+        if tell is not None:
+            tell(error)
+
+    def _decide(self, birth: _Birth) -> None:
         """The creation is durable, or failed: whoever waited to create the same may look again."""
-        if self._under_way.get(key) is decided:
-            del self._under_way[key]
-        if not decided.done():
-            decided.set_result(None)
+        if self._under_way.get(birth.key) is birth.decided:
+            del self._under_way[birth.key]
+            self._residents.expect_no_more(birth.id)
+        if not birth.decided.done():
+            birth.decided.set_result(None)
+
+
+class _Birth(NamedTuple):
+    """An instance that is being created."""
+
+    id: InstanceId
+    key: InstanceKey
+    decided: asyncio.Future[None]

@@ -186,6 +186,26 @@ class Instances:
         await self._creation.create(key, version_id, context, letter)
         return await answer
 
+    def post_creation(
+        self,
+        caller: AuthContext,
+        machine: MachineName,
+        instance: InstanceName,
+        context: bytes,
+        version_id: VersionId | None,
+        answer: Answer,
+        trace: EventTrace | None = None,
+    ) -> bool:
+        """`create` without waiting: `answer` is told later. False, and nothing done, where there is something to wait for, or wrong."""
+        organization_id = require_scope(caller, "instances.write")
+        self._require_no_drain()
+        key = InstanceKey(organization_id, machine, instance)
+        delivery = Delivery(INITIALIZATION, Origin.CREATION, caller.claims)
+        letter = Letter(delivery, answer, trace=trace)
+        if trace is not None:
+            trace.about(key, INITIALIZATION.type)
+        return self._creation.create_at_once(key, version_id, context, letter)
+
     async def read(
         self, caller: AuthContext, machine: MachineName, instance: InstanceName
     ) -> InstanceView:

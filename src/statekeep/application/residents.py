@@ -91,7 +91,10 @@ class Residents:
         The store has it a moment before its creator hears so. Whoever finds it there meanwhile waits, and gets the one that is added.
         """
         self._births[instance_id] = is_decided
-        is_decided.add_done_callback(lambda _: self._births.pop(instance_id))
+
+    def expect_no_more(self, instance_id: InstanceId) -> None:
+        """It is decided."""
+        self._births.pop(instance_id, None)
 
     def add(self, resident: Resident) -> None:
         """Take in an instance that nobody has in memory."""

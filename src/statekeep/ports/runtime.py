@@ -154,6 +154,18 @@ class Runtime(Protocol):
         """The initial macrostep with the caller's `context` (a JSON object). `auth` None asks no question. `parent` made it, and hears of its end."""
         ...
 
+    def create_at_once(
+        self,
+        version: MachineVersion,
+        instance_id: InstanceId,
+        name: InstanceName,
+        context: bytes,
+        auth: bytes | None,
+        then: Callable[[Outcome], None],
+    ) -> bool:
+        """`create` for an instance without a parent, as `step_at_once` is for `step`."""
+        ...
+
     def done_event(self, version: MachineVersion, child_id: str, output: bytes) -> Event:
         """The event by which a machine of that version learns that its persistent child has ended. `output` is JSON."""
         ...

@@ -104,11 +104,25 @@ class VersionSpan(NamedTuple):
     version: MachineVersion
 
 
+class Birthplace(NamedTuple):
+    """What a new instance is made of: its version, and the index selectors of its machine's current one."""
+
+    version: MachineVersion
+    selectors: Mapping[str, str]
+
+
 class InstanceStore(Protocol):
     """Instances, their journals, timers and idempotency keys."""
 
     def new_instance_id(self) -> InstanceId:
         """A number no instance had or will have, across restarts."""
+        ...
+
+    def birthplace(self, key: InstanceKey, version_id: VersionId | None) -> Birthplace | None:
+        """What a new instance of that name would be made of, by default the machine's current version, as far as that is known without waiting.
+
+        None also where there is no such machine or version, or such an instance already: nothing says which.
+        """
         ...
 
     async def claim(self, key: InstanceKey) -> ClaimedInstance | None:

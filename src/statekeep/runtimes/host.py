@@ -107,7 +107,7 @@ class Host:
         """Instances about which a response mapper is being asked, and how often."""
         self.migrations: set[str] = set()
         """Those whose code it was given. A wrong belief costs a round trip, no more."""
-        self._entrusted: Counter[InstanceId] = Counter()
+        self._entrusted: dict[InstanceId, int] = {}
         self.is_alive = True
         self.has_loaded = False
         """Whoever starts it says when: until then what takes long is the author's module, and no event."""
@@ -183,13 +183,21 @@ class Host:
     @contextmanager
     def entrusted(self, instance_id: InstanceId) -> Iterator[None]:
         """For as long as it is asked about an instance that it may not hold yet: until it answers it speaks of it already."""
-        self._entrusted[instance_id] += 1
+        self.entrust(instance_id)
         try:
             yield
         finally:
-            self._entrusted[instance_id] -= 1
-            if not self._entrusted[instance_id]:
-                del self._entrusted[instance_id]
+            self.discharge(instance_id)
+
+    def entrust(self, instance_id: InstanceId) -> None:
+        """The same until `discharge`."""
+        self._entrusted[instance_id] = self._entrusted.get(instance_id, 0) + 1
+
+    def discharge(self, instance_id: InstanceId) -> None:
+        """It has answered."""
+        asked = self._entrusted.pop(instance_id) - 1
+        if asked:
+            self._entrusted[instance_id] = asked
 
     def knows(self, instance_id: InstanceId) -> bool:
         """Was the instance entrusted to it?"""

@@ -52,7 +52,7 @@ from statekeep.ports.runtime import (
     VersionFacts,
 )
 from statekeep.runtimes import http_protocol, protocol
-from statekeep.runtimes.direct import DirectStep
+from statekeep.runtimes.direct import DirectCreation, DirectStep
 from statekeep.runtimes.host import Host
 from statekeep.runtimes.http_questions import HttpQuestions, PendingAnswer
 from statekeep.runtimes.pool import Pool
@@ -191,16 +191,27 @@ class HostRuntime:
         auth: bytes | None,
         parent: Parent | None = None,
     ) -> Outcome:
-        async def attempt(host: Host) -> Outcome:
-            request = protocol.create(instance_id, name, context, auth, parent)
-            with host.entrusted(instance_id):
-                [frame] = await host.ask(request)
-            _raise_if_failed(frame)
-            [outcome] = _outcomes([frame])
-            self._note(host, instance_id, 0, [outcome])
-            return outcome
+        request = protocol.create(instance_id, name, context, auth, parent)
+        return await self._asked(version, self._creation(instance_id, request))
 
-        return await self._asked(version, attempt)
+    def create_at_once(
+        self,
+        version: MachineVersion,
+        instance_id: InstanceId,
+        name: InstanceName,
+        context: bytes,
+        auth: bytes | None,
+        then: Callable[[Outcome], None],
+    ) -> bool:
+        host = self._at_hand(version)
+        if host is None:
+            return False
+        request = protocol.create(instance_id, name, context, auth)
+        host.ask_for(
+            DirectCreation(self, host, version, instance_id, request, then),
+            request,
+        )
+        return True
 
     def done_event(self, version: MachineVersion, child_id: str, output: bytes) -> Event:
         return protocol.done_event(child_id, output, xstate_major=version.xstate_major)
@@ -222,13 +233,8 @@ class HostRuntime:
         delivery: Delivery,
         then: Callable[[Outcome], None],
     ) -> bool:
-        host = self.pool.warm(version.id)
-        if (
-            host is None
-            or host.sessions.get(standing.instance_id) != standing.revision
-            or version.id in self._careful
-            or not host.is_alive
-        ):
+        host = self._at_hand(version)
+        if host is None or host.sessions.get(standing.instance_id) != standing.revision:
             return False
         request = protocol.on(standing, protocol.step((delivery,)), with_snapshot=False)
         host.ask_for(DirectStep(self, host, version, standing, delivery, then), request)
@@ -389,7 +395,13 @@ class HostRuntime:
                         raise _blamed(death) from death
         raise Overloaded("the machine's host keeps dying", retry_after_seconds=5)
 
-    # Stepping, of direct.py
+    # Deciding, of direct.py
+
+    def _at_hand(self, version: MachineVersion) -> Host | None:
+        """The host of a version, where it may be asked now."""
+        host = self.pool.warm(version.id)
+        is_ready = host is not None and host.is_alive and version.id not in self._careful
+        return host if is_ready else None
 
     def direct_outcome(
         self, host: Host, standing: Standing, frames: list[HostFrame]
@@ -403,6 +415,28 @@ class HostRuntime:
         if isinstance(outcome, Stepped):
             self._note(host, standing.instance_id, standing.revision, (outcome,))
         return outcome
+
+    def created(self, host: Host, instance_id: InstanceId, frames: list[HostFrame]) -> Outcome:
+        [frame] = frames
+        _raise_if_failed(frame)
+        outcome = _outcome(frame, 0)
+        self._note(host, instance_id, 0, (outcome,))
+        return outcome
+
+    async def create_carefully(
+        self, version: MachineVersion, instance_id: InstanceId, request: bytes
+    ) -> Outcome:
+        return await self._asked_carefully(version, self._creation(instance_id, request))
+
+    def _creation(
+        self, instance_id: InstanceId, request: bytes
+    ) -> Callable[[Host], Awaitable[Outcome]]:
+        async def attempt(host: Host) -> Outcome:
+            with host.entrusted(instance_id):
+                frames = await host.ask(request)
+            return self.created(host, instance_id, frames)
+
+        return attempt
 
     def keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

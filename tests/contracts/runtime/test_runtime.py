@@ -24,7 +24,7 @@ from statekeep.domain.step import Effects, Failed, Ignored, Later, Outcome, Refu
 from statekeep.domain.turn import lost_child_delivery
 from statekeep.ports.runtime import HostLost
 from statekeep.runtimes import protocol
-from tests.contracts.runtime.conftest import ME, STEP_TIMEOUT_SECONDS, Bench, sent, view_of
+from tests.contracts.runtime.conftest import ME, NAME, STEP_TIMEOUT_SECONDS, Bench, sent, view_of
 
 MACHINE = """
 import { assign, createMachine, fromPromise, sendTo } from "npm:xstate@5";
@@ -426,6 +426,55 @@ async def test_nonsense_is_no_answer_at_once(bench: Bench, monkeypatch: pytest.M
     failed = await at_once(bench, version, sent("count"))
     assert isinstance(failed, Failed)
     assert not isinstance(failed.error, MachineError)
+
+
+async def born_at_once(
+    bench: Bench, version: MachineVersion, number: int, context: bytes, auth: bytes | None = ME
+) -> Outcome:
+    """What comes of a creation by a host that is at hand."""
+    told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    instance_id = InstanceId(number)
+    assert bench.runtime.create_at_once(version, instance_id, NAME, context, auth, told.set_result)
+    assert not told.done()
+    outcome = await asyncio.wait_for(told, 10 * STEP_TIMEOUT_SECONDS)
+    bench.remember(instance_id, 0, outcome)
+    return outcome
+
+
+async def test_a_creation_at_once(bench: Bench) -> None:
+    """It comes to what any creation comes to, and the instance goes on from there."""
+    version = bench.version(MACHINE)
+    told: list[Outcome] = []
+    asked = (version, InstanceId(2), NAME, b"{}", ME, told.append)
+    assert not bench.runtime.create_at_once(*asked)
+    await bench.created(version)
+    born = await born_at_once(bench, version, 2, b'{"public":{"n":4}}')
+    assert view_of(born)["publicContext"] == {"n": 4}
+    assert isinstance(await born_at_once(bench, version, 3, b"{}", b'{"sub":"nobody"}'), Refused)
+    assert isinstance(await born_at_once(bench, version, 3, b"{}", None), Stepped)
+    large = b'{"filling":"%b"}' % (b"x" * 500_000)
+    failed = await born_at_once(bench, version, 4, large)
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, TooLarge)
+    [counted] = await bench.step(version, sent("count"), number=2)
+    assert view_of(counted)["publicContext"] == {"n": 5}
+    assert told == []
+
+
+async def test_a_host_that_dies_while_it_creates_at_once(bench: Bench) -> None:
+    """A new one is asked, and the name of the instance is good in what both print."""
+    version = bench.version(MACHINE)
+    await bench.created(version)
+    host = bench.runtime.pool.warm(version.id)
+    assert host is not None
+    assert host.process.pid is not None
+    creating = asyncio.ensure_future(born_at_once(bench, version, 2, b"{}"))
+    await asyncio.sleep(0)
+    assert host.knows(InstanceId(2))
+    os.kill(host.process.pid, signal.SIGSTOP)
+    os.kill(host.process.pid, signal.SIGKILL)
+    assert view_of(await creating)["publicContext"] == {"n": 0}
+    assert bench.runtime.pool.warm(version.id) is not host
 
 
 # Dying

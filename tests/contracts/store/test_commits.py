@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from types import NoneType
 
@@ -12,14 +13,16 @@ from statekeep.domain.commit import KeyUse
 from statekeep.domain.errors import AlreadyExists, NotFound
 from statekeep.domain.event import Origin
 from statekeep.domain.instance import ClaimedInstance, InstanceStatus
-from statekeep.domain.names import InstanceId
+from statekeep.domain.names import InstanceId, MachineName, VersionId
 from statekeep.domain.timer import TimerChanges
 from statekeep.ports.store import ConflictingRevision
 from tests.support.builders import (
+    CODE,
     NOW,
     a_commit,
     a_key_use,
     a_timer,
+    a_version,
     an_entry,
     create_instance,
     create_instances,
@@ -74,6 +77,35 @@ async def test_whoever_commits_hears_of_each_by_itself(store, ground):
     await asyncio.sleep(0)
     assert heard == [0, 1, 2]
     assert len(ignored) == 1
+
+
+async def test_where_an_instance_would_be_born(store, ground):
+    """By the current version or by another one, as long as there is none of that name."""
+    other = replace(a_version(ground.machine, "other"), index_selectors={"owner": "$.by"})
+    await store.create_version(other, CODE, make_current=False)
+    current = ground.version
+    assert store.birthplace(ground.key("one"), None) == (current, {"owner": "$.owner"})
+    assert store.birthplace(ground.key("one"), other.id) == (other, {"owner": "$.owner"})
+    await create_instance(store, ground, "one")
+    assert store.birthplace(ground.key("one"), None) is None
+    assert store.birthplace(ground.key("one"), other.id) is None
+    assert store.birthplace(ground.key("two"), None) == (current, {"owner": "$.owner"})
+    newest = replace(other, id=VersionId("ver_newest"))
+    await store.create_version(newest, CODE, make_current=True)
+    assert store.birthplace(ground.key("two"), None) == (newest, {"owner": "$.by"})
+
+
+async def test_what_there_is_not_bears_no_instance(store, ground):
+    """A machine without a current version, or none at all, and versions of others."""
+    elsewhere = await lay_ground(store, organization="other")
+    aside = await lay_ground(store, machine="aside")
+    key = ground.key()
+    for other in (elsewhere, aside):
+        assert store.birthplace(key, other.version.id) is None
+    assert store.birthplace(key, VersionId("ver_none")) is None
+    await store.create_machine(key.organization_id, MachineName("empty"), (), NOW)
+    for name in ("empty", "nothing"):
+        assert store.birthplace(key._replace(machine_name=MachineName(name)), None) is None
 
 
 async def test_what_does_not_exist_cannot_be_claimed(store, ground):

@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,7 +30,7 @@ from statekeep.domain.errors import InvalidParameter, Overloaded
 from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceView
 from statekeep.domain.limits import IDEMPOTENCY_KEY_LENGTH_MAX, REQUEST_BYTES_MAX
-from statekeep.domain.names import VersionId, parse_instance_name
+from statekeep.domain.names import InstanceName, MachineName, VersionId, parse_instance_name
 from statekeep.ports.metrics import Metrics
 from statekeep.ports.tracing import Caller, EventTrace, Tracer
 from statekeep.wire import codecs, requests
@@ -150,8 +150,11 @@ class HotRoutes:
         answer: Answer,
         trace: EventTrace | None,
     ) -> bool:
+        creation = _creation_of(segments, body)
+        if self._instances.post_creation(caller, *creation, answer, trace):
+            return True
         creating = asyncio.get_running_loop().create_task(
-            self._create_instance(caller, segments, body, trace)
+            self._instances.create(caller, *creation, trace)
         )
         self._creating.add(creating)
         creating.add_done_callback(partial(self._pass_on, answer, trace))
@@ -280,22 +283,7 @@ class HotRoutes:
         trace: EventTrace | None,
     ) -> InstanceView:
         body = await read_body(headers, receive, bytes_max=REQUEST_BYTES_MAX)
-        return await self._create_instance(caller, segments, body, trace)
-
-    async def _create_instance(
-        self, caller: AuthContext, segments: list[str], body: bytes, trace: EventTrace | None
-    ) -> InstanceView:
-        machine = machine_in_path(segments[2])
-        creation = _read_creation(body)
-        version_id = creation.machine_version_id
-        return await self._instances.create(
-            caller,
-            machine,
-            parse_instance_name(creation.slug),
-            codecs.encode(creation.context),
-            None if version_id is None else VersionId(version_id),
-            trace,
-        )
+        return await self._instances.create(caller, *_creation_of(segments, body), trace)
 
 
 class _TracedAnswer:
@@ -330,6 +318,26 @@ def _trace(tracer: Tracer, route: str, headers: dict[bytes, bytes]) -> EventTrac
         None if state is None else state.decode("latin-1"),
     )
     return tracer.request(route, caller)
+
+
+class _Creation(NamedTuple):
+    """What a request to create asks for, in the order in which Instances takes it."""
+
+    machine: MachineName
+    instance: InstanceName
+    context: bytes
+    version_id: VersionId | None
+
+
+def _creation_of(segments: list[str], body: bytes) -> _Creation:
+    creation = _read_creation(body)
+    version_id = creation.machine_version_id
+    return _Creation(
+        machine_in_path(segments[2]),
+        parse_instance_name(creation.slug),
+        codecs.encode(creation.context),
+        None if version_id is None else VersionId(version_id),
+    )
 
 
 def event_of(body: requests.SendEvent) -> Event:

@@ -113,6 +113,9 @@ class MemoryCatalog(MemoryPeople, MemoryProviders, MemoryMigrations, Catalog):
         self._machines[machine.id] = machine
 
     async def machine(self, organization_id: OrganizationId, name: MachineName) -> Machine | None:
+        return self._machine_named(organization_id, name)
+
+    def _machine_named(self, organization_id: OrganizationId, name: MachineName) -> Machine | None:
         machines = self._machines_of(organization_id)
         return next((machine for machine in machines if machine.name == name), None)
 

@@ -23,6 +23,7 @@ from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
 from statekeep.ports.pages import Page
 from statekeep.ports.store import (
+    Birthplace,
     ConflictingRevision,
     DueTimer,
     SelectedInstance,
@@ -75,6 +76,16 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
 
     def new_instance_id(self) -> InstanceId:
         return InstanceId(next(self._instance_ids))
+
+    def birthplace(self, key: InstanceKey, version_id: VersionId | None) -> Birthplace | None:
+        machine = self._machine_named(key.organization_id, key.machine_name)
+        if machine is None or machine.current_version is None or key in self._ids:
+            return None
+        current = self._versions[machine.current_version.id].version
+        wanted = self._versions.get(version_id or current.id)
+        if wanted is None or wanted.version.machine_id != machine.id:
+            return None
+        return Birthplace(wanted.version, current.index_selectors)
 
     async def claim(self, key: InstanceKey) -> ClaimedInstance | None:
         instance_id = self._ids.get(key)

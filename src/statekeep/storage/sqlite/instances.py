@@ -20,7 +20,14 @@ from statekeep.domain.names import InstanceId, OrganizationId, VersionId
 from statekeep.domain.retention import JournalCut, JournalExtent
 from statekeep.domain.timer import Timer
 from statekeep.ports.pages import Page
-from statekeep.ports.store import DueTimer, InstanceStore, StoredKeyUse, Transition, VersionSpan
+from statekeep.ports.store import (
+    Birthplace,
+    DueTimer,
+    InstanceStore,
+    StoredKeyUse,
+    Transition,
+    VersionSpan,
+)
 from statekeep.storage.pages import NEWEST, ROWS_MAX, first_number, page_of
 from statekeep.storage.queries import load_queries
 from statekeep.storage.sqlite.cutting import cut_off
@@ -31,6 +38,7 @@ from statekeep.storage.sqlite.rows import (
     claimed_of,
     dead_letter_of,
     instance_info_of,
+    selectors_of,
     timer_of,
     version_of,
 )
@@ -38,6 +46,8 @@ from statekeep.storage.sqlite.rows import (
 _log = structlog.get_logger(__name__)
 
 _QUERIES: Final = load_queries(__package__)
+_BIRTHPLACE: Final = _QUERIES["birthplace"]
+_IS_TAKEN: Final = _QUERIES["is_taken"]
 _INSTANCE_ID: Final = _QUERIES["instance_id"]
 _CLAIM: Final = _QUERIES["claim"]
 _TIMERS_OF_INSTANCE: Final = _QUERIES["timers_of_instance"]
@@ -87,6 +97,18 @@ class SqliteInstances(InstanceStore):
 
     def new_instance_id(self) -> InstanceId:
         return InstanceId(next(self._instance_ids))
+
+    def birthplace(self, key: InstanceKey, version_id: VersionId | None) -> Birthplace | None:
+        where = (key.organization_id, key.machine_name, version_id)
+        place = self._database.keep(where, partial(self._birthplace, where))
+        if place is None:
+            return None
+        is_taken = self._database.read_row(_IS_TAKEN, (place.version.machine_id, key.name))
+        return None if is_taken else place
+
+    def _birthplace(self, where: Row) -> Birthplace | None:
+        row = self._database.read_row(_BIRTHPLACE, where)
+        return None if row is None else Birthplace(version_of(*row[1:]), selectors_of(row[0]))
 
     async def claim(self, key: InstanceKey) -> ClaimedInstance | None:
         # Numbers are not used again, so this need not be read in one state with the rest. Whoever makes an instance nearly always finds none.

@@ -52,6 +52,18 @@ SET body_hash = excluded.body_hash, answer = excluded.answer, expires_at = exclu
 SELECT instances.id FROM machines JOIN instances ON instances.machine_id = machines.id
 WHERE machines.organization_id = ?1 AND machines.name = ?2 AND instances.name = ?3;
 
+-- name: birthplace
+SELECT current.index_selectors,
+  versions.id, machines.id, machines.organization_id, machines.name, versions.created_at, versions.client_info,
+  versions.index_selectors, versions.xstate_major, versions.code_hash
+FROM machines
+JOIN versions AS current ON current.number = machines.current_version
+JOIN versions ON versions.machine_id = machines.id AND versions.id = coalesce(?3, current.id)
+WHERE machines.organization_id = ?1 AND machines.name = ?2;
+
+-- name: is_taken
+SELECT 1 FROM instances WHERE machine_id = ?1 AND name = ?2;
+
 -- name: claim
 SELECT
   machines.organization_id, machines.name, instances.name, instances.status, instances.created_at,
