@@ -13,6 +13,7 @@ import asyncio
 import heapq
 import itertools
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -40,6 +41,8 @@ HEAP_TIMERS_MAX: Final = 100_000
 """Timers in memory; a crowd due at once is taken in several helpings."""
 STALE_TIMERS_MAX: Final = 10_000
 """Cancelled timers in the heap, beyond as many as there are living ones, before it is made anew."""
+HANDED_ON_AT_ONCE: Final = 1_000
+"""Timers that are due given to their crowds before others get the event loop."""
 FIRED_AT_ONCE: Final = BURST_EVENTS_MAX
 """Timers delivered before others get the event loop."""
 
@@ -140,7 +143,8 @@ class TimerService:
 
     async def _fire_and_sleep(self) -> None:
         self._changed.clear()
-        self._fire_due()
+        # Where more is due, there is nothing to sleep for: it goes on once others had a turn.
+        self._hand_on_due(at_most=HANDED_ON_AT_ONCE)
         await self._sleep(self._changed, self._heap[0][0] if self._may_fire() else None)
 
     async def _look_ahead(self) -> None:
@@ -178,10 +182,13 @@ class TimerService:
         finally:
             self._reading_until = 0.0
 
-    def _fire_due(self) -> None:
+    def _hand_on_due(self, *, at_most: float = math.inf) -> None:
+        """Give what is due to the crowds, or that much of it."""
         now = self._clock.now_ms()
         awake = set()
-        while self._may_fire() and self._heap[0][0] <= now:
+        handed_on = 0
+        while handed_on < at_most and self._may_fire() and self._heap[0][0] <= now:
+            handed_on += 1
             due = heapq.heappop(self._heap)
             organization_id = self._held.pop(due[1:], None)
             if organization_id is not None:
@@ -249,7 +256,7 @@ class TimerService:
     ) -> bool:
         """Add what a page has of an organization. Was it the last, or does no more fit?"""
         # What has become due meanwhile is turned away like all else: it comes after this.
-        self._fire_due()
+        self._hand_on_due()
         found = [
             (timer.due_at, timer.instance_id, timer.seq)
             for timer in page

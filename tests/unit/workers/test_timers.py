@@ -1,6 +1,7 @@
 """Timers fire when due, again when that fails, and survive whoever set them."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -15,7 +16,7 @@ from statekeep.workers import timers as timers_module
 from statekeep.workers.crowds import FIRING_PER_INSTANCE_MAX, WAITING_MAX
 from tests.support.builders import a_timer
 from tests.support.toy_runtime import ToyRuntime
-from tests.support.world import CALLER, MACHINE, NAME, World, log_of, until
+from tests.support.world import CALLER, MACHINE, NAME, ORGANIZATION, World, log_of, until
 
 
 async def a_timely_world():
@@ -289,6 +290,32 @@ async def test_slow_machines_of_others_hold_nobody_up():
 
 
 OTHERS = InstanceId(1_000_000)
+
+
+async def test_a_crowd_due_at_once_lets_others_in_between(monkeypatch):
+    """However many fall due in one instant, the event loop is never kept for longer than some of them take; those for which there is no room are no exception."""
+    monkeypatch.setattr(timers_module, "HANDED_ON_AT_ONCE", 10)
+    monkeypatch.setattr(crowds, "WAITING_MAX", 30)
+    world, held = await World(ToyRuntime()).set_up(), []
+
+    async def never_handled(instance_id, seq, on_handled):
+        return True
+
+    world.instances.fire_timer = never_handled
+    due = tuple(a_timer(seq, due_at=0.0) for seq in range(1_000))
+    world.timers.schedule(ORGANIZATION, OTHERS, TimerChanges(due, ()))
+
+    def look():
+        held.append(world.timers.held)
+        if held[-1]:
+            asyncio.get_running_loop().call_soon(look)
+
+    look()
+    await world.timers.start()
+    await until(lambda: not world.timers.held)
+    await world.timers.stop()
+    steps = [before - after for before, after in pairwise(held)]
+    assert max(steps) == 10
 
 
 async def test_more_than_may_wait_is_read_from_the_store_again(monkeypatch):
