@@ -1,4 +1,4 @@
-"""Fills the store of a server that does not run with any number of instances, as if it had made each of them.
+"""Fills the store of a server that does not run with any number of instances, journal entries or versions, as if it had made each of them.
 
 One instance is made over HTTP and read from the store; the others are commits like the one that made it, with names, owners, times and due dates of their own. They go through the store's own code.
 `rows` is there to compare the two: everything that an instance has in the database but what no two have alike.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,14 +16,16 @@ from typing import Any, Final, NamedTuple
 import apsw
 import uvloop
 
+from statekeep.application.ids import new_id
 from statekeep.domain.commit import Commit, JournalEntry, NewInstance
 from statekeep.domain.event import Origin
 from statekeep.domain.index import IndexChanges
 from statekeep.domain.instance import ClaimedInstance, InstanceKey
-from statekeep.domain.names import InstanceName, MachineName, OrganizationId
+from statekeep.domain.names import InstanceName, MachineName, OrganizationId, VersionId
 from statekeep.domain.timer import TimerChanges
 from statekeep.storage.sqlite.connection import DATABASE_FILE_NAME
 from statekeep.storage.sqlite.store import SqliteStore
+from statekeep.system import SystemEntropy
 
 COMMITS_AT_ONCE: Final = 20_000
 """Written in one transaction: names come in no order, so that each transaction touches most pages of what is ordered by name."""
@@ -83,7 +86,7 @@ async def _fill(
         assert instance is not None
         first = (await store.list_transitions(instance.id, cursor=None)).items[-1]
         sample = Sample(instance, first.event, owner)
-        for some in _portions(numbers):
+        for some in portions(numbers):
             made = [store.commit(_creation(store, sample, number, due_at)) for number in some]
             await asyncio.gather(*made)
     finally:
@@ -104,7 +107,7 @@ async def _lengthen(data_dir: Path, key: InstanceKey, entries: int) -> None:
     try:
         instance = await store.claim(key)
         assert instance is not None
-        for some in _portions(range(instance.revision, entries)):
+        for some in portions(range(instance.revision, entries)):
             made = tuple(
                 JournalEntry(
                     before + 1, instance.ts + before, Origin.CLIENT, EVENT, instance.snapshot
@@ -118,9 +121,40 @@ async def _lengthen(data_dir: Path, key: InstanceKey, entries: int) -> None:
         await store.close()
 
 
-def _portions(numbers: range) -> Iterator[range]:
-    for start in range(0, len(numbers), COMMITS_AT_ONCE):
-        yield numbers[start : start + COMMITS_AT_ONCE]
+def publish(data_dir: Path, organization_id: str, machine: str, count: int) -> None:
+    """Give a machine so many more versions, each with the code of the current one. The last becomes the current one."""
+    uvloop.run(_publish(data_dir, OrganizationId(organization_id), MachineName(machine), count))
+
+
+async def _publish(
+    data_dir: Path, organization_id: OrganizationId, machine: MachineName, count: int
+) -> None:
+    store, entropy = SqliteStore(data_dir), SystemEntropy()
+    await store.open()
+    try:
+        found = await store.machine(organization_id, machine)
+        assert found is not None
+        assert found.current_version is not None
+        sample = await store.version(found.current_version.id)
+        code = await store.version_code(found.current_version.id)
+        assert sample is not None
+        assert code is not None
+
+        async def create(*, make_current: bool) -> None:
+            version_id = VersionId(new_id("ver", entropy))
+            version = replace(sample, id=version_id, created_at=datetime.now(UTC))
+            await store.create_version(version, code, make_current=make_current)
+
+        await asyncio.gather(*(create(make_current=False) for _ in range(count - 1)))
+        await create(make_current=True)
+    finally:
+        await store.close()
+
+
+def portions(numbers: range, size: int = COMMITS_AT_ONCE) -> Iterator[range]:
+    """So many of them at a time."""
+    for start in range(0, len(numbers), size):
+        yield numbers[start : start + size]
 
 
 def _creation(store: SqliteStore, sample: Sample, number: int, due_at: DueAt | None) -> Commit:
