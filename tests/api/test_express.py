@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
+import httpx
+import msgspec
 import pytest
 
 from statekeep.api.http.express import ExpressProtocol
 from statekeep.api.http.hot import HotRoutes
-from statekeep.api.http.reply import Reply
-from statekeep.domain.instance import InstanceView
+from tests.support.forgery import key_token
 from tests.support.serving import Served, serving_api
 
 EVENTS = "/machines/door/i/front/events"
@@ -102,7 +103,8 @@ def test_both_ways_answer_alike(served: Served, body: bytes, path: str, token: s
     short = ask(served, request(served, body, path=path, token=token))
     usual = ask(served, request(served, body, "expect: 100-continue-not", path=path, token=token))
     longer = request(served, body and body + b" " * 20_000, path=path, token=token)
-    for status, headers, text in (usual, ask(served, longer)):
+    again = ask(served, request(served, body, path=path, token=token))
+    for status, headers, text in (usual, ask(served, longer), again):
         assert status == short[0]
         assert headers.keys() == short[1].keys()
         if status != 200:
@@ -131,6 +133,62 @@ def test_requests_sent_ahead_are_answered_in_order(served: Served) -> None:
     with connection(served) as connected:
         connected.sendall(b"".join(asked))
         assert [read_answer(connected)[0] for _ in asked] == [200, 200, 404, 200, 200]
+
+
+class Counting(ExpressProtocol):
+    """Counts the messages that are parsed."""
+
+    parsed = 0
+
+    def on_message_begin(self) -> None:
+        Counting.parsed += 1
+        super().on_message_begin()
+
+
+def test_a_head_is_parsed_once() -> None:
+    """On whichever connection it comes again, with whatever body; but not together with more, nor with less."""
+    with serving_api(Counting) as served, connection(served) as one, connection(served) as other:
+        head = request(served).removesuffix(OPEN)
+        ajar, shut = (b'{"event":"%b"}' % name for name in (b"ajar", b"shut"))
+        log: list[str] = []
+
+        def send(*pieces: bytes, to: socket.socket = one, answers: int = 1) -> int:
+            """How many messages were parsed for that."""
+            before = Counting.parsed
+            for piece in pieces:
+                to.sendall(piece)
+                # Once this is answered, that has arrived.
+                ask(served, request(served, path="/machines/nowhere/i/x/events"))
+            for _ in range(answers):
+                status, _, body = read_answer(to)
+                assert status == 200
+                log[:] = msgspec.json.decode(body)["publicContext"]["log"]
+            return Counting.parsed - before - len(pieces)
+
+        assert send(head + OPEN) == 1
+        assert send(head + ajar) == 0
+        assert send(head + shut, to=other) == 0
+        assert send(head + ajar[:-1], ajar[-1:]) == 1
+        assert send(head[:20], head[20:] + shut) == 1
+        assert send(head + ajar + head[:9], head[9:] + shut, answers=2) == 2
+        assert send(b"\r\n" + head + ajar) == 1
+        assert send(head + shut) == 0
+        assert send(request(served, b'{"event":"other length"}')) == 1
+        assert log == ["open", *["ajar", "shut"] * 4, "other length"]
+
+
+def test_a_head_that_is_known_says_nothing_about_who_may(served: Served) -> None:
+    """A token that was taken back is worth nothing, whatever came with it before."""
+    with httpx.Client(base_url=served.url, headers=served.admin) as admin:
+        scopes = ["events.write", "instances.write"]
+        key = admin.post("/keys", json={"name": "app", "scopes": scopes}).json()
+        asked = request(served, token=key_token(key["id"], key["key"]))
+        with connection(served) as connected:
+            for status in (200, 200, 401, 401):
+                if status == 401:
+                    admin.delete(f"/keys/{key['id']}")
+                connected.sendall(asked)
+                assert read_answer(connected)[0] == status
 
 
 def test_a_request_may_come_in_pieces(served: Served) -> None:
@@ -237,14 +295,14 @@ def test_an_answer_that_cannot_be_written_ends_its_connection(
 ) -> None:
     """And nothing else: whoever was to be answered after it is."""
     ask(served, request(served))  # from here on the caller is known
-    view_reply = HotRoutes.view_reply
+    view_lines = HotRoutes.view_lines
 
-    def break_down(self: HotRoutes, view: InstanceView, headers: dict[bytes, bytes]) -> Reply:
+    def break_down(self: HotRoutes, headers: dict[bytes, bytes]) -> bytes:
         if b"x-break" in headers:
             raise ZeroDivisionError
-        return view_reply(self, view, headers)
+        return view_lines(self, headers)
 
-    monkeypatch.setattr(HotRoutes, "view_reply", break_down)
+    monkeypatch.setattr(HotRoutes, "view_lines", break_down)
     with connection(served) as broken, connection(served) as other:
         broken.sendall(request(served, OPEN, "x-break: 1"))
         other.sendall(request(served))

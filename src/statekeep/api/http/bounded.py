@@ -10,7 +10,6 @@ What must stay true: a request that arrives whole in one read costs a few attrib
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, cast
 
@@ -19,7 +18,7 @@ import structlog
 
 from statekeep.api.http.hot import HotRoutes
 from statekeep.api.http.one_write import OneWriteProtocol
-from statekeep.api.http.reply import Reply, json_reply
+from statekeep.api.http.reply import Reply, json_reply, lines_of
 from statekeep.domain import limits
 from statekeep.wire import codecs
 from statekeep.wire.answers import Error
@@ -217,6 +216,17 @@ class BoundedProtocol(OneWriteProtocol):
         if self._deadline is not None:
             self._stop_deadline()
 
+    @property
+    def is_between(self) -> bool:
+        """Is no message arriving?"""
+        return self._phase == _BETWEEN
+
+    def message_passed(self) -> None:
+        """To be called for a whole message that need not be parsed, when none is arriving."""
+        if not self._messages:
+            self._unset_keepalive_if_required()
+        self._messages += 1
+
     def declines_upgrade(self) -> bool:
         """Whether the message asks for a protocol that we do not speak. It has then only seemed to end, and has no cycle."""
         return (
@@ -227,16 +237,24 @@ class BoundedProtocol(OneWriteProtocol):
 
     def write_reply(self, reply: Reply, *, keep_alive: bool) -> None:
         """Write an answer in one piece. Whether the connection stays open is said, and not done."""
+        self._write(reply.status, lines_of(reply.headers), reply.body, keep_alive=keep_alive)
+
+    def write_json(self, lines: bytes, body: bytes, *, keep_alive: bool) -> None:
+        """The same with status 200 and with headers that are lines already, but for the length."""
+        lines = b"%bcontent-length: %d\r\n" % (lines, len(body))
+        self._write(200, lines, body, keep_alive=keep_alive)
+
+    def _write(self, status: int, lines: bytes, body: bytes, *, keep_alive: bool) -> None:
         defaults = self.server_state.default_headers
-        known, lines = BoundedProtocol._defaults
+        known, default_lines = BoundedProtocol._defaults
         if defaults is not known:
-            lines = _lines_of(defaults)
-            BoundedProtocol._defaults = (defaults, lines)
+            default_lines = lines_of(defaults)
+            BoundedProtocol._defaults = (defaults, default_lines)
         close = b"" if keep_alive else b"connection: close\r\n"
-        status, own = _STATUS_LINES[reply.status], _lines_of(reply.headers)
-        self._raw.write(b"%b%b%b%b\r\n%b" % (status, lines, own, close, reply.body))
+        parts = (_STATUS_LINES[status], default_lines, lines, close, body)
+        self._raw.write(b"%b%b%b%b\r\n%b" % parts)
         if type(self.app) is HotRoutes:
-            self.app.responses[reply.status] += 1
+            self.app.responses[status] += 1
 
     def _unsupported_upgrade_warning(self) -> None:
         """The request is answered as if it had not asked, which RFC 9110 (7.8) allows and is worth no line in the log."""
@@ -411,7 +429,3 @@ def _head_too_large() -> Refused:
 
 def _url_too_long() -> Refused:
     return Refused(414, "too-large", f"the URL is longer than {limits.URL_BYTES_MAX} bytes")
-
-
-def _lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([b"%b: %b\r\n" % header for header in headers])

@@ -17,7 +17,8 @@ from statekeep.api.http.authentication import caller_of, known_caller
 from statekeep.api.http.body import ClientGone, read_body
 from statekeep.api.http.cors import Cors
 from statekeep.api.http.errors import ErrorAnswers
-from statekeep.api.http.reply import Reply, send_reply
+from statekeep.api.http.known_heads import Head, KnownHeads
+from statekeep.api.http.reply import Reply, lines_of, send_reply
 from statekeep.api.http.route import instance_in_path, machine_in_path
 from statekeep.api.http.views import state_json
 from statekeep.api.realtime.hub import Hub
@@ -51,6 +52,17 @@ _read_event = codecs.decoder_for(requests.SendEvent)
 _read_creation = codecs.decoder_for(requests.CreateInstance)
 
 
+def head_of(path: str, headers: dict[bytes, bytes]) -> Head | None:
+    """That of a POST to /machines/M/i/I/events or /machines/M; None of any other."""
+    segments = path.split("/")
+    if segments[1] != "machines":
+        return None
+    if len(segments) == 3:
+        return Head(_CREATIONS, segments, headers)
+    is_event = len(segments) == 6 and segments[3] == "i" and segments[5] == "events"
+    return Head(_EVENTS, segments, headers) if is_event else None
+
+
 class HotRoutes:
     """An ASGI app that answers the hot routes itself and hands everything else to `fallback`. `realtime` is for the connections that become WebSockets."""
 
@@ -74,8 +86,9 @@ class HotRoutes:
         self._fallback = fallback
         self._rate_limits = rate_limits
         self._cors = cors
-        self._any_origin = cors.always
+        self._view_lines = cors.always and lines_of([_CONTENT_TYPE, *cors.always])
         self._tracer = tracer
+        self.known_heads = KnownHeads()
         self._creating: set[asyncio.Task[InstanceView]] = set()
         self.responses = (metrics or Metrics()).http_responses
         """By status. Whoever sends an answer counts it: the protocol those that go past ASGI, this all others."""
@@ -98,24 +111,23 @@ class HotRoutes:
 
         return count
 
-    def post(self, path: str, headers: dict[bytes, bytes], body: bytes, answer: Answer) -> bool:
-        """Do at once what a whole POST to /machines/M/i/I/events or /machines/M asks for; `answer` is told later what came of it.
+    def post(self, head: Head, body: bytes, answer: Answer) -> bool:
+        """Do at once what a whole request asks for; `answer` is told later what came of it.
 
-        False, and nothing done, where there is something to wait for before its order among others is known, or the path is another. Raises what is wrong with the request.
+        False, and nothing done, where there is something to wait for before its order among others is known. Raises what is wrong with the request.
         """
-        segments = path.split("/")
-        answering = self._answering("POST", segments)
-        if answering is None or segments[1] != "machines":
-            return False
-        caller = known_caller(headers, self._authenticator, self._rate_limits)
+        caller = known_caller(head.headers, self._authenticator, self._rate_limits)
         if caller is None:
             return False
-        post = self._post_creation if answering == self._create else self._post_event
-        trace = self._trace_of(answering, headers)
+        post = self._post_creation if head.route is _CREATIONS else self._post_event
+        if self._tracer is None:
+            return post(caller, head.segments, body, answer, None)
+        trace = _trace(self._tracer, head.route, head.headers)
         if trace is None:
-            return post(caller, segments, body, answer, None)
+            return post(caller, head.segments, body, answer, None)
         try:
-            return post(caller, segments, body, _TracedAnswer(answer, trace, self._errors), trace)
+            traced = _TracedAnswer(answer, trace, self._errors)
+            return post(caller, head.segments, body, traced, trace)
         except Exception as error:
             trace.failed(error)
             trace.ended(self._errors.status_of(error))
@@ -179,8 +191,11 @@ class HotRoutes:
         """A state as the answer to a request, with these headers, that changed something."""
         body = state_json(view)
         length = (b"content-length", b"%d" % len(body))
-        origin = self._any_origin or self._cors.headers_for(headers)
-        return Reply(200, [_CONTENT_TYPE, *origin, length], body)
+        return Reply(200, [_CONTENT_TYPE, *self._cors.headers_for(headers), length], body)
+
+    def view_lines(self, headers: dict[bytes, bytes]) -> bytes:
+        """The headers of `view_reply` as they are written, but for the length."""
+        return self._view_lines or lines_of([_CONTENT_TYPE, *self._cors.headers_for(headers)])
 
     def error_reply(self, error: Exception, headers: dict[bytes, bytes]) -> Reply:
         """An error as the answer to a request with these headers."""

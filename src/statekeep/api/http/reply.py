@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, suppress
 from typing import Final, NamedTuple
 
@@ -66,6 +66,11 @@ def answer_reply(status: int, answer: Answer | None) -> Reply:
         # RFC 9110 forbids a length beside 204.
         return Reply(status, [] if status == 204 else [(b"content-length", b"0")], b"")
     return json_reply(status, codecs.encode(answer))
+
+
+def lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as HTTP/1.1 writes them."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 async def send_reply(reply: Reply, send: Send) -> None:
