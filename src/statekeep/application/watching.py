@@ -4,7 +4,7 @@ What must stay true here:
 
 - nobody is shown a state unless `allowRead` was asked about that very state with their own auth context;
 - a change costs its sender the same however many watch, and whatever they are doing;
-- a watcher that is behind holds no states, only the number of the revision it has seen.
+- a watcher that waits or is behind holds no states, only the number of the revision it has seen: what is watched may leave memory like all else.
 """
 
 from __future__ import annotations
@@ -81,15 +81,16 @@ class Watching:
         Ends only by an error: NotFound (also once the instance is deleted), RejectedByMachineAuthorizer, MissingScope, what `identify` raises,
         MachineError, and Overloaded when the server shuts down or has no room for the machine.
         """
-        resident, channel = await self._begin(identify, machine, instance)
+        channel, _ = await self._begin(identify, machine, instance)
         seen = 0
         try:
             while True:
                 await channel.news(seen)
-                resident = await self._current(resident.id)
-                if resident.view.revision > seen:
-                    seen = resident.view.revision
-                    yield await self._show(_newest_of(resident), await identify())
+                view = await self._newer(channel, seen, identify)
+                if view is not None:
+                    seen = view.revision
+                    yield view
+                del view
         finally:
             self._leave(channel)
 
@@ -108,21 +109,16 @@ class Watching:
         and at once to a reader that missed nothing: it has begun, since it may see the state as it is.
         Ends as `newest_states` does.
         """
-        resident, channel = await self._begin(identify, machine, instance)
-        if after is not None and after > resident.view.revision:
+        channel, revision = await self._begin(identify, machine, instance)
+        if after is not None and after > revision:
             after = None
         try:
             # From here on a deletion is heard of; it may have happened before.
-            newest = await self._current(resident.id)
-            if after == newest.view.revision:
-                await self._show(_newest_of(newest), await identify())
-                if pulse_seconds is not None:
-                    yield None
-            reading = _Reading(self._journals, channel, lambda: self._current(resident.id), after)
+            if await self._missed_nothing(channel, after, identify) and pulse_seconds is not None:
+                yield None
+            reading = _Reading(self._journals, channel, instance, self._current, after)
             while True:
-                glimpse = await reading.next(pulse_seconds)
-                caller = await identify()
-                yield None if glimpse is None else await self._show(glimpse, caller)
+                yield await self._next(reading, pulse_seconds, identify)
         finally:
             self._leave(channel)
 
@@ -134,7 +130,8 @@ class Watching:
 
     async def _begin(
         self, identify: Identify, machine: MachineName, instance: InstanceName
-    ) -> tuple[Resident, _Channel]:
+    ) -> tuple[_Channel, int]:
+        """The channel of an instance, and the revision that it has now."""
         organization_id = require_scope(await identify(), "state.read")
         resident = await self._residents.require(InstanceKey(organization_id, machine, instance))
         if self._closed_because is not None:
@@ -144,12 +141,36 @@ class Watching:
             channel = self._channels[resident.id] = _Channel(resident.id, self._loop)
         channel.watchers += 1
         channel.revision = max(channel.revision, resident.view.revision)
-        return resident, channel
+        return channel, resident.view.revision
 
     def _leave(self, channel: _Channel) -> None:
         channel.watchers -= 1
         if not channel.watchers and self._channels.get(channel.instance_id) is channel:
             del self._channels[channel.instance_id]
+
+    async def _newer(self, channel: _Channel, seen: int, identify: Identify) -> InstanceView | None:
+        """The state as it is, if that is a later one."""
+        resident = await self._current(channel.instance_id)
+        if resident.view.revision <= seen:
+            return None
+        return await self._show(_newest_of(resident), await identify())
+
+    async def _missed_nothing(
+        self, channel: _Channel, after: int | None, identify: Identify
+    ) -> bool:
+        """Is that the newest revision? Raises what showing its state does."""
+        newest = await self._current(channel.instance_id)
+        if after != newest.view.revision:
+            return False
+        await self._show(_newest_of(newest), await identify())
+        return True
+
+    async def _next(
+        self, reading: _Reading, pulse_seconds: float | None, identify: Identify
+    ) -> InstanceView | None:
+        glimpse = await reading.next(pulse_seconds)
+        caller = await identify()
+        return None if glimpse is None else await self._show(glimpse, caller)
 
     async def _current(self, instance_id: InstanceId) -> Resident:
         resident = await self._residents.find_by_id(instance_id)
@@ -266,17 +287,19 @@ class _Reading:
         self,
         journals: _Journals,
         channel: _Channel,
-        current: Callable[[], Awaitable[Resident]],
+        name: InstanceName,
+        current: Callable[[InstanceId], Awaitable[Resident]],
         after: int | None,
     ) -> None:
         self._journals = journals
         self._channel = channel
+        self._instance_id = channel.instance_id
+        self._name = name
         self._current = current
         self._seen = after
         self._portions: AsyncGenerator[Sequence[Transition], None] | None = None
         self._portion: deque[Transition] = deque()
         self._spans: Sequence[VersionSpan] = ()
-        self._resident: Resident | None = None
         self._reads_up_to = 0
 
     async def next(self, patience_seconds: float | None) -> _Glimpse | None:
@@ -290,30 +313,34 @@ class _Reading:
             seen = -1 if self._seen is None else self._seen
             if not await self._channel.news(seen, patience_seconds):
                 return None
-            resident = self._resident = await self._current()
-            newest = resident.view.revision
-            if self._seen is None or newest == self._seen + 1:
-                self._seen = newest
-                return _newest_of(resident)
-            if newest > self._seen:
-                await self._begin(resident.id, self._seen, newest)
+            glimpse = await self._look()
+            if glimpse is not None:
+                return glimpse
 
-    async def _begin(self, instance_id: InstanceId, seen: int, newest: int) -> None:
+    async def _look(self) -> _Glimpse | None:
+        """The newest state where it is the next one. Where it is not, begin to read the journal."""
+        resident = await self._current(self._instance_id)
+        newest = resident.view.revision
+        if self._seen is None or newest == self._seen + 1:
+            self._seen = newest
+            return _newest_of(resident)
+        if newest > self._seen:
+            await self._begin(self._seen, newest)
+        return None
+
+    async def _begin(self, seen: int, newest: int) -> None:
         self._reads_up_to = newest
         if newest - seen <= _SHARED_REVISIONS_MAX:
-            await self._add(await self._journals.first_portion_after(instance_id, seen))
+            await self._add(await self._journals.first_portion_after(self._instance_id, seen))
         last = self._portion[-1].revision if self._portion else seen
         # It may have been read for others, before the newest was there.
         if last < newest:
-            self._portions = self._journals.portions_after(instance_id, last)
+            self._portions = self._journals.portions_after(self._instance_id, last)
 
     def _take(self) -> _Glimpse:
-        resident, transition = self._resident, self._portion.popleft()
-        assert resident is not None
+        transition = self._portion.popleft()
         self._seen = transition.revision
-        standing = Standing(
-            resident.id, resident.key.name, transition.revision, transition.snapshot
-        )
+        standing = Standing(self._instance_id, self._name, transition.revision, transition.snapshot)
         return _Glimpse(self._version_at(transition.revision), standing, transition.ts)
 
     def _version_at(self, revision: int) -> MachineVersion:
@@ -333,9 +360,8 @@ class _Reading:
             self._seen = max(self._seen, self._reads_up_to)
 
     async def _add(self, portion: Sequence[Transition]) -> None:
-        assert self._resident is not None
         # Read after the portion: it knows of every upgrade that the portion may be of.
-        self._spans = await self._journals.version_spans(self._resident.id)
+        self._spans = await self._journals.version_spans(self._instance_id)
         if self._spans:
             self._portion.extend(portion)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import aclosing
 
 import pytest
 
+from statekeep.application.resident import Resident
 from statekeep.domain.access import AuthContext
 from statekeep.domain.errors import (
     HistoryGone,
@@ -44,9 +46,10 @@ def newest(world, caller=CALLER, name=NAME):
     return aclosing(world.watching.newest_states(as_caller(caller), MACHINE, InstanceName(name)))
 
 
-def everything(world, after=None, caller=CALLER, **options):
+def everything(world, after=None, caller=CALLER, name=NAME, **options):
+    name = InstanceName(name)
     return aclosing(
-        world.watching.all_states(as_caller(caller), MACHINE, NAME, after=after, **options)
+        world.watching.all_states(as_caller(caller), MACHINE, name, after=after, **options)
     )
 
 
@@ -353,3 +356,29 @@ async def test_a_portion_that_was_read_for_others_too_early(world):
     journals.first_portion_after = stale
     async with everything(world, after=1) as states:
         assert [(await take(states)).revision for _ in range(3)] == [2, 3, 4]
+
+
+async def test_what_is_watched_leaves_memory_like_all_else():
+    """Readers that wait hold no instance of theirs: however many, the bound of what is resident holds."""
+    world = await World(ToyRuntime(), residents_max=2).set_up()
+    names = [InstanceName(f"watched{n}") for n in range(10)]
+    for name in names:
+        await world.create(name)
+
+    readers = [newest(world, name=name) for name in names]
+    readers += [everything(world, name=name) for name in names]
+    shown = set()
+
+    async def follow(number):
+        async with readers[number] as states:
+            async for _ in states:
+                shown.add(number)
+
+    following = [asyncio.ensure_future(follow(number)) for number in range(len(readers))]
+    await until(lambda: len(shown) == len(readers))
+    await until(lambda: len(world.residents) == 2)
+    gc.collect()
+    watched = [it for it in gc.get_objects() if isinstance(it, Resident) and it.key.name in names]
+    assert len(watched) <= 2
+    for task in following:
+        task.cancel()

@@ -151,9 +151,12 @@ class Socket:
             async with aclosing(self._states(flow)) as states:
                 async for view in states:
                     if view is not None:
-                        update = _update(flow.machine, flow.instance, view, flow.request_id)
-                        self._outlet.send_text(update)
-                        await self._outlet.has_room()
+                        self._outlet.send_text(
+                            _update(flow.machine, flow.instance, view, flow.request_id)
+                        )
+                    # Not kept until the next one comes, which may be in days.
+                    del view
+                    await self._outlet.has_room()
         except StatekeepError as error:
             self._end_flow(flow, error)
         except Exception:
