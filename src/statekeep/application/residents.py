@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
-from itertools import islice
 from typing import Final, TypeVar
 
 from statekeep.application.machines import find_machine
@@ -127,9 +126,10 @@ class Residents:
             self._make_room(resident)
 
     def _make_room(self, newest: Resident) -> None:
-        for resident in list(islice(self._by_key.values(), _LOOKED_AT)):
+        for _ in range(_LOOKED_AT):
             if len(self._by_key) <= self._count_max and self._bytes <= self._bytes_max:
                 return
+            resident = next(iter(self._by_key.values()))
             if resident.is_idle and resident is not newest:
                 self.remove(resident)
             else:

@@ -84,6 +84,7 @@ class Database:
         resources.callback(writing.close)
         self._reading = open_reader(path, vfs=self._vfs)
         resources.callback(self._reading.close)
+        self._row_cursor = self._reading.cursor()
         self._scanning = open_reader(path, vfs=self._vfs)
         resources.callback(self._scanning.close)
         self._scanner = ThreadPoolExecutor(1, "statekeep-scanner")
@@ -133,7 +134,7 @@ class Database:
 
     def read_row(self, query: str, parameters: Parameters) -> Row | None:
         """The first row, read at once. All rows are fetched, so that no reading transaction stays open."""
-        rows = self._reading.execute(query, parameters).fetchall()
+        rows = self._row_cursor.execute(query, parameters).fetchall()
         return rows[0] if rows else None
 
     def keep(self, key: Hashable, read: Callable[[], Result]) -> Result:
