@@ -41,7 +41,7 @@ class Creation:
         self._clock = clock
         self._under_way: dict[InstanceKey, asyncio.Future[None]] = {}
         self.newborn: dict[InstanceId, InstanceKey] = {}
-        """Instances that are being created: their code may have something to say before they exist."""
+        """Instances that are being created: until they are in memory, nothing else knows whose it is what their code has to say."""
         self._loop = asyncio.get_running_loop()
 
     async def create(
@@ -87,7 +87,6 @@ class Creation:
             self._decide(birth)
             return False
         letter.reached(Stage.HOST)
-        self.newborn[birth.id] = key
         return True
 
     async def _is_there(self, key: InstanceKey) -> bool:
@@ -125,6 +124,7 @@ class Creation:
     def _announce(self, key: InstanceKey) -> _Birth:
         birth = _Birth(self._store.new_instance_id(), key, self._loop.create_future())
         self._under_way[key] = birth.decided
+        self.newborn[birth.id] = key
         self._residents.expect(birth.id, birth.decided)
         return birth
 
@@ -147,7 +147,6 @@ class Creation:
     ) -> None:
         resident = self._new_resident(birth, version, selectors)
         letter.reached(Stage.HOST)
-        self.newborn[birth.id] = birth.key
         outcome: Outcome
         try:
             outcome = await self._runtime.create(
@@ -155,15 +154,11 @@ class Creation:
             )
         except MachineError as error:
             outcome = Failed(error)
-        except BaseException:
-            del self.newborn[birth.id]
-            raise
         self._on_decided(birth, resident, letter, outcome)
 
     def _on_decided(
         self, birth: _Birth, resident: Resident, letter: Letter, outcome: Outcome
     ) -> None:
-        del self.newborn[birth.id]
         letter.on_handled = partial(self._on_handled, birth, resident, letter.on_handled)
         if isinstance(outcome, Stepped):
             version = resident.version
@@ -189,6 +184,7 @@ class Creation:
         """The creation is durable, or failed: whoever waited to create the same may look again."""
         if self._under_way.get(birth.key) is birth.decided:
             del self._under_way[birth.key]
+            del self.newborn[birth.id]
             self._residents.expect_no_more(birth.id)
         if not birth.decided.done():
             birth.decided.set_result(None)

@@ -2,11 +2,13 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from statekeep.domain.errors import IdempotencyMismatch, MachineError, NotFound, Overloaded
 from statekeep.domain.event import Event
 from statekeep.domain.instance import InstanceStatus
+from statekeep.domain.names import VersionId
 from statekeep.domain.step import ChildrenState
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, KEY, MACHINE, NAME, World, log_of, until
@@ -24,6 +26,14 @@ async def set_status(world, status):
 def answering(awaitable):
     """Fails the test where no answer ever comes."""
     return asyncio.wait_for(awaitable, 5)
+
+
+def posted(world, name=NAME, **context):
+    """A creation of the short way, under way."""
+    told = asyncio.get_running_loop().create_future()
+    json = msgspec.json.encode(context)
+    assert world.instances.post_creation(CALLER, MACHINE, name, json, None, told)
+    return told
 
 
 async def stored_and_not_told(world):
@@ -51,6 +61,24 @@ async def test_reading_what_is_just_being_created(world):
     assert log_of(await answering(creating)) == await answering(reading) == []
     del world.store.commit
     assert log_of(await world.send("a")) == ["a"]
+
+
+@pytest.mark.parametrize("begin", [posted, lambda world: asyncio.ensure_future(world.create())])
+async def test_what_is_just_being_created_has_a_name(world, begin, monkeypatch):
+    """What its code prints is the instance's from the first question on, also while the creation is decided and not durable yet."""
+    world.store.is_slow, named = True, []
+    monkeypatch.setattr(world.recorder, "write", lambda _, key, **_more: named.append(key))
+    version = await world.store.version(VersionId("ver_1"))
+    creating = begin(world)
+    await until(lambda: world.creation.newborn)
+    [number] = world.creation.newborn
+    await until(lambda: world.store.waiting)
+    world.instances.logged(version, number, 1, 0.0, "later")
+    world.store.release()
+    await answering(creating)
+    world.instances.logged(version, number, 1, 0.0, "much later")
+    assert named == [KEY, KEY]
+    assert not world.creation.newborn
 
 
 async def test_a_timer_of_what_is_just_being_created(world):
