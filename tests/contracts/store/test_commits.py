@@ -102,7 +102,8 @@ async def test_what_there_is_not_bears_no_instance(store, ground):
     key = ground.key()
     for other in (elsewhere, aside):
         assert store.birthplace(key, other.version.id) is None
-    assert store.birthplace(key, VersionId("ver_none")) is None
+    for nothing in ("ver_none", ""):
+        assert store.birthplace(key, VersionId(nothing)) is None
     await store.create_machine(key.organization_id, MachineName("empty"), (), NOW)
     for name in ("empty", "nothing"):
         assert store.birthplace(key._replace(machine_name=MachineName(name)), None) is None

@@ -82,7 +82,7 @@ class MemoryStore(MemoryTransfers, MemoryBulkUpgrades, MemoryLogs, Store):
         if machine is None or machine.current_version is None or key in self._ids:
             return None
         current = self._versions[machine.current_version.id].version
-        wanted = self._versions.get(version_id or current.id)
+        wanted = self._versions.get(current.id if version_id is None else version_id)
         if wanted is None or wanted.version.machine_id != machine.id:
             return None
         return Birthplace(wanted.version, current.index_selectors)
