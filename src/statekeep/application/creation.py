@@ -12,7 +12,7 @@ from statekeep.application.resident import Letter, Resident
 from statekeep.application.residents import Residents
 from statekeep.application.turns import Turns
 from statekeep.domain.commit import NewInstance
-from statekeep.domain.errors import AlreadyExists, InvalidParameter, MachineError, StatekeepError
+from statekeep.domain.errors import AlreadyExists, InvalidParameter, StatekeepError
 from statekeep.domain.event import Event
 from statekeep.domain.instance import NO_SELECTORS, InstanceKey
 from statekeep.domain.machine import MachineVersion
@@ -55,7 +55,7 @@ class Creation:
         """Decide the initial macrostep of a new instance; `letter`, whose delivery says who asks, hears what comes of it.
 
         `context` is a JSON object that is merged over the machine's own, `version_id` None the machine's current version. Raises NotFound for the machine,
-        InvalidParameter for the version, AlreadyExists, and what the runtime raises: the letter hears nothing then.
+        InvalidParameter for the version, and AlreadyExists: the letter hears nothing then.
         """
         version, selectors = await self._version(key.organization_id, key.machine_name, version_id)
         # Whoever is told that it exists may read it at once: so the first creation has to be durable, or have failed.
@@ -152,7 +152,7 @@ class Creation:
             outcome = await self._runtime.create(
                 version, birth.id, birth.key.name, context, letter.delivery.auth, parent
             )
-        except MachineError as error:
+        except StatekeepError as error:
             outcome = Failed(error)
         self._on_decided(birth, resident, letter, outcome)
 

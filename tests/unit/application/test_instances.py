@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from statekeep.domain.errors import IdempotencyMismatch, MachineError, NotFound, Overloaded
-from statekeep.domain.event import Event
+from statekeep.domain.event import Event, Origin
 from statekeep.domain.instance import InstanceStatus
 from statekeep.domain.names import VersionId
 from statekeep.domain.step import ChildrenState
+from statekeep.ports.metrics import EventOutcome
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, KEY, MACHINE, NAME, World, log_of, until
 
@@ -63,7 +64,12 @@ async def test_reading_what_is_just_being_created(world):
     assert log_of(await world.send("a")) == ["a"]
 
 
-@pytest.mark.parametrize("begin", [posted, lambda world: asyncio.ensure_future(world.create())])
+def begun(world):
+    """The same of the long way."""
+    return asyncio.ensure_future(world.create())
+
+
+@pytest.mark.parametrize("begin", [posted, begun])
 async def test_what_is_just_being_created_has_a_name(world, begin, monkeypatch):
     """What its code prints is the instance's from the first question on, also while the creation is decided and not durable yet."""
     world.store.is_slow, named = True, []
@@ -79,6 +85,21 @@ async def test_what_is_just_being_created_has_a_name(world, begin, monkeypatch):
     world.instances.logged(version, number, 1, 0.0, "much later")
     assert named == [KEY, KEY]
     assert not world.creation.newborn
+
+
+@pytest.mark.parametrize("begin", [posted, begun])
+async def test_a_creation_for_which_there_is_no_host_is_counted(world, begin, monkeypatch):
+    """As shed load, like an event: operators are warned by that."""
+
+    async def create(*_):
+        raise Overloaded("all hosts are busy")
+
+    monkeypatch.setattr(world.runtime, "create", create)
+    with pytest.raises(Overloaded):
+        await answering(begin(world))
+    assert world.metrics.events[EventOutcome.OVERLOADED][Origin.CREATION] == 1
+    monkeypatch.undo()
+    assert log_of(await world.create()) == []
 
 
 async def test_a_timer_of_what_is_just_being_created(world):
