@@ -411,12 +411,20 @@ class Instances:
         self._is_draining = True
         for timeout in (timeout_seconds, _LAST_CHANCE_SECONDS):
             ends = [_end_of_turn(resident) for resident in self._turns.under_way]
+            ends += [self._end_of_creation(key) for key in self._creation.newborn.values()]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await asyncio.gather(*ends)
             self._turns.lapse_all()
 
     # Inside
+
+    async def _end_of_creation(self, key: InstanceKey) -> None:
+        """Where something comes of it, it goes on as a turn."""
+        await self._creation.finished(key)
+        resident = self._residents.at_hand(key)
+        if resident is not None:
+            await _end_of_turn(resident)
 
     def _on_left(self, resident: Resident) -> None:
         """Its children went along. By what is durable it may wait for them, and then nobody else would tell it."""

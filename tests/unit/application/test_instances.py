@@ -2,14 +2,13 @@
 
 import asyncio
 
-import msgspec
 import pytest
 
 from statekeep.domain.errors import IdempotencyMismatch, MachineError, NotFound, Overloaded
 from statekeep.domain.event import Event, Origin
 from statekeep.domain.instance import InstanceStatus
-from statekeep.domain.names import VersionId
-from statekeep.domain.step import ChildrenState
+from statekeep.domain.names import InstanceName, VersionId
+from statekeep.domain.step import ChildrenState, Effects
 from statekeep.ports.metrics import EventOutcome
 from tests.support.toy_runtime import ToyRuntime
 from tests.support.world import CALLER, KEY, MACHINE, NAME, World, log_of, until
@@ -29,11 +28,10 @@ def answering(awaitable):
     return asyncio.wait_for(awaitable, 5)
 
 
-def posted(world, name=NAME, **context):
+def posted(world, name=NAME):
     """A creation of the short way, under way."""
     told = asyncio.get_running_loop().create_future()
-    json = msgspec.json.encode(context)
-    assert world.instances.post_creation(CALLER, MACHINE, name, json, None, told)
+    assert world.instances.post_creation(CALLER, MACHINE, name, b"{}", None, told)
     return told
 
 
@@ -64,9 +62,9 @@ async def test_reading_what_is_just_being_created(world):
     assert log_of(await world.send("a")) == ["a"]
 
 
-def begun(world):
+def begun(world, name=NAME):
     """The same of the long way."""
-    return asyncio.ensure_future(world.create())
+    return asyncio.ensure_future(world.create(name))
 
 
 @pytest.mark.parametrize("begin", [posted, begun])
@@ -100,6 +98,35 @@ async def test_a_creation_for_which_there_is_no_host_is_counted(world, begin, mo
     assert world.metrics.events[EventOutcome.OVERLOADED][Origin.CREATION] == 1
     monkeypatch.undo()
     assert log_of(await world.create()) == []
+
+
+@pytest.mark.parametrize("begin", [posted, begun])
+async def test_draining_gives_a_creation_that_is_with_its_host_the_whole_time(
+    world, begin, monkeypatch
+):
+    """And the child that it starts; whoever still waits then gets the newest state."""
+    create, decided, created = world.runtime.create, asyncio.Event(), []
+
+    async def slow(version, instance_id, *asked):
+        created.append(instance_id)
+        await decided.wait()
+        world.runtime.pending_children[instance_id] = {"x"}
+        outcome = await create(version, instance_id, *asked)
+        return outcome._replace(due=("x",), live=1, effects=Effects.CHILDREN)
+
+    monkeypatch.setattr(world.runtime, "create", slow)
+    creating, other = begin(world), begin(world, name=InstanceName("other"))
+    await until(lambda: len(created) == 2)
+    draining = asyncio.ensure_future(world.instances.drain(0.2))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    decided.set()
+    await until(lambda: len(world.residents) == 2 and all(map(world.runtime.children.get, created)))
+    world.runtime.child_answers(created[0], "x")
+    assert log_of(await answering(creating)) == ["answer"]
+    assert not draining.done()
+    await answering(draining)
+    assert log_of(await answering(other)) == []
 
 
 async def test_a_timer_of_what_is_just_being_created(world):
