@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+import structlog
 
 from statekeep.api.http.cors import Cors
 from statekeep.api.http.express import ExpressProtocol
@@ -225,6 +226,17 @@ def test_a_body_survives_an_upgrade_that_is_declined(served: Served, in_pieces: 
     with connection(served.url) as connected:
         connected.sendall(event(served))
         assert len(log_in(read_answer(connected))) - before == 5
+
+
+def test_nonsense_behind_an_upgrade_that_is_declined(served: Served) -> None:
+    """It is refused like any nonsense, and no failure of ours that operators have to look at."""
+    wish = b"\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAA\r\n\r\n"
+    wishing = head(served).replace(b"\r\n\r\n", wish) + OPEN
+    with structlog.testing.capture_logs() as logs, connection(served.url) as connected:
+        connected.sendall(wishing + b"no request\r\n\r\n")
+        assert read_answer(connected).status == 200
+        assert is_closed(connected)
+    assert logs == []
 
 
 def log_in(answer: Answer) -> list[str]:

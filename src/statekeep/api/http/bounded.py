@@ -37,6 +37,9 @@ _LINGERING_SECONDS: Final = 2
 _LINGERING_BYTES_MAX: Final = limits.MIB
 _WARNING_INTERVAL_SECONDS: Final = 60
 
+_OF_THE_CLIENT: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade, UnicodeError)
+"""What the parser may have stopped at before an error, and is none of ours: the wish for an upgrade too, when what follows it is read."""
+
 _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
@@ -416,7 +419,7 @@ def _reason_of(error: httptools.HttpParserError) -> Refused:
     cause = error.__context__
     if isinstance(cause, Refused):
         return cause
-    if cause is not None and not isinstance(cause, httptools.HttpParserError | UnicodeError):
+    if cause is not None and not isinstance(cause, _OF_THE_CLIENT):
         _log.error("request_failed", exc_info=cause)
     return Refused(400, "invalid-parameter", "this is no HTTP/1.1 request")
 
