@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-KNOWN_HEADS_MAX: Final = 4_096
-"""8 to 15 MB of those with five to twelve short headers, 60 MB where each has as many as there may be. Then they are collected anew."""
+KNOWN_HEADS_MAX: Final = 2_048
+"""4 to 8 MB of those with five to twelve short headers, 30 MB where each has as many as there may be. Then they are collected anew."""
 KNOWN_HEAD_BYTES_MAX: Final = 2 * 1024
 
 _END: Final = b"\r\n\r\n"
