@@ -21,9 +21,7 @@ from urllib.parse import quote, urlsplit
 
 import apsw
 import filling
-from event_path import free_port, memory_mib
-from joserfc import jwt
-from joserfc.jwk import OctKey
+from event_path import free_port, memory_mib, user_token
 
 from statekeep.storage.pages import ROWS_MAX, page_of
 from statekeep.storage.sqlite.connection import DATABASE_FILE_NAME
@@ -231,13 +229,7 @@ def _deploy(admin: Connection, code: str) -> str:
     selectors = {"owner": "$.public.owner"}
     admin.request("PUT", version, {"makeCurrent": True, "indexSelectors": selectors})
     key = admin.request("POST", "/keys", {"name": "benchmark", "use": "production"})
-    claims = {
-        "act": {"sub": "me"},
-        "aud": "https://api.statebacked.dev/",
-        "exp": int(time.time()) + 86_400,
-    }
-    header = {"alg": "HS256", "kid": key["id"]}
-    return jwt.encode(header, claims, OctKey.import_key(key["key"].encode()))
+    return user_token(key)
 
 
 def cursor_of(number: int, listing: str) -> str:

@@ -45,6 +45,7 @@ _Answering = Callable[
 _CONTENT_TYPE: Final = (b"content-type", b"application/json")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _EVENTS: Final = "POST /machines/{machine}/i/{instance}/events"
+_READS: Final = "GET /machines/{machine}/i/{instance}"
 _CREATIONS: Final = "POST /machines/{machine}"
 _IDEMPOTENCY_KEY: Final = re.compile(rb"[\x21-\x7e]{1,%d}" % IDEMPOTENCY_KEY_LENGTH_MAX)
 
@@ -55,12 +56,22 @@ _read_creation = codecs.decoder_for(requests.CreateInstance)
 def head_of(path: str, headers: dict[bytes, bytes]) -> Head | None:
     """That of a POST to /machines/M/i/I/events or /machines/M; None of any other."""
     segments = path.split("/")
-    if segments[1] != "machines":
-        return None
-    if len(segments) == 3:
-        return Head(_CREATIONS, segments, headers)
-    is_event = len(segments) == 6 and segments[3] == "i" and segments[5] == "events"
-    return Head(_EVENTS, segments, headers) if is_event else None
+    route = _route_of("POST", segments) if segments[1] == "machines" else None
+    return None if route is None else Head(route, segments, headers)
+
+
+def _route_of(method: str, segments: list[str]) -> str | None:
+    # The segments of /machines/M/i/I/events are "", machines, M, i, I, events.
+    match len(segments):
+        case 6:
+            is_event = method == "POST" and segments[3] == "i" and segments[5] == "events"
+            return _EVENTS if is_event else None
+        case 5:
+            is_read = method in ("GET", "HEAD") and segments[3] == "i"
+            return _READS if is_read else None
+        case 3:
+            return _CREATIONS if method == "POST" else None
+    return None
 
 
 class HotRoutes:
@@ -88,6 +99,11 @@ class HotRoutes:
         self._cors = cors
         self._view_lines = cors.always and lines_of([_CONTENT_TYPE, *cors.always])
         self._tracer = tracer
+        self._answering: dict[str, _Answering] = {
+            _EVENTS: self._send_event,
+            _READS: self._read,
+            _CREATIONS: self._create,
+        }
         self.known_heads = KnownHeads()
         self._creating: set[asyncio.Task[InstanceView]] = set()
         self.responses = (metrics or Metrics()).http_responses
@@ -97,9 +113,9 @@ class HotRoutes:
         path = scope["path"] if scope["type"] == "http" else ""
         if path.startswith("/machines/"):
             segments = path.split("/")
-            answering = self._answering(scope["method"], segments)
-            if answering is not None:
-                await self._answer(answering, segments, scope, receive, send)
+            route = _route_of(scope["method"], segments)
+            if route is not None:
+                await self._answer(route, segments, scope, receive, send)
                 return
         await self._fallback(scope, receive, self._counting(send))
 
@@ -120,9 +136,7 @@ class HotRoutes:
         if caller is None:
             return False
         post = self._post_creation if head.route is _CREATIONS else self._post_event
-        if self._tracer is None:
-            return post(caller, head.segments, body, answer, None)
-        trace = _trace(self._tracer, head.route, head.headers)
+        trace = self._trace_of(head.route, head.headers)
         if trace is None:
             return post(caller, head.segments, body, answer, None)
         try:
@@ -206,34 +220,21 @@ class HotRoutes:
         reply.headers.extend(self._cors.error_headers_for(headers))
         return reply
 
-    def _answering(self, method: str, segments: list[str]) -> _Answering | None:
-        # The segments of /machines/M/i/I/events are "", machines, M, i, I, events.
-        match len(segments):
-            case 6:
-                is_event = method == "POST" and segments[3] == "i" and segments[5] == "events"
-                return self._send_event if is_event else None
-            case 5:
-                is_read = method in ("GET", "HEAD") and segments[3] == "i"
-                return self._read if is_read else None
-            case 3:
-                return self._create if method == "POST" else None
-        return None
-
     async def _answer(
         self,
-        answering: _Answering,
+        route: str,
         segments: list[str],
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         headers = dict(scope["headers"])
-        trace = self._trace_of(answering, headers)
+        trace = self._trace_of(route, headers)
         try:
             caller = known_caller(headers, self._authenticator, self._rate_limits)
             if caller is None:
                 caller = await caller_of(headers, self._authenticator, self._rate_limits)
-            view = await answering(caller, segments, headers, receive, trace)
+            view = await self._answering[route](caller, segments, headers, receive, trace)
         except ClientGone:
             if trace is not None:
                 trace.ended()
@@ -251,10 +252,9 @@ class HotRoutes:
         if trace is not None:
             trace.ended(reply.status)
 
-    def _trace_of(self, answering: _Answering, headers: dict[bytes, bytes]) -> EventTrace | None:
-        if self._tracer is None or answering == self._read:
+    def _trace_of(self, route: str, headers: dict[bytes, bytes]) -> EventTrace | None:
+        if self._tracer is None or route is _READS:
             return None
-        route = _CREATIONS if answering == self._create else _EVENTS
         return _trace(self._tracer, route, headers)
 
     async def _send_event(
