@@ -29,17 +29,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import msgspec
-from joserfc import jwt
-from joserfc.jwk import OctKey
 from rich.console import Console
 from rich.table import Table
 from store_commits import Lane, Work, bare, run_bare
 
+from statekeep.client import sign_token
 from statekeep.domain.names import InstanceId
 
 HERE = Path(__file__).parent
@@ -202,13 +202,7 @@ def deploy(admin: httpx.Client) -> str:
 
 def user_token(key: Any) -> str:
     """A token of an end user, good for a day, by a key as the API made it."""
-    claims = {
-        "act": {"sub": "me"},
-        "aud": "https://api.statebacked.dev/",
-        "exp": int(time.time()) + 86_400,
-    }
-    header = {"alg": "HS256", "kid": key["id"]}
-    return jwt.encode(header, claims, OctKey.import_key(key["key"].encode()))
+    return sign_token(key["id"], key["key"], {"sub": "me"}, expires=timedelta(days=1))
 
 
 @contextmanager
