@@ -134,9 +134,8 @@ def test_a_server_of_its_own_leaves_nothing(tmp_path):
     assert [*temporary.iterdir()] == []
 
 
-def test_whoever_has_no_server_is_told_of_one(tmp_path, monkeypatch):
+def test_whoever_has_no_server_is_told_of_one(tmp_path):
     """Where nothing says which one is meant."""
-    monkeypatch.chdir(tmp_path)
     outcome = CommandLine(tmp_path)("bench")
     assert outcome.code == 1
     assert "--local" in outcome.err

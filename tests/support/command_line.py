@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -29,10 +29,12 @@ class Outcome(NamedTuple):
 
 
 class CommandLine:
-    """Of somebody with a home folder and variables of their own."""
+    """Of somebody with a home folder and variables of their own, who works in `folder`, by default that home: commands look there for a server's data,
+    and a developer's checkout may have some."""
 
-    def __init__(self, home: Path, **variables: str) -> None:
+    def __init__(self, home: Path, folder: Path | None = None, **variables: str) -> None:
         self.home = home
+        self._folder = folder or home
         self._variables = {"HOME": str(home), **variables}
 
     def __call__(self, *arguments: str, stdin: str = "") -> Outcome:
@@ -41,6 +43,7 @@ class CommandLine:
             name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)
         }
         with (
+            chdir(self._folder),
             mock.patch.dict(os.environ, {**inherited, **self._variables}, clear=True),
             mock.patch("sys.stdin", io.StringIO(stdin)),
             redirect_stdout(io.StringIO()) as out,

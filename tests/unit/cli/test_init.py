@@ -11,7 +11,7 @@ FILES = {"toggle.ts", "test_toggle.py", "deno.json", ".gitignore"}
 
 @pytest.fixture
 def command_line(tmp_path) -> CommandLine:
-    return CommandLine(tmp_path / "home")
+    return CommandLine(tmp_path / "home", tmp_path)
 
 
 def test_it_writes_a_project_and_says_what_is_next(command_line, tmp_path):
@@ -24,10 +24,9 @@ def test_it_writes_a_project_and_says_what_is_next(command_line, tmp_path):
     assert "pip install pytest && pytest" in outcome.out
 
 
-def test_it_writes_here_where_no_folder_is_named(command_line, tmp_path, monkeypatch):
+def test_it_writes_here_where_no_folder_is_named(command_line, tmp_path):
     """Beside what is there."""
     (tmp_path / "notes.txt").touch()
-    monkeypatch.chdir(tmp_path)
     outcome = command_line("init")
     assert outcome.code == 0
     assert {path.name for path in tmp_path.iterdir()} == {*FILES, "notes.txt"}
